@@ -1,0 +1,466 @@
+"""What both estimators are: parameters, fit, partial_fit, raw predictions, tags."""
+
+import copy
+import dataclasses
+import functools
+import warnings
+from abc import ABCMeta, abstractmethod
+from contextlib import ExitStack, closing, contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+
+from sklearn_cnn.architectures import Architecture, as_architecture
+from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
+from sklearn_cnn.images import as_numpy, read_images
+from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
+from sklearn_cnn.training.device import (
+    draw_seed,
+    prediction_batch_size,
+    resolve_device,
+    resolve_precision,
+    seeded,
+)
+from sklearn_cnn.training.net import Net
+from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES
+from sklearn_cnn.training.validation import Validation, split_off_validation
+from sklearn_cnn.training.watchers import (
+    CallbackSupportMixin,
+    ProgressBar,
+    SklearnCallbacks,
+    with_callbacks,
+)
+
+
+def restored_on_failure(method):
+    """Decorate a method that fits: if it raises, the estimator stays as it was.
+
+    An interrupt by Ctrl-C during training is no failure: what was learned until then is kept.
+    """
+
+    @functools.wraps(method)
+    def guarded(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException as error:
+            has_learned = vars(self).get("net_") not in (None, before.get("net_"))
+            if not (isinstance(error, KeyboardInterrupt) and has_learned):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    return guarded
+
+
+class BaseCNN(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Base class of the estimators; holds a skorch net rather than being one."""
+
+    _parameter_constraints: dict = {
+        "architecture": [str, Architecture, callable],
+        "image_shape": [tuple, list, None],
+        "channel_axis": [Options(Integral, {-1, 1})],
+        "resize_mode": [StrOptions({"squash", "crop", "pad"})],
+        "augmentation": [callable, None],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [StrOptions(set(SCHEDULES))],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "device": [str, torch.device],
+        "precision": [StrOptions({"auto", "bf16", "float32"})],
+        "compile": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def _make_target(self, y, sample_weight, classes):
+        """Return the kind of target that y is; see `targets`."""
+
+    @abstractmethod
+    def _make_loss(self, target):
+        """Return the `WeightedLoss` that `loss=` stands for."""
+
+    @abstractmethod
+    def _score_outputs(self, encoded, outputs, sample_weight):
+        """Return the validation score of raw outputs against encoded targets."""
+
+    def _make_class_weights(self, target, y):
+        """Return weights of the classes, learned from the labels y, or None."""
+        return None
+
+    @restored_on_failure
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train a network on images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images as numbers of any real dtype: arrays, memmaps, torch tensors, frames, or a
+            sequence or one-column frame of arrays. uint8 stays uint8, all else becomes
+            float32. Four dimensions follow `channel_axis`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples, not negative. A weight of 0 leaves a sample out.
+        X_val : array-like, default=None
+            Images to score after each epoch. With `early_stopping=True` they take the place
+            of the part that is split off, else they are scored and nothing more.
+        y_val : array-like, default=None
+            Targets of `X_val`.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of `X_val`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter cannot be used, or the loss became infinite or NaN. The
+            estimator then stays as it was.
+        KeyboardInterrupt
+            After Ctrl-C. The estimator is then fitted with what was learned until then.
+
+        Warns
+        -----
+        UserWarning
+            If the shape of the images had to be guessed and the guess is doubtful.
+        """
+        if (X_val is None) != (y_val is None):
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        self._check_parameters()
+        continued = self.warm_start and hasattr(self, "net_")
+        data = self._read_training_set(X, y, sample_weight, continued)
+        held_out = None
+        if X_val is not None:
+            held_out = self._read_samples(X_val, y_val, sample_weight_val, "X_val")
+        with self._seeded(continued) as (seed, device):
+            net = self._make_net(data, continued, self.lr_schedule, device)
+            if held_out is None and self.early_stopping:
+                data, held_out = self._split(data, seed)
+            watcher = SklearnCallbacks(self, X, y, sample_weight, self.max_epochs)
+            self._train(net, data, held_out, self.max_epochs, [watcher], seed)
+            watcher.fit_ends()
+        return self
+
+    @restored_on_failure
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        self._check_parameters()
+        continued = hasattr(self, "net_")
+        data = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
+        with self._seeded(continued) as (seed, device):
+            net = self._make_net(data, continued, "constant", device)
+            self._train(net, data, None, 1, [], seed)
+        return self
+
+    def _check_parameters(self):
+        self._validate_params()
+        shape = self.image_shape
+        if shape is not None and (
+            len(shape) not in (2, 3) or not all(isinstance(s, Integral) and s > 0 for s in shape)
+        ):
+            raise ValueError(
+                f"image_shape must be (height, width) or (height, width, channels), got {shape!r}."
+            )
+
+    def _read_training_set(self, X, y, sample_weight, continued, classes=None, partial=False):
+        """Read X and y, and learn from y unless an earlier fit is continued."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        if not continued:
+            self._forget()
+        images = read_images(self, X, reset=not continued)
+        if not (continued and partial):
+            weights = _read_weights(sample_weight, images)
+            target = self._make_target(y, weights, classes)
+            if continued and not target.same_as(self._target):
+                raise ValueError(
+                    "warm_start can only continue on the same classes or number of outputs as in "
+                    "the last fit. Set warm_start=False to start anew."
+                )
+            if not continued:
+                self._target = target
+                self._class_weights = self._make_class_weights(target, y)
+                self._seed, self._n_trainings = draw_seed(self.random_state), 0
+        data = self._read_targets(images, y, sample_weight)
+        if len(data.rows) < 2:
+            raise ValueError(
+                f"Found n_samples={len(data.rows)} to train on (those of weight 0 do not count), "
+                "while a minimum of 2 is required: batch normalization compares images."
+            )
+        return data
+
+    def _read_samples(self, X, y, sample_weight, name):
+        return self._read_targets(read_images(self, X, reset=False, name=name), y, sample_weight)
+
+    def _read_targets(self, images, y, sample_weight):
+        """Encode y and join it with images and weights; those of no weight drop out."""
+        encoded = self._target.encode(y)
+        check_consistent_length(images, encoded)
+        weights = _read_weights(sample_weight, images)
+        if self._class_weights is not None:
+            of_class = self._target.sample_weights(self._class_weights, encoded)
+            weights = of_class if weights is None else weights * of_class
+        return Samples.weighted(images, encoded, weights)
+
+    def _split(self, data, seed):
+        """Split off the validation samples of `early_stopping`."""
+        strata = self._target.strata(data.targets[data.rows])
+        split = split_off_validation(strata, len(data.rows), self.validation_fraction, seed)
+        if split is None:
+            warnings.warn(
+                f"early_stopping=True finds no sample to spare for validation among "
+                f"{len(data.rows)}: training runs for max_epochs={self.max_epochs} epochs.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+            return data, None
+        return tuple(dataclasses.replace(data, rows=data.rows[rows]) for rows in split)
+
+    @contextmanager
+    def _seeded(self, continued):
+        """Seed what training draws from; yields the seed and the device."""
+        device = torch.device(self.net_.device) if continued else resolve_device(self.device)
+        # each training has a stream of its own, which random_state fixes
+        sequence = np.random.SeedSequence([self._seed, self._n_trainings])
+        self._n_trainings += 1
+        seed = int(sequence.generate_state(1)[0])
+        with seeded(seed, device):
+            yield seed, device
+
+    def _make_net(self, data, continued, lr_schedule, device):
+        """Make the net, or a copy of the last one so that a failure leaves that untouched."""
+        if continued:
+            net = copy.deepcopy(self.net_)
+            net.lr, net.lr_schedule = self.lr, lr_schedule
+            return net
+        size = self.image_shape_[:2]
+        architecture = as_architecture(self.architecture)
+        module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
+        precision = resolve_precision(self.precision, device, size)
+        return Net(
+            module,
+            self._make_loss(self._target),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            lr_schedule=lr_schedule,
+            device=str(device),
+            precision=precision,
+            # "auto" predicts in float32: rounding would show in scores
+            prediction_precision="float32" if self.precision == "auto" else precision,
+            prediction_batch_size=prediction_batch_size(size),
+            compile=self.compile,
+            callbacks=copy.deepcopy(list(self.callbacks or [])),
+        ).initialize()
+
+    def _train(self, net, data, held_out, n_epochs, watchers, seed):
+        """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
+        if data.weights is not None and not net.criterion_.takes_weights:
+            raise ValueError(
+                f"loss={self.loss!r} has no `reduction`, so sample_weight and class_weight cannot "
+                'act on it. Give it one, with "none" returning a loss for each sample.'
+            )
+        device = torch.device(net.device)
+        batches = TrainingBatches(
+            **data.on(device),
+            batch_size=resolve_batch_size(self.batch_size, len(data.rows)),
+            generator=torch.Generator(device).manual_seed(seed),
+            augmentation=self.augmentation,
+        )
+        validation = None if held_out is None else self._validation(held_out, device)
+        with ExitStack() as stack:
+            if self.verbose:
+                bar = ProgressBar(n_epochs, type(self).__name__)
+                watchers = [*watchers, stack.enter_context(closing(bar))]
+            try:
+                net.fit(batches, validation, n_epochs, watchers)
+            finally:
+                # an interrupt ends up here too; a failure is undone by the decorator of `fit`
+                self._keep(net, validation)
+
+    def _validation(self, held_out, device):
+        samples = held_out.on(device)
+        rows = samples.pop("rows")
+        targets, weights = held_out.targets[held_out.rows], held_out.weights
+        weights = None if weights is None else weights[held_out.rows]
+        return Validation(
+            images=held_out.images[held_out.rows],
+            targets=samples["targets"][rows],
+            weights=None if weights is None else samples["weights"][rows],
+            score=lambda outputs: self._score_outputs(targets.numpy(), outputs, weights),
+            patience=self.n_iter_no_change if self.early_stopping else None,
+            tol=self.tol,
+        )
+
+    def _keep(self, net, validation):
+        """Set the fitted attributes."""
+        self.net_ = net
+        self.n_outputs_ = self._target.n_outputs
+        self.n_iter_ = len(net.history_)
+        self.loss_curve_ = [row["train_loss"] for row in net.history_]
+        self.best_loss_ = min(self.loss_curve_, default=None)
+        scores = [row["valid_score"] for row in net.history_ if "valid_score" in row]
+        self.validation_scores_ = scores or None
+        self.best_validation_score_ = validation.best_score if validation and scores else None
+
+    def _forget(self):
+        """Drop what an earlier fit learned."""
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
+
+    @property
+    def module_(self):
+        """The trained `torch.nn.Module`, from raw images of shape (b, C, H, W) to logits."""
+        return self.net_.module_
+
+    @property
+    def history_(self):
+        """skorch's history: a dict an epoch."""
+        return self.net_.history_
+
+    @property
+    def device_(self):
+        """The device that the module is on."""
+        return self.net_.device
+
+    @property
+    def precision_(self):
+        """The precision of training: "bf16" or "float32"."""
+        return self.net_.precision
+
+    @property
+    def _n_features_out(self):
+        return last_linear(self.module_).in_features
+
+    def transform(self, X):
+        """Compute the features that the network's last layer sees.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+            The input of the last `nn.Linear`.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used, or the network has no `nn.Linear`.
+        """
+        check_is_fitted(self)
+        images = read_images(self, X, reset=False)
+        with penultimate(self.module_) as features:
+            return self.net_.raw_predict(images, features).numpy()
+
+    def _raw_predict(self, X):
+        check_is_fitted(self)
+        return self.net_.raw_predict(read_images(self, X, reset=False)).numpy()
+
+    def set_params(self, **params):
+        """Set the parameters of this estimator.
+
+        `architecture__<parameter>` works for an architecture that is given by its name or as
+        an `nn.Module` class too: the architecture is then replaced by its object first.
+
+        Parameters
+        ----------
+        **params : dict
+            Name to value.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        if any(name.startswith("architecture__") for name in params):
+            architecture = as_architecture(params.get("architecture", self.architecture))
+            params = {**params, "architecture": architecture}
+        return super().set_params(**params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Images, encoded targets and weights, and which rows of them count.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, H, W, C)
+    targets : Tensor of shape (n,) or (n, n_outputs)
+    weights : Tensor of shape (n,) or None
+        None where all weigh the same.
+    rows : Tensor of int64
+        Rows of positive weight; a subset of them is a split without a copy.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+    rows: torch.Tensor
+
+    @classmethod
+    def weighted(cls, images, targets, weights):
+        """Leave out rows of weight zero, and scale the others to a mean weight of one."""
+        if weights is None:
+            return cls(images, targets, None, torch.arange(len(images)))
+        rows = np.flatnonzero(weights)
+        if len(rows) == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        weights = weights / weights[rows].mean()
+        differ = np.ptp(weights[rows]) > 0
+        scaled = torch.from_numpy(weights.astype(np.float32)) if differ else None
+        return cls(images, targets, scaled, torch.from_numpy(rows))
+
+    def on(self, device):
+        """Return the parts on a device, by name: the one transfer of a fit."""
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: None if t is None else t.to(device) for name, t in parts.items()}
+
+
+def _read_weights(sample_weight, images):
+    if sample_weight is None:
+        return None
+    weights = as_numpy(sample_weight)
+    return _check_sample_weight(weights, images.numpy(), dtype=np.float64, ensure_non_negative=True)

@@ -1,0 +1,342 @@
+"""The classifier."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from torch import nn
+
+from sklearn_cnn._base import BaseCNN
+from sklearn_cnn.targets import (
+    SingleLabel,
+    check_classes,
+    classification_target,
+    resolve_loss,
+)
+
+# Losses whose logits are margins that no probability follows from.
+_MARGIN_LOSSES = (nn.MultiMarginLoss, nn.MultiLabelMarginLoss, nn.HingeEmbeddingLoss)
+
+
+def _has_probabilities(classifier):
+    loss = classifier.loss
+    is_margin = isinstance(loss, _MARGIN_LOSSES) or loss in _MARGIN_LOSSES
+    return not (is_margin or loss == "hinge")
+
+
+class CNNClassifier(ClassifierMixin, BaseCNN):
+    """A convolutional network that classifies images: binary, multiclass or multilabel.
+
+    Parameters
+    ----------
+    architecture : str, Architecture, nn.Module class or callable, default="convnet"
+        The network: a name out of `architectures.available_architectures()`, an object such
+        as `ConvNet((32, 64))`, or your own `nn.Module` class or a function that returns a
+        module, which is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
+        `image_size` and `image_shape` it names and must return logits. Parameters of the
+        architecture are set by `architecture__<name>`.
+    image_shape : tuple of int, default=None
+        (H, W) or (H, W, C). How flat rows unflatten (these are never resized), and the size
+        that images of any size are resized to, in `fit` and in `predict`. None: the size
+        seen in `fit` is the size; flat rows whose length is a perfect square are square gray
+        images, others strips of height 1; guesses that may be wrong warn.
+    channel_axis : {-1, 1}, default=-1
+        Where X of four dimensions keeps its channels, and in which order flat rows hold
+        them: -1 for (H, W, C), 1 for (C, H, W).
+    resize_mode : {"squash", "crop", "pad"}, default="squash"
+        How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
+        juts out, or by filling up with zeros.
+    augmentation : callable, default=None
+        Maps a batch of images of shape (b, C, H, W), of the dtype of X, to one of the same
+        shape, at random; torchvision's v2 transforms do. In training only.
+    loss : {"auto", "log_loss", "hinge"} or nn.Module, default="auto"
+        "auto" is "log_loss": cross-entropy, of the softmax over classes or, for multilabel
+        y, of a sigmoid a label. "hinge" has no `predict_proba`. A module takes logits of
+        shape (b, n_outputs) and the targets: class indices, or a float indicator for
+        multilabel y.
+    optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
+        A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
+        of one with further arguments.
+    lr : float, default=0.005
+        Largest learning rate of the schedule.
+    weight_decay : float, default=0.01
+        Weight decay of the layers' weights; biases and normalizations have none.
+    lr_schedule : {"one_cycle", "cosine", "constant"}, default="one_cycle"
+        How the learning rate moves, step by step, over `max_epochs`: up and down, down, or
+        not at all.
+    max_epochs : int, default=20
+        Times that training sees each image.
+    batch_size : int or "auto", default="auto"
+        Images in a training step. "auto": the power of two from 8 to 128 that makes an epoch
+        about 45 steps.
+    class_weight : dict or "balanced", default=None
+        Weight of each class in the loss. "balanced": inversely proportional to its frequency
+        (in the first batch, for `partial_fit`). For multilabel y, a dict maps the column of
+        a label to the weight of its presence.
+    early_stopping : bool, default=False
+        Whether to hold out part of the training set, stop when the score on it stops rising,
+        and keep the weights that scored best. The part is stratified by class where
+        possible, else random with one sample of each class kept for training; where no
+        sample can be spared there is a warning and no early stopping. `partial_fit` ignores
+        it.
+    validation_fraction : float, default=0.1
+        Share of the training set that `early_stopping` holds out, in (0, 1).
+    n_iter_no_change : int, default=10
+        Epochs without a rise of the score by `tol` after which `early_stopping` stops.
+    tol : float, default=1e-4
+        Smallest rise of the validation score that counts as one.
+    device : str or torch.device, default="auto"
+        Where to train and predict. "auto": CUDA, then MPS, then the CPU.
+    precision : {"auto", "bf16", "float32"}, default="auto"
+        Of training. "auto": bfloat16 autocast where the hardware multiplies it natively and
+        the images have at least 256 pixels, else float32; predictions are float32 then.
+        "bf16" predicts in bfloat16 too.
+    compile : bool, default=False
+        Whether training runs through `torch.compile`.
+    callbacks : list of skorch callbacks, default=None
+        Copied before use; reach the used ones through `net_.callbacks_`. For scikit-learn's
+        own callbacks see `set_callbacks`.
+    warm_start : bool, default=False
+        Whether another `fit` goes on from the weights of the last one.
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, order and augmentation. None draws from the operating system; global
+        generators are never touched.
+    verbose : int, default=0
+        Whether `fit` shows a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; for multilabel y the indices of its columns.
+    n_outputs_ : int
+        Outputs of the network: a class or label each.
+    n_features_in_ : int
+        H * W * C for numeric X; 1 for a one-column frame of images; absent for a sequence.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, if X was a frame whose names are all strings.
+    image_shape_ : tuple of (int, int, int)
+        Height, width and channels of an image.
+    net_ : skorch.NeuralNet
+        The net that trained.
+    module_ : torch.nn.Module
+        The network with its standardization of the pixels, from raw images (b, C, H, W) to
+        logits.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    best_loss_ : float
+        Smallest of `loss_curve_`.
+    validation_scores_ : list of float or None
+        Accuracy on the validation set after each epoch, if there is one.
+    best_validation_score_ : float or None
+        Largest validation score of the last fit.
+    history_ : skorch.history.History
+        A dict of all figures of each epoch.
+    device_ : str
+        The device in use.
+    precision_ : {"bf16", "float32"}
+        The precision of training.
+
+    See Also
+    --------
+    CNNRegressor : The same for numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import CNNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = CNNClassifier(max_epochs=5, random_state=0).fit(X[:1000], y[:1000])
+    >>> classifier.image_shape_
+    (8, 8, 1)
+    >>> bool(classifier.score(X[1000:], y[1000:]) > 0.9)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseCNN._parameter_constraints,
+        "loss": [StrOptions({"auto", "log_loss", "hinge"}), nn.Module, callable],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        architecture="convnet",
+        *,
+        image_shape=None,
+        channel_axis=-1,
+        resize_mode="squash",
+        augmentation=None,
+        loss="auto",
+        optimizer="adamw",
+        lr=0.005,
+        weight_decay=0.01,
+        lr_schedule="one_cycle",
+        max_epochs=20,
+        batch_size="auto",
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        device="auto",
+        precision="auto",
+        compile=False,
+        callbacks=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.resize_mode = resize_mode
+        self.augmentation = augmentation
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on a batch, at the constant rate `lr`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `fit`.
+        y : array-like of shape (n,) or (n, n_labels)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come. Needed in the first call unless y is a
+            multilabel indicator.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used, a label is not among the classes, or `classes` is
+            missing in the first call or differs from it later.
+        """
+        if classes is not None and hasattr(self, "net_"):
+            given = np.unique(column_or_1d(check_classes(classes)))
+            if not np.array_equal(given, self.classes_):
+                raise ValueError(
+                    f"classes={given.tolist()} are not those of the first call, "
+                    f"{self.classes_.tolist()}."
+                )
+        elif classes is None and not hasattr(self, "net_"):
+            if isinstance(classification_target(y), SingleLabel):
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_labels)
+            The label of the largest logit, in the type of `classes_`; for multilabel y a 0/1
+            indicator of the labels of a probability above one half.
+        """
+        outputs = self._raw_predict(X)
+        return self._target.decode(outputs)
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes) or (n, n_labels), float64
+            Columns follow `classes_`. Rows sum to one, but for multilabel y.
+        """
+        outputs = self._raw_predict(X)
+        return self._target.probabilities(outputs)
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Predict logarithms of probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes) or (n, n_labels), float64
+            The logarithm of `predict_proba`.
+        """
+        return np.log(self.predict_proba(X))
+
+    def decision_function(self, X):
+        """Compute logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n,), (n, n_classes) or (n, n_labels), float64
+            For two classes, the second's logit less the first's.
+        """
+        outputs = self._raw_predict(X)
+        return self._target.decision(outputs)
+
+    def _make_target(self, y, sample_weight, classes):
+        return classification_target(y, classes)
+
+    def _make_loss(self, target):
+        return resolve_loss("log_loss" if self.loss == "auto" else self.loss, target)
+
+    def _make_class_weights(self, target, y):
+        return None if self.class_weight is None else target.class_weights(self.class_weight, y)
+
+    def _score_outputs(self, encoded, outputs, sample_weight):
+        predicted = self._target.decode_indices(outputs)
+        return accuracy_score(encoded, predicted, sample_weight=sample_weight)
+
+    def _keep(self, net, validation):
+        super()._keep(net, validation)
+        self.classes_ = self._target.classes
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,263 @@
+"""The regressor."""
+
+from numbers import Real
+
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.metrics import d2_pinball_score, r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from sklearn_cnn._base import BaseCNN
+from sklearn_cnn.targets import Continuous, QuantileLoss, WeightedLoss, check_numbers, resolve_loss
+
+
+class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
+    """A convolutional network that predicts one number or several from an image.
+
+    y is standardized inside; predictions come in its own units and shape.
+
+    Parameters
+    ----------
+    architecture : str, Architecture, nn.Module class or callable, default="convnet"
+        The network: a name out of `architectures.available_architectures()`, an object such
+        as `ConvNet((32, 64))`, or your own `nn.Module` class or a function that returns a
+        module, which is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
+        `image_size` and `image_shape` it names and must return logits. Parameters of the
+        architecture are set by `architecture__<name>`.
+    image_shape : tuple of int, default=None
+        (H, W) or (H, W, C). How flat rows unflatten (these are never resized), and the size
+        that images of any size are resized to, in `fit` and in `predict`. None: the size
+        seen in `fit` is the size; flat rows whose length is a perfect square are square gray
+        images, others strips of height 1; guesses that may be wrong warn.
+    channel_axis : {-1, 1}, default=-1
+        Where X of four dimensions keeps its channels, and in which order flat rows hold
+        them: -1 for (H, W, C), 1 for (C, H, W).
+    resize_mode : {"squash", "crop", "pad"}, default="squash"
+        How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
+        juts out, or by filling up with zeros.
+    augmentation : callable, default=None
+        Maps a batch of images of shape (b, C, H, W), of the dtype of X, to one of the same
+        shape, at random; torchvision's v2 transforms do. In training only.
+    loss : {"auto", "squared_error", "absolute_error", "huber", "quantile"} or nn.Module, \
+            default="auto"
+        "auto" is "squared_error". The losses act on standardized targets: "huber" is linear
+        beyond one standard deviation. A module takes outputs and targets, both of shape
+        (b, n_outputs).
+    quantile : float, default=0.5
+        Which quantile `loss="quantile"` predicts, in (0, 1).
+    optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
+        A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
+        of one with further arguments.
+    lr : float, default=0.005
+        Largest learning rate of the schedule.
+    weight_decay : float, default=0.01
+        Weight decay of the layers' weights; biases and normalizations have none.
+    lr_schedule : {"one_cycle", "cosine", "constant"}, default="one_cycle"
+        How the learning rate moves, step by step, over `max_epochs`: up and down, down, or
+        not at all.
+    max_epochs : int, default=20
+        Times that training sees each image.
+    batch_size : int or "auto", default="auto"
+        Images in a training step. "auto": the power of two from 8 to 128 that makes an epoch
+        about 45 steps.
+    early_stopping : bool, default=False
+        Whether to hold out part of the training set, stop when the score on it stops rising,
+        and keep the weights that scored best. The part is stratified by class where
+        possible, else random with one sample of each class kept for training; where no
+        sample can be spared there is a warning and no early stopping. `partial_fit` ignores
+        it.
+    validation_fraction : float, default=0.1
+        Share of the training set that `early_stopping` holds out, in (0, 1).
+    n_iter_no_change : int, default=10
+        Epochs without a rise of the score by `tol` after which `early_stopping` stops.
+    tol : float, default=1e-4
+        Smallest rise of the validation score that counts as one.
+    device : str or torch.device, default="auto"
+        Where to train and predict. "auto": CUDA, then MPS, then the CPU.
+    precision : {"auto", "bf16", "float32"}, default="auto"
+        Of training. "auto": bfloat16 autocast where the hardware multiplies it natively and
+        the images have at least 256 pixels, else float32; predictions are float32 then.
+        "bf16" predicts in bfloat16 too.
+    compile : bool, default=False
+        Whether training runs through `torch.compile`.
+    callbacks : list of skorch callbacks, default=None
+        Copied before use; reach the used ones through `net_.callbacks_`. For scikit-learn's
+        own callbacks see `set_callbacks`.
+    warm_start : bool, default=False
+        Whether another `fit` goes on from the weights of the last one.
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, order and augmentation. None draws from the operating system; global
+        generators are never touched.
+    verbose : int, default=0
+        Whether `fit` shows a progress bar.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Outputs of the network, that is of y.
+    n_features_in_ : int
+        H * W * C for numeric X; 1 for a one-column frame of images; absent for a sequence.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, if X was a frame whose names are all strings.
+    image_shape_ : tuple of (int, int, int)
+        Height, width and channels of an image.
+    net_ : skorch.NeuralNet
+        The net that trained.
+    module_ : torch.nn.Module
+        The network with its standardization of the pixels, from raw images (b, C, H, W) to
+        logits.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    best_loss_ : float
+        Smallest of `loss_curve_`.
+    validation_scores_ : list of float or None
+        R² (for `loss="quantile"` D² of the pinball loss) on the validation set after each epoch, if there is one.
+    best_validation_score_ : float or None
+        Largest validation score of the last fit.
+    history_ : skorch.history.History
+        A dict of all figures of each epoch.
+    device_ : str
+        The device in use.
+    precision_ : {"bf16", "float32"}
+        The precision of training.
+
+    See Also
+    --------
+    CNNClassifier : The same for labels.
+
+    Examples
+    --------
+    How bright is an image?
+
+    >>> import numpy as np
+    >>> from sklearn_cnn import CNNRegressor
+    >>> X = np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8)
+    >>> y = X.mean(axis=(1, 2))
+    >>> regressor = CNNRegressor(random_state=0).fit(X[:200], y[:200])
+    >>> bool(regressor.score(X[200:], y[200:]) > 0.8)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseCNN._parameter_constraints,
+        "loss": [
+            StrOptions({"auto", "quantile", *Continuous.losses}),
+            nn.Module,
+            callable,
+        ],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        architecture="convnet",
+        *,
+        image_shape=None,
+        channel_axis=-1,
+        resize_mode="squash",
+        augmentation=None,
+        loss="auto",
+        quantile=0.5,
+        optimizer="adamw",
+        lr=0.005,
+        weight_decay=0.01,
+        lr_schedule="one_cycle",
+        max_epochs=20,
+        batch_size="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        device="auto",
+        precision="auto",
+        compile=False,
+        callbacks=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.resize_mode = resize_mode
+        self.augmentation = augmentation
+        self.loss = loss
+        self.quantile = quantile
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch on a batch, at the constant rate `lr`.
+
+        Mean and scale of y are learned from the first batch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `fit`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs)
+            In the units and shape of y; float32 if y was of at most that precision, else
+            float64.
+        """
+        outputs = self._raw_predict(X)
+        return self._target.decode(outputs)
+
+    def _make_target(self, y, sample_weight, classes):
+        return Continuous(check_numbers(y), sample_weight)
+
+    def _make_loss(self, target):
+        if self.loss == "quantile":
+            return WeightedLoss(QuantileLoss(self.quantile))
+        return resolve_loss("squared_error" if self.loss == "auto" else self.loss, target)
+
+    def _score_outputs(self, encoded, outputs, sample_weight):
+        if self.loss == "quantile":
+            # R² would prefer the mean to the quantile that is asked for
+            return d2_pinball_score(
+                encoded, outputs, sample_weight=sample_weight, alpha=self.quantile
+            )
+        return r2_score(encoded, outputs, sample_weight=sample_weight)

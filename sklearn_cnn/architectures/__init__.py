@@ -1,0 +1,19 @@
+"""Networks to choose from, and to search over."""
+
+from sklearn_cnn.architectures._base import Architecture
+from sklearn_cnn.architectures._convnet import ConvNet
+from sklearn_cnn.architectures._registry import (
+    as_architecture,
+    available_architectures,
+    register_architecture,
+)
+from sklearn_cnn.architectures._torch_module import TorchModule
+
+__all__ = [
+    "Architecture",
+    "ConvNet",
+    "TorchModule",
+    "as_architecture",
+    "available_architectures",
+    "register_architecture",
+]

@@ -1,0 +1,156 @@
+"""The whole module that is trained: standardization of the pixels, then the network."""
+
+from collections import OrderedDict
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+# Images whose statistics are summed up at a time, to bound the memory of their float64 copy.
+_CHUNK = 512
+
+_ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
+
+
+class Standardize(nn.Module):
+    """Subtracts a mean and divides by a standard deviation, a channel.
+
+    It is part of the module, so that predictions, saved models and exports preprocess as
+    training did.
+
+    Parameters
+    ----------
+    mean, std : Tensor of shape (C,)
+    """
+
+    def __init__(self, mean, std):
+        super().__init__()
+        self.register_buffer("mean", mean.reshape(1, -1, 1, 1))
+        self.register_buffer("std", std.reshape(1, -1, 1, 1))
+
+    @classmethod
+    def of(cls, images, rows):
+        """Return the standardization of some of the images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, H, W, C)
+        rows : Tensor of int64
+            Which images count.
+        """
+        total = torch.zeros(images.shape[3], dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for chunk in rows.split(_CHUNK):
+            pixels = images[chunk].double()
+            total += pixels.sum(dim=(0, 1, 2))
+            squares += pixels.square().sum(dim=(0, 1, 2))
+        n_pixels = len(rows) * images.shape[1] * images.shape[2]
+        mean = total / n_pixels
+        variance = squares / n_pixels - mean.square()
+        # a channel without variance, up to rounding, is only centred
+        constant = variance <= 1e-12 * mean.square()
+        std = torch.where(constant, torch.ones_like(variance), variance).sqrt()
+        return cls(mean.float(), std.float())
+
+    def forward(self, images):
+        """Standardize images of shape (b, C, H, W), of any dtype, to float32."""
+        return (images.float() - self.mean) / self.std
+
+
+def assemble(architecture, images, rows, n_outputs):
+    """Build the module that maps raw images to logits.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    images : Tensor of shape (n, H, W, C)
+        The training images.
+    rows : Tensor of int64
+        Which of them the statistics of the pixels are taken from.
+    n_outputs : int
+
+    Returns
+    -------
+    nn.Sequential
+        Of `standardize` and `network`, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the network cannot take the images, returns another shape, or probabilities.
+    """
+    height, width, channels = images.shape[1:]
+    network = architecture.build(channels, (height, width), n_outputs)
+    parts = OrderedDict(standardize=Standardize.of(images, rows), network=network)
+    # float32 whatever torch's default dtype is now
+    module = nn.Sequential(parts).float().to(memory_format=torch.channels_last)
+    _check_output(module.eval(), architecture, images[:1], n_outputs)
+    return module
+
+
+@contextmanager
+def penultimate(module):
+    """Make a callable that maps images to the input of the module's last Linear.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Yields
+    ------
+    callable
+        Maps images of shape (b, C, H, W) to features of shape (b, n_features).
+    """
+    seen = []
+    handle = last_linear(module).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    def features(images):
+        seen.clear()
+        module(images)
+        return seen[-1].flatten(1)
+
+    try:
+        yield features
+    finally:
+        handle.remove()
+
+
+def last_linear(module):
+    """Return the last Linear of a module.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    if not linears:
+        raise ValueError(
+            "transform returns the input of the network's last nn.Linear, but this network has "
+            "none. Use an architecture that ends in one."
+        )
+    return linears[-1]
+
+
+def _check_output(module, architecture, image, n_outputs):
+    """Send one image through the module, before any work is done."""
+    last = list(module.modules())[-1]
+    if isinstance(last, _ON_PROBABILITIES):
+        raise ValueError(
+            f"{architecture!r} ends in {type(last).__name__}. A network must return logits, since "
+            "the loss and predict_proba apply it themselves. Leave that layer out."
+        )
+    shape = tuple(image.shape[1:])
+    try:
+        with torch.no_grad():
+            outputs = module(image.permute(0, 3, 1, 2))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
+        ) from error
+    if tuple(getattr(outputs, "shape", ())) != (1, n_outputs):
+        raise ValueError(
+            f"{architecture!r} must map one image to logits of shape (1, {n_outputs}), got "
+            f"{tuple(getattr(outputs, 'shape', ())) or type(outputs).__name__}. A constructor "
+            "that names num_classes or n_outputs is passed the number."
+        )

@@ -1,0 +1,185 @@
+"""A plain or residual stack of convolutions, for images of any size."""
+
+from numbers import Integral, Real
+
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from torch import nn
+from torch.nn import functional as F
+
+from sklearn_cnn.architectures._base import Architecture
+
+
+class ConvNet(Architecture):
+    """Stages of 3 x 3 convolutions and pooling, then dense layers.
+
+    Each stage runs its convolutions, halves the image by max-pooling and applies ReLU; a
+    stage pools only along a side that is still at least two pixels long, so images from
+    1 x 1 up work. After the last stage the feature maps are averaged down to at most
+    `grid` x `grid` and flattened: unlike a global average, this keeps where something is,
+    which regression of positions needs.
+
+    Parameters
+    ----------
+    widths : tuple of int, default=(32, 64, 128)
+        Channels of each stage.
+    convs_per_stage : int, default=1
+        Convolutions of a stage before its pooling.
+    residual : bool, default=True
+        Whether a stage ends with a residual block of two convolutions [1]_ after its
+        pooling. The first stage has none: its images are the largest and its features
+        the simplest.
+    kernel_size : int, default=3
+        Side of the convolutions' kernels in pixels, odd.
+    padding : {"same", "valid"}, default="same"
+        "same" keeps the size of the image in a convolution, "valid" trims its border.
+    norm : {"batch", None}, default="batch"
+        "batch" puts a batch normalization behind every convolution.
+    grid : int or None, default=4
+        Largest side of the feature maps that are flattened. None: no averaging.
+    hidden : tuple of int, default=()
+        Units of the dense layers between the flattened features and the outputs.
+    dropout : float, default=0.0
+        Probability in [0, 1) that an input of a dense layer is dropped in training.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition",
+       CVPR 2016.
+
+    Examples
+    --------
+    The network of the textbook Keras example:
+
+    >>> from sklearn_cnn.architectures import ConvNet
+    >>> textbook = ConvNet(
+    ...     (32, 64), residual=False, padding="valid", norm=None, grid=None, hidden=(128,))
+    >>> sum(p.numel() for p in textbook.build(3, (64, 64), 10).parameters())
+    1626442
+    """
+
+    _parameter_constraints: dict = {
+        "widths": ["array-like"],
+        "convs_per_stage": [Interval(Integral, 1, None, closed="left")],
+        "residual": ["boolean"],
+        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "padding": [StrOptions({"same", "valid"})],
+        "norm": [StrOptions({"batch"}), None],
+        "grid": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden": ["array-like"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        widths=(32, 64, 128),
+        *,
+        convs_per_stage=1,
+        residual=True,
+        kernel_size=3,
+        padding="same",
+        norm="batch",
+        grid=4,
+        hidden=(),
+        dropout=0.0,
+    ):
+        self.widths = widths
+        self.convs_per_stage = convs_per_stage
+        self.residual = residual
+        self.kernel_size = kernel_size
+        self.padding = padding
+        self.norm = norm
+        self.grid = grid
+        self.hidden = hidden
+        self.dropout = dropout
+
+    def build(self, in_channels, image_size, n_outputs):
+        """Build a network with fresh weights; see `Architecture.build`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, or the images are too small for unpadded
+            convolutions.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
+        layers, channels, size = [], in_channels, tuple(image_size)
+        for stage, width in enumerate(self.widths):
+            layers += self._stage(channels, width, size, residual=self.residual and stage > 0)
+            channels, size = width, self._size_after_stage(size)
+        if self.grid is not None and max(size) > self.grid:
+            size = tuple(min(side, self.grid) for side in size)
+            layers.append(nn.AdaptiveAvgPool2d(size))
+        features = channels * size[0] * size[1]
+        return nn.Sequential(*layers, nn.Flatten(), *self._dense(features, n_outputs))
+
+    def _stage(self, channels, width, size, residual):
+        layers = []
+        for position in range(self.convs_per_stage):
+            if position > 0:
+                layers.append(nn.ReLU())
+            layers += self._convolution(channels, width)
+            channels = width
+        # ReLU and max-pooling commute; pooling first leaves ReLU a quarter of the work
+        layers += [_pool(self._size_before_pool(size)), nn.ReLU()]
+        if residual:
+            branch = [*self._convolution(width, width, "same"), nn.ReLU()]
+            layers.append(Residual(*branch, *self._convolution(width, width, "same")))
+        return layers
+
+    def _convolution(self, channels, width, padding=None):
+        layers = [
+            nn.Conv2d(
+                channels,
+                width,
+                self.kernel_size,
+                padding=padding or self.padding,
+                bias=self.norm is None,
+            )
+        ]
+        if self.norm == "batch":
+            layers.append(nn.BatchNorm2d(width))
+        return layers
+
+    def _dense(self, features, n_outputs):
+        layers = []
+        for units in (*self.hidden, n_outputs):
+            if self.dropout:
+                layers.append(nn.Dropout(self.dropout))
+            layers += [nn.Linear(features, units), nn.ReLU()]
+            features = units
+        return layers[:-1]
+
+    def _size_before_pool(self, size):
+        trim = 0 if self.padding == "same" else self.convs_per_stage * (self.kernel_size - 1)
+        before_pool = tuple(side - trim for side in size)
+        if min(before_pool) < 1:
+            raise ValueError(
+                f"{self!r} trims {trim} pixels of each side in a stage that gets images of "
+                f'{size[0]} x {size[1]}. Use fewer stages, or padding="same".'
+            )
+        return before_pool
+
+    def _size_after_stage(self, size):
+        return tuple(max(side // 2, 1) for side in self._size_before_pool(size))
+
+
+class Residual(nn.Sequential):
+    """Layers whose output is added to their input, then rectified."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        if isinstance(layers[-1], nn.BatchNorm2d):
+            # starting as the identity makes the first steps those of a shallow network
+            nn.init.zeros_(layers[-1].weight)
+
+    def forward(self, x):
+        return F.relu(x + super().forward(x))
+
+
+def _pool(size):
+    window = tuple(2 if side >= 2 else 1 for side in size)
+    return nn.MaxPool2d(window) if max(window) > 1 else nn.Identity()

@@ -1,0 +1,142 @@
+"""The user's own `nn.Module` class or factory as an architecture."""
+
+import functools
+import inspect
+
+from torch import nn
+
+from sklearn_cnn.architectures._base import Architecture
+
+# What a constructor may call the facts of the data that we pass to it.
+_FACT_NAMES = {
+    "in_channels": "in_channels",
+    "num_classes": "n_outputs",
+    "n_outputs": "n_outputs",
+    "image_size": "image_size",
+}
+
+
+class TorchModule(Architecture):
+    """A torch module's class, or a function that returns a module, as an architecture.
+
+    The constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
+    `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
+    `params`. Its output must be logits of shape (n, n_outputs).
+
+    Parameters
+    ----------
+    module : type or callable
+        A subclass of `torch.nn.Module`, a function or a `functools.partial`.
+    **params : dict
+        Arguments of the constructor. They are parameters of this object, so that
+        `architecture__<name>` works in a search.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_cnn.architectures import TorchModule
+    >>> class Net(nn.Sequential):
+    ...     def __init__(self, in_channels, num_classes, width=8):
+    ...         super().__init__(
+    ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
+    ...             nn.Flatten(), nn.Linear(width, num_classes))
+    >>> TorchModule(Net, width=4).set_params(width=16)
+    TorchModule(Net, width=16)
+    """
+
+    def __init__(self, module, /, **params):
+        self.module = module
+        self.params = params
+
+    def get_params(self, deep=True):
+        """Get the module and the arguments of its constructor.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored: the arguments are returned as they are.
+
+        Returns
+        -------
+        dict
+            Name to value, the constructor's own defaults included.
+        """
+        return {**_defaults(self.module), **self.params}
+
+    def set_params(self, **params):
+        """Set arguments of the module's constructor.
+
+        Parameters
+        ----------
+        **params : dict
+            Name to value.
+
+        Returns
+        -------
+        TorchModule
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If the constructor has no such argument.
+        """
+        for name in params:
+            self._check_name(name)
+        self.params = {**self.params, **params}
+        return self
+
+    def build(self, in_channels, image_size, n_outputs):
+        """Call the constructor with what it asks for; see `Architecture.build`."""
+        for name in self.params:
+            self._check_name(name)
+        facts = {
+            "in_channels": in_channels,
+            "n_outputs": n_outputs,
+            "image_size": tuple(image_size),
+        }
+        offered = {name: facts[fact] for name, fact in _FACT_NAMES.items()}
+        offered["image_shape"] = (*image_size, in_channels)
+        names = _arguments(self.module)
+        arguments = {name: value for name, value in offered.items() if name in names}
+        module = self.module(**{**arguments, **self.params})
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"architecture={self!r} must build a torch.nn.Module, got {type(module).__name__}."
+            )
+        return module
+
+    def _check_name(self, name):
+        names = _arguments(self.module)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in names.values())
+        if name not in names and not takes_any:
+            raise ValueError(
+                f"Invalid parameter {name!r} for {_name(self.module)}. "
+                f"Valid parameters are: {sorted(names)!r}."
+            )
+
+    def __sklearn_clone__(self):
+        return TorchModule(self.module, **self.params)
+
+    def __repr__(self, N_CHAR_MAX=700):
+        arguments = "".join(f", {name}={value!r}" for name, value in self.params.items())
+        return f"{type(self).__name__}({_name(self.module)}{arguments})"
+
+
+def _arguments(module):
+    return inspect.signature(module).parameters
+
+
+def _defaults(module):
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {
+        name: parameter.default
+        for name, parameter in _arguments(module).items()
+        if parameter.kind not in kinds and parameter.default is not parameter.empty
+    }
+
+
+def _name(module):
+    if isinstance(module, functools.partial):
+        return f"partial({_name(module.func)})"
+    return getattr(module, "__name__", repr(module))

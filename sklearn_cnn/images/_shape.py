@@ -1,0 +1,155 @@
+"""How arrays are read as images: pure functions of an array's shape and the parameters."""
+
+import math
+import warnings
+from typing import NamedTuple
+
+# A strip this long or longer is more likely an image that was flattened.
+_LONG_STRIP = 48
+# From this side on, a square could be a 4 : 3 RGB image: 32 x 24 x 3 has the pixels of 48 x 48.
+_AMBIGUOUS_SQUARE = 48
+_COLOUR_CHANNELS = (1, 3, 4)
+
+
+class ImageShape(NamedTuple):
+    """Height and width in pixels, and the number of channels."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def size(self):
+        """Height and width."""
+        return self.height, self.width
+
+    def __str__(self):
+        return f"{self.height} x {self.width} x {self.channels}"
+
+
+def flat_row_shape(n_features, image_shape=None):
+    """Return the shape of the images that flat rows hold.
+
+    Parameters
+    ----------
+    n_features : int
+        Length of a row.
+    image_shape : tuple of int or None
+        (H, W) or (H, W, C) as the user gave it. None guesses: a square gray image where the
+        length is a perfect square, else a strip of height 1.
+
+    Returns
+    -------
+    ImageShape
+
+    Raises
+    ------
+    ValueError
+        If `image_shape` has another number of pixels.
+
+    Warns
+    -----
+    UserWarning
+        If the guess may be wrong.
+    """
+    if image_shape is not None:
+        return _given_shape(n_features, image_shape)
+    side = math.isqrt(n_features)
+    if side * side == n_features:
+        if side >= _AMBIGUOUS_SQUARE and side % 6 == 0:
+            warnings.warn(
+                f"Rows of {n_features} values are taken for gray images of {side} x {side}; they "
+                f"could be RGB images of {side // 2} x {side * 2 // 3} too. Write "
+                f"image_shape=({side}, {side}) or image_shape=({side // 2}, {side * 2 // 3}, 3).",
+                UserWarning,
+                stacklevel=2,
+            )
+        return ImageShape(side, side, 1)
+    if n_features >= _LONG_STRIP:
+        warnings.warn(
+            f"Rows of {n_features} values are taken for strips of 1 x {n_features} pixels. If they "
+            f"are images, write image_shape=(height, width, channels){_likely(n_features)}; if "
+            f"they are strips, write image_shape=(1, {n_features}).",
+            UserWarning,
+            stacklevel=2,
+        )
+    return ImageShape(1, n_features, 1)
+
+
+def array_shape(shape, channel_axis=-1):
+    """Return the shape of the images in an array of three or four dimensions.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, H, W), or with channels (n, H, W, C) or (n, C, H, W).
+    channel_axis : {-1, 1}, default=-1
+        Where an array of four dimensions keeps its channels.
+
+    Returns
+    -------
+    ImageShape
+
+    Raises
+    ------
+    ValueError
+        If there are more dimensions or no pixels, or the channels plainly are elsewhere.
+    """
+    if len(shape) == 3:
+        found = ImageShape(*shape[1:], 1)
+    elif len(shape) == 4:
+        _check_channel_axis(shape, channel_axis)
+        channels = shape[channel_axis]
+        height, width = shape[1:3] if channel_axis == -1 else shape[2:]
+        found = ImageShape(height, width, channels)
+    else:
+        raise ValueError(
+            f"X has {len(shape)} dimensions. Images come as (n, H*W*C), (n, H, W), (n, H, W, C) "
+            "or, with channel_axis=1, (n, C, H, W)."
+        )
+    if 0 in found:
+        raise ValueError(
+            f"X holds images of {found}: 0 feature(s) where a minimum of 1 is required."
+        )
+    return found
+
+
+def fits(found, image_shape):
+    """Say whether images have the channels that `image_shape` names, if it names them."""
+    return len(image_shape) == 2 or found.channels == image_shape[2]
+
+
+def _given_shape(n_features, image_shape):
+    height, width = image_shape[:2]
+    if len(image_shape) == 3:
+        channels = image_shape[2]
+    else:
+        channels = n_features // (height * width)
+        if channels not in _COLOUR_CHANNELS:
+            channels = 1
+    if height * width * channels != n_features:
+        raise ValueError(
+            f"X has rows of {n_features} values, but image_shape={tuple(image_shape)} takes "
+            f"{height * width * channels}. Flat rows are not resized: image_shape must be the "
+            "(height, width, channels) that they were flattened from."
+        )
+    return ImageShape(height, width, channels)
+
+
+def _likely(n_features):
+    side = math.isqrt(n_features // 3)
+    return f", for example image_shape=({side}, {side}, 3)" if 3 * side * side == n_features else ""
+
+
+def _check_channel_axis(shape, channel_axis):
+    first, last = shape[1], shape[3]
+    if channel_axis == -1 and first in _COLOUR_CHANNELS and last > max(_COLOUR_CHANNELS):
+        raise ValueError(
+            f"X has shape {tuple(shape)}, which looks like (n, C, H, W), but channel_axis=-1 "
+            "expects (n, H, W, C). Write channel_axis=1, or pass X.transpose(0, 2, 3, 1)."
+        )
+    if channel_axis == 1 and last in _COLOUR_CHANNELS and first > max(_COLOUR_CHANNELS):
+        raise ValueError(
+            f"X has shape {tuple(shape)}, which looks like (n, H, W, C), but channel_axis=1 "
+            "expects (n, C, H, W). Leave out channel_axis, or pass X.transpose(0, 3, 1, 2)."
+        )

@@ -1,0 +1,394 @@
+"""From y to tensors and back: each kind of target owns its losses and its decoding."""
+
+import copy
+import inspect
+
+import numpy as np
+import torch
+from scipy.special import expit, softmax
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from torch import nn
+from torch.nn import functional as F
+
+from sklearn_cnn.images import as_numpy
+
+# Losses that cannot be used on the network's logits, and what to use.
+_ON_PROBABILITIES = {
+    nn.NLLLoss: "expects log-probabilities, but the network returns logits; "
+    "use nn.CrossEntropyLoss",
+    nn.BCELoss: "expects probabilities, but the network returns logits; "
+    "use nn.BCEWithLogitsLoss for multilabel y, nn.CrossEntropyLoss for one label an image",
+}
+
+
+class SingleLabel:
+    """One label an image: binary and multiclass, one logit a class.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    """
+
+    losses = {"log_loss": nn.CrossEntropyLoss, "hinge": nn.MultiMarginLoss}
+    unfit_losses = {
+        **_ON_PROBABILITIES,
+        nn.BCEWithLogitsLoss: "is for several labels an image, and y holds one; "
+        "use nn.CrossEntropyLoss",
+    }
+
+    def __init__(self, classes):
+        self.classes = classes
+        self.n_outputs = len(classes)
+
+    def encode(self, y):
+        """Return y as indices of the classes; an unseen label is a ValueError."""
+        y = column_or_1d(check_classes(y), warn=True)
+        unseen = np.setdiff1d(y, self.classes)
+        if len(unseen):
+            raise ValueError(
+                f"y contains labels that are not among the classes {self.classes.tolist()}: "
+                f"{unseen[:10].tolist()}. Pass every label that will ever come as classes= in "
+                "the first call of partial_fit."
+            )
+        return torch.from_numpy(np.searchsorted(self.classes, y))
+
+    def class_weights(self, class_weight, y):
+        """Return the weight of each class; "balanced" counts the labels of y."""
+        if class_weight == "balanced":
+            present, counts = np.unique(y, return_counts=True)
+            weight = dict(zip(present, len(y) / (len(present) * counts), strict=True))
+            return np.array([weight.get(label, 1.0) for label in self.classes])
+        return compute_class_weight(class_weight, classes=self.classes, y=self.classes)
+
+    def sample_weights(self, class_weights, encoded):
+        """Return the weight that its class gives to each sample."""
+        return class_weights[encoded.numpy()]
+
+    def probabilities(self, logits):
+        """Softmax in float64, so that binary columns rank exactly as `decision` does."""
+        if self.n_outputs == 2:
+            margin = self.decision(logits)
+            return np.column_stack([expit(-margin), expit(margin)])
+        return softmax(logits.astype(np.float64), axis=1)
+
+    def decision(self, logits):
+        """Logits a class; for two classes, how far the second is ahead of the first."""
+        logits = logits.astype(np.float64)
+        return logits[:, 1] - logits[:, 0] if self.n_outputs == 2 else logits
+
+    def decode_indices(self, logits):
+        """Return the index of the largest logit."""
+        return logits.argmax(axis=1)
+
+    def decode(self, logits):
+        """Return the label of the largest logit."""
+        return self.classes[self.decode_indices(logits)]
+
+    def strata(self, encoded):
+        """Return what a validation split should be stratified by."""
+        return encoded.numpy()
+
+    def same_as(self, other):
+        """Say whether a network for the other target serves this one."""
+        return isinstance(other, SingleLabel) and np.array_equal(self.classes, other.classes)
+
+
+class MultiLabel:
+    """Several labels an image, as an indicator matrix: one logit and one sigmoid a label.
+
+    Parameters
+    ----------
+    n_labels : int
+        Columns of the indicator.
+    """
+
+    unfit_losses = {
+        **_ON_PROBABILITIES,
+        nn.CrossEntropyLoss: "is for one label an image, and y holds several; "
+        "use nn.BCEWithLogitsLoss",
+    }
+
+    def __init__(self, n_labels):
+        self.n_outputs = n_labels
+        self.classes = np.arange(n_labels)
+        self.losses = {"log_loss": nn.BCEWithLogitsLoss, "hinge": BinaryHingeLoss}
+
+    def encode(self, y):
+        """Return the indicator as float32."""
+        y = as_array(y)
+        y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+        if y.ndim != 2 or y.shape[1] != self.n_outputs:
+            raise ValueError(
+                f"y must be an indicator of shape (n, {self.n_outputs}), got {y.shape}."
+            )
+        return torch.from_numpy(y.astype(np.float32))
+
+    def class_weights(self, class_weight, y):
+        """Return weights of shape (n_labels, 2), for absence and presence of each label."""
+        weights = np.ones((self.n_outputs, 2))
+        if class_weight == "balanced":
+            for column, weight in zip(np.asarray(y).T, weights, strict=True):
+                counts = np.bincount(column.astype(int), minlength=2)
+                weight[counts > 0] = len(column) / ((counts > 0).sum() * counts[counts > 0])
+            return weights
+        if set(class_weight) - set(self.classes.tolist()):
+            raise ValueError(
+                "For multilabel y, class_weight maps the column of a label to the weight of its "
+                f"presence; the columns are 0 to {self.n_outputs - 1}, got {list(class_weight)}."
+            )
+        for label, weight in class_weight.items():
+            weights[label, 1] = weight
+        return weights
+
+    def sample_weights(self, class_weights, encoded):
+        """Return the product over labels, as `compute_sample_weight` does."""
+        present = encoded.numpy().astype(int)
+        return class_weights[np.arange(self.n_outputs), present].prod(axis=1)
+
+    def probabilities(self, logits):
+        """Sigmoid of each logit."""
+        return expit(logits.astype(np.float64))
+
+    def decision(self, logits):
+        """Logits."""
+        return logits.astype(np.float64)
+
+    def decode_indices(self, logits):
+        """Return the indicator of the positive logits."""
+        return (logits > 0).astype(np.int64)
+
+    decode = decode_indices
+
+    def strata(self, encoded):
+        """Return None: rows of an indicator are too many kinds to stratify by."""
+        return None
+
+    def same_as(self, other):
+        """Say whether a network for the other target serves this one."""
+        return isinstance(other, MultiLabel) and self.n_outputs == other.n_outputs
+
+
+class Continuous:
+    """One number or several an image, standardized inside.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, n_outputs)
+        The targets that mean and scale are learned from.
+    sample_weight : ndarray of shape (n,) or None
+        Weights of the samples.
+    """
+
+    losses = {
+        "squared_error": nn.MSELoss,
+        "absolute_error": nn.L1Loss,
+        "huber": nn.HuberLoss,
+    }
+    unfit_losses = _ON_PROBABILITIES
+
+    def __init__(self, y, sample_weight=None):
+        self.is_1d = y.ndim == 1
+        self.dtype = np.float32 if y.dtype in (np.float16, np.float32) else np.float64
+        columns = y.reshape(len(y), -1).astype(np.float64)
+        self.n_outputs = columns.shape[1]
+        self.mean = np.average(columns, axis=0, weights=sample_weight)
+        variance = np.average((columns - self.mean) ** 2, axis=0, weights=sample_weight)
+        # a constant column stays constant; anything but 0 will do as its scale
+        constant = variance <= (10 * np.finfo(self.dtype).eps * np.abs(self.mean)) ** 2
+        self.scale = np.where(constant, 1.0, np.sqrt(variance))
+
+    def encode(self, y):
+        """Return y standardized, of shape (n, n_outputs)."""
+        y = check_numbers(y)
+        columns = y.reshape(len(y), -1)
+        if columns.shape[1] != self.n_outputs:
+            raise ValueError(f"y has {columns.shape[1]} outputs, expected {self.n_outputs}.")
+        standardized = ((columns - self.mean) / self.scale).astype(np.float32)
+        return torch.from_numpy(standardized)
+
+    def decode(self, outputs):
+        """Return outputs in the user's units, and in the shape that y had in `fit`."""
+        y = (outputs * self.scale + self.mean).astype(self.dtype)
+        return y[:, 0] if self.is_1d else y
+
+    def strata(self, encoded):
+        """Return None: numbers have no strata."""
+        return None
+
+    def same_as(self, other):
+        """Say whether a network for the other target serves this one."""
+        return isinstance(other, Continuous) and self.n_outputs == other.n_outputs
+
+
+class BinaryHingeLoss(nn.Module):
+    """Hinge loss of 0/1 targets, `max(0, 1 - s z)` for logits z and signs s.
+
+    Parameters
+    ----------
+    reduction : {"mean", "none"}, default="mean"
+        Whether the losses are averaged.
+    """
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits, target):
+        """Compute the loss."""
+        losses = F.relu(1 - (2 * target - 1) * logits)
+        return losses.mean() if self.reduction == "mean" else losses
+
+
+class QuantileLoss(nn.Module):
+    """Pinball loss, whose minimum is the quantile of the target [1]_.
+
+    Parameters
+    ----------
+    quantile : float
+        The quantile in (0, 1).
+    reduction : {"mean", "none"}, default="mean"
+        Whether the losses are averaged.
+
+    References
+    ----------
+    .. [1] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+    """
+
+    def __init__(self, quantile, reduction="mean"):
+        super().__init__()
+        self.quantile = quantile
+        self.reduction = reduction
+
+    def forward(self, outputs, target):
+        """Compute the loss."""
+        missing = target - outputs
+        losses = torch.maximum(self.quantile * missing, (self.quantile - 1) * missing)
+        return losses.mean() if self.reduction == "mean" else losses
+
+
+class WeightedLoss(nn.Module):
+    """A loss that takes a weight for each sample.
+
+    Parameters
+    ----------
+    loss : nn.Module
+        Maps logits and targets to a loss; it is copied. Where it has a `reduction`, that is
+        set to "none", so that samples can be weighted.
+    """
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = copy.deepcopy(loss)
+        self.takes_weights = hasattr(loss, "reduction")
+        if self.takes_weights:
+            self.loss.reduction = "none"
+
+    def forward(self, logits, target, weight=None):
+        """Return the mean over the batch of the weighted losses of its samples."""
+        losses = self.loss(logits, target)
+        if weight is None:
+            return losses.mean()
+        return (losses.reshape(len(weight), -1).mean(dim=1) * weight).mean()
+
+
+def classification_target(y, classes=None):
+    """Return the kind of target that the labels y are, and y as an array.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, n_labels)
+        Labels of any type, or a 0/1 indicator.
+    classes : array-like or None
+        All labels that will ever come, where y need not hold them all.
+
+    Returns
+    -------
+    SingleLabel or MultiLabel
+
+    Raises
+    ------
+    ValueError
+        If y holds numbers that are no labels, or several multiclass columns.
+    """
+    y = check_classes(y)
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            f"y of shape {y.shape} holds several columns of labels (multiclass-multioutput). "
+            "CNNClassifier takes one column of labels, or a 0/1 indicator (multilabel). Fit one "
+            "classifier a column: sklearn.multioutput.MultiOutputClassifier does that."
+        )
+    check_classification_targets(y)
+    if kind == "multilabel-indicator":
+        return MultiLabel(y.shape[1])
+    labels = column_or_1d(y) if classes is None else column_or_1d(check_classes(classes))
+    return SingleLabel(np.unique(labels))
+
+
+def check_classes(y):
+    """Return labels as an array without NaN; the indicator of a multilabel y may be sparse."""
+    y = as_array(y)
+    if hasattr(y, "toarray"):
+        y = y.toarray()
+    return check_array(
+        y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0, ensure_min_features=0
+    )
+
+
+def check_numbers(y):
+    """Return the targets of a regression as floating-point numbers, all finite."""
+    y = as_array(y)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+    if y.dtype.kind not in "fiub":
+        try:
+            y = y.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"y of CNNRegressor must hold numbers, got values such as {y.flat[0]!r}. "
+                "For labels use CNNClassifier."
+            ) from error
+    if y.ndim > 2:
+        raise ValueError(f"y must have shape (n,) or (n, n_outputs), got {y.shape}.")
+    return y if y.dtype.kind == "f" else y.astype(np.float64)
+
+
+def as_array(y):
+    """Return y from any container that scikit-learn takes as an array."""
+    y = as_numpy(y)
+    if hasattr(y, "to_numpy"):  # pandas and polars, frames too
+        y = y.to_numpy()
+    return y
+
+
+def resolve_loss(loss, target):
+    """Return the loss that `loss=` stands for.
+
+    Parameters
+    ----------
+    loss : str or nn.Module
+        A key of `target.losses`, or a loss on logits.
+    target : SingleLabel, MultiLabel or Continuous
+        What the loss is for.
+
+    Returns
+    -------
+    WeightedLoss
+
+    Raises
+    ------
+    ValueError
+        If the module expects probabilities, or another kind of target.
+    """
+    if isinstance(loss, str):
+        return WeightedLoss(target.losses[loss]())
+    if inspect.isclass(loss):
+        loss = loss()
+    if not isinstance(loss, nn.Module):
+        raise TypeError(f"loss must be a name or a torch.nn.Module, got {loss!r}.")
+    for unfit, reason in target.unfit_losses.items():
+        if isinstance(loss, unfit):
+            raise ValueError(f"loss={type(loss).__name__} does not fit here: it {reason}.")
+    return WeightedLoss(loss)

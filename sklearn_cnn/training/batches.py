@@ -1,0 +1,121 @@
+"""Batches of images, drawn at random for training and in order for prediction."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+# batch_size="auto" gives an epoch about this many steps, within the bounds.
+_STEPS_AN_EPOCH = 45
+_SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
+
+
+def resolve_batch_size(batch_size, n_samples):
+    """Return the number of images in a batch.
+
+    Parameters
+    ----------
+    batch_size : {"auto"} or int
+        "auto" is the power of two that gives an epoch about 45 steps, between 8 and 128: few
+        images need many small steps, many images fast ones.
+    n_samples : int
+        Number of training images.
+
+    Returns
+    -------
+    int
+        At most `n_samples`.
+    """
+    if batch_size == "auto":
+        power = round(math.log2(max(n_samples / _STEPS_AN_EPOCH, 1)))
+        batch_size = min(max(2**power, _SMALLEST_BATCH), _LARGEST_BATCH)
+    return min(batch_size, n_samples)
+
+
+@dataclass
+class TrainingBatches:
+    """The training set on the device, and the random order in which batches leave it.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, H, W, C), uint8 or float32
+        On the device; not copied.
+    targets : Tensor of shape (n,) or (n, n_outputs)
+        On the device.
+    weights : Tensor of shape (n,) or None
+        Weights of the samples, on the device.
+    rows : Tensor of int64
+        Which of the n images to train on, on the device; a subset costs no copy of images.
+    batch_size : int
+        Images in a batch; the last one takes what is left.
+    generator : torch.Generator
+        On the device; draws the order.
+    augmentation : callable or None
+        Maps a batch of shape (b, C, H, W) to one of the same size.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+    rows: torch.Tensor
+    batch_size: int
+    generator: torch.Generator
+    augmentation: object = None
+
+    def __len__(self):
+        return len(self.rows)
+
+    @property
+    def n_steps(self):
+        """Batches an epoch."""
+        return len(self._sizes())
+
+    def __iter__(self):
+        """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
+        order = torch.randperm(len(self), generator=self.generator, device=self.rows.device)
+        for rows in self.rows[order].split(self._sizes()):
+            # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
+            images = self.images[rows].permute(0, 3, 1, 2)
+            if self.augmentation is not None:
+                images = self.augmentation(images)
+            yield images, self.targets[rows], None if self.weights is None else self.weights[rows]
+
+    def _sizes(self):
+        full, rest = divmod(len(self), self.batch_size)
+        sizes = [self.batch_size] * full + [rest] * (rest > 0)
+        if rest == 1 and full > 0:
+            # batch normalization has no variance to learn from a single small image
+            sizes[-2:] = [self.batch_size + 1]
+        return sizes
+
+
+def prediction_batches(images, batch_size, device):
+    """Yield images in order, in batches of exactly one size, and how many of each are real.
+
+    float32 kernels differ between batch sizes by more than the estimator contract allows,
+    so the last batch is filled up with zeros.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, H, W, C)
+        On any device.
+    batch_size : int
+        Images in a batch.
+    device : torch.device
+        Where batches go.
+
+    Yields
+    ------
+    batch : Tensor of shape (batch_size, C, H, W)
+        In channels_last layout.
+    n_real : int
+        Rows of the batch that are images.
+    """
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        n_real = len(batch)
+        if n_real < batch_size:
+            filling = batch.new_zeros((batch_size - n_real, *batch.shape[1:]))
+            batch = torch.cat([batch, filling])
+        # the one transfer to the device; contiguous because a row of a strided X is not
+        yield batch.to(device).contiguous().permute(0, 3, 1, 2), n_real

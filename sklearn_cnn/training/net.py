@@ -1,0 +1,271 @@
+"""The skorch net inside the estimators: skorch's names and callbacks, our own inner loop."""
+
+import math
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+
+from sklearn_cnn.training.batches import prediction_batches
+from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
+
+
+class Net(NeuralNet):
+    """A `skorch.NeuralNet` that trains on batches which lie on the device.
+
+    skorch's loop asks a Dataset for each sample, waits for the device after each batch to
+    read the loss, and writes two rows of history a batch. This one slices whole batches out
+    of resident tensors, sums the loss on the device and transfers it once an epoch. Epoch
+    callbacks work as in skorch; batch callbacks are called where one is defined.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Maps images of shape (b, C, H, W) to logits. Trained in place.
+    criterion : WeightedLoss
+        Maps logits, targets and weights to a loss.
+    optimizer : str, class or functools.partial
+        See `make_optimizer`.
+    lr, weight_decay : float
+        Largest learning rate and weight decay.
+    lr_schedule : str
+        A key of `SCHEDULES`.
+    max_epochs : int
+        Epochs of one `fit_loop`.
+    device : torch.device
+    precision : {"bf16", "float32"}
+        Of forward passes in training.
+    prediction_precision : {"bf16", "float32"}
+        Of forward passes in prediction.
+    prediction_batch_size : int
+        Images that go through the module at once in prediction.
+    compile : bool
+        Whether training runs through `torch.compile`.
+    callbacks : list of skorch callbacks
+    """
+
+    def __init__(
+        self,
+        module,
+        criterion,
+        *,
+        optimizer="adamw",
+        lr=0.003,
+        weight_decay=0.01,
+        lr_schedule="one_cycle",
+        max_epochs=10,
+        device="cpu",
+        precision="float32",
+        prediction_precision="float32",
+        prediction_batch_size=64,
+        compile=False,
+        callbacks=None,
+    ):
+        self.weight_decay = weight_decay
+        # skorch's own `compile` would leave a wrapped module_ behind
+        self.compile_training = compile
+        self.lr_schedule = lr_schedule
+        self.precision = precision
+        self.prediction_precision = prediction_precision
+        self.prediction_batch_size = prediction_batch_size
+        super().__init__(
+            module,
+            criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            device=device,
+            callbacks=callbacks,
+            train_split=None,
+            verbose=0,
+        )
+
+    def get_default_callbacks(self):
+        """Return none: our history has no batch rows for them to average."""
+        return []
+
+    def initialize_callbacks(self):
+        """Initialize the user's callbacks, but for those that would end training by Ctrl-C."""
+        super().initialize_callbacks()
+        for name, callback in self.callbacks_:
+            if isinstance(callback, EarlyStopping):
+                raise ValueError(
+                    f"callbacks holds skorch's EarlyStopping ({name!r}). Write early_stopping=True "
+                    "instead, with n_iter_no_change as its patience and tol as its threshold."
+                )
+        return self
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Make the optimizer of the module's parameters."""
+        self.optimizer_ = make_optimizer(self.optimizer, self.module_, self.lr, self.weight_decay)
+        return self
+
+    def fit(self, batches, validation=None, epochs=None, watchers=()):
+        """Train the initialized net, and tell callbacks of begin and end.
+
+        Unlike skorch's, a Ctrl-C reaches the caller; the net is then what it was after the
+        last step, and its history ends with the last whole epoch. See `fit_loop`.
+        """
+        self.notify("on_train_begin", X=batches, y=None)
+        try:
+            self.fit_loop(batches, validation, epochs, watchers=watchers)
+        finally:
+            # an epoch that did not end has no loss
+            while self.history_ and "train_loss" not in self.history_[-1]:
+                self.history_.pop()
+            self.notify("on_train_end", X=batches, y=None)
+        return self
+
+    @torch.enable_grad()
+    def fit_loop(self, batches, validation=None, epochs=None, *, watchers=()):
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        batches : TrainingBatches
+            What to train on.
+        validation : Validation or None
+            What to score after each epoch. Where it keeps the best weights, they are the
+            module's in the end.
+        epochs : int or None
+            How many; None takes `max_epochs`.
+        watchers : sequence of Watcher
+            Told of each epoch; one that says so ends the training.
+
+        Returns
+        -------
+        Net
+
+        Raises
+        ------
+        ValueError
+            If the loss is no longer a finite number.
+        """
+        epochs = self.max_epochs if epochs is None else epochs
+        data = {"dataset_train": batches, "dataset_valid": validation}
+        module = torch.compile(self.module_) if self.compile_training else self.module_
+        n_steps = epochs * batches.n_steps
+        self._set_lr(self.lr)
+        try:
+            for epoch in range(epochs):
+                for watcher in watchers:
+                    watcher.epoch_begins(self)
+                self.notify("on_epoch_begin", **data)
+                self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
+                if validation is not None:
+                    self.validate(validation)
+                self.notify("on_epoch_end", **data)
+                # a list: each watcher is told, whatever the others say
+                stop = any([watcher.epoch_ends(self) for watcher in watchers])
+                if stop or (validation is not None and validation.should_stop):
+                    break
+        finally:
+            self.module_.eval()
+            if validation is not None and validation.best_weights is not None:
+                self.module_.load_state_dict(validation.best_weights)
+        return self
+
+    def run_single_epoch(self, batches, module, step, n_steps):
+        """Train on each batch once, and record the mean loss over the samples.
+
+        Parameters
+        ----------
+        batches : TrainingBatches
+        module : callable
+            `module_`, or what it was compiled to.
+        step : int
+            Steps done so far, of `n_steps`.
+        n_steps : int
+            Steps of the whole schedule.
+        """
+        schedule = SCHEDULES[self.lr_schedule]
+        begins, ends = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
+        self.module_.train()
+        total = torch.zeros((), dtype=torch.float32, device=self.device)
+        for batch in batches:
+            if schedule is not None:
+                self._set_lr(self.lr * schedule(step / n_steps))
+            for begin in begins:
+                begin(self, batch=batch, training=True)
+            loss = self.train_step(batch, module)
+            for end in ends:
+                end(self, batch=batch, training=True, loss=loss)
+            total += loss * len(batch[0])
+            step += 1
+        self.module_.eval()
+        # the one transfer of an epoch: until here the device need not be waited for
+        loss = total.item() / len(batches)
+        self.history_.record("train_loss", _finite(loss, len(self.history_)))
+        self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
+
+    def train_step(self, batch, module):
+        """Learn from one batch; return its loss, detached, on the device."""
+        images, targets, weights = batch
+        with torch.autocast(self._device_type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = module(images)
+        loss = self.criterion_(logits.float(), targets, weights)
+        self.optimizer_.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer_.step()
+        return loss.detach()
+
+    def validate(self, validation):
+        """Record score and loss on a validation set, and keep the best weights."""
+        outputs = self.raw_predict(validation.images)
+        score = float(validation.score(outputs.numpy()))
+        with torch.no_grad():
+            losses = outputs.to(self.device), validation.targets, validation.weights
+            loss = self.criterion_(*losses).item()
+        self.history_.record("valid_loss", loss)
+        self.history_.record("valid_score", score)
+        validation.record(score, loss, self.module_)
+
+    @torch.inference_mode()
+    def raw_predict(self, images, module=None):
+        """Return the outputs of the module for images, on the CPU.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, H, W, C)
+        module : callable or None
+            What to run instead of `module_`.
+
+        Returns
+        -------
+        Tensor of shape (n, n_outputs), float32
+        """
+        module = self.module_ if module is None else module
+        use_bf16 = self.prediction_precision == "bf16"
+        outputs = []
+        with torch.autocast(self._device_type, torch.bfloat16, enabled=use_bf16):
+            for batch, n_real in prediction_batches(
+                images, self.prediction_batch_size, torch.device(self.device)
+            ):
+                outputs.append(module(batch)[:n_real].float())
+        # one transfer, when all batches are under way
+        return torch.cat(outputs).cpu()
+
+    def _hooks(self, name):
+        return [
+            getattr(callback, name)
+            for _, callback in self.callbacks_
+            if getattr(type(callback), name) is not getattr(Callback, name)
+        ]
+
+    def _set_lr(self, lr):
+        for group in self.optimizer_.param_groups:
+            group["lr"] = lr
+
+    @property
+    def _device_type(self):
+        return torch.device(self.device).type
+
+
+def _finite(loss, epoch):
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"The training loss became {loss} in epoch {epoch}. Lower lr (by a factor of ten, "
+            'say); if that does not help, write precision="float32" or look for extreme values '
+            "in X or y."
+        )
+    return loss

@@ -1,0 +1,85 @@
+"""Optimizers by name and class, and how the learning rate moves."""
+
+import functools
+import inspect
+import math
+
+import torch
+
+OPTIMIZERS = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
+
+# One cycle: share of the steps that warm up, and the rate that it starts from.
+_WARM_UP, _START = 0.25, 0.04
+
+
+def make_optimizer(optimizer, module, lr, weight_decay):
+    """Return a torch optimizer of a module's parameters.
+
+    Weight decay is for the weights of layers alone: biases and normalizations have one
+    dimension and are left free, as is usual since [1]_.
+
+    Parameters
+    ----------
+    optimizer : str, class or functools.partial
+        A key of `OPTIMIZERS`, or what makes an optimizer of parameter groups.
+    module : nn.Module
+    lr : float
+        Largest learning rate.
+    weight_decay : float
+
+    Returns
+    -------
+    torch.optim.Optimizer
+
+    References
+    ----------
+    .. [1] T. He et al., "Bag of tricks for image classification with convolutional neural
+       networks", CVPR 2019.
+    """
+    if isinstance(optimizer, str):
+        optimizer = OPTIMIZERS[optimizer]
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    arguments = {"lr": lr}
+    if "fused" in inspect.signature(optimizer).parameters:
+        # one pass over the parameters instead of several
+        arguments["fused"] = True
+    return optimizer([group for group in groups if group["params"]], **arguments)
+
+
+def one_cycle(progress):
+    """Return the factor of a cosine warm-up and decay [1]_.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the steps that are done, in [0, 1].
+
+    References
+    ----------
+    .. [1] L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks
+       using large learning rates", 2019.
+    """
+    if progress < _WARM_UP:
+        return _START + (1 - _START) * _rise(progress / _WARM_UP)
+    return 1 - _rise((progress - _WARM_UP) / (1 - _WARM_UP))
+
+
+def cosine(progress):
+    """Return the factor of a cosine decay from 1 to 0."""
+    return 1 - _rise(progress)
+
+
+def _rise(progress):
+    return 0.5 * (1 - math.cos(math.pi * progress))
+
+
+# None leaves the rate alone, so that a callback may move it
+SCHEDULES = {"one_cycle": one_cycle, "cosine": cosine, "constant": None}

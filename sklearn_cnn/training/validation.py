@@ -1,0 +1,101 @@
+"""A validation set: how it is split off, and what is learned from it in training."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+
+
+def split_off_validation(strata, n_samples, fraction, seed):
+    """Split sample indices into training and validation.
+
+    Stratified where every class can be on both sides; else at random, with one sample of
+    each class kept for training.
+
+    Parameters
+    ----------
+    strata : ndarray of shape (n_samples,) or None
+        Classes to stratify by; None where there are none.
+    n_samples : int
+    fraction : float
+        Share of the samples that go to validation, in (0, 1).
+    seed : int
+
+    Returns
+    -------
+    train, validation : ndarray of int, or None
+        Sorted indices. None if no sample can be spared.
+    """
+    # two at least: R² of a single sample is not defined
+    n_validation = max(math.ceil(fraction * n_samples), 2)
+    rows = np.arange(n_samples)
+    if strata is not None:
+        counts = np.unique(strata, return_counts=True)[1]
+        if min(counts) >= 2 and len(counts) <= min(n_validation, n_samples - n_validation):
+            train, validation = train_test_split(
+                rows, test_size=n_validation, stratify=strata, random_state=seed
+            )
+            return np.sort(train), np.sort(validation)
+    order = np.random.RandomState(seed).permutation(n_samples)
+    labels = np.zeros(n_samples) if strata is None else strata
+    kept = order[np.unique(labels[order], return_index=True)[1]]
+    spare = order[~np.isin(order, kept)][:n_validation]
+    if len(spare) < (2 if strata is None else 1):
+        return None
+    return np.setdiff1d(rows, spare), np.sort(spare)
+
+
+@dataclass
+class Validation:
+    """A validation set, the scores on it so far, and the best weights.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, H, W, C)
+    targets : Tensor of shape (n,) or (n, n_outputs)
+        As the loss takes them.
+    weights : Tensor of shape (n,) or None
+        Weights of the samples.
+    score : callable
+        Maps raw outputs, an ndarray of shape (n, n_outputs), to a number; higher is better.
+    patience : int or None
+        Epochs without a gain of `tol` after which training should stop. None: never stop, and
+        keep the last weights.
+    tol : float
+        Gain in score that counts as one.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+    score: object
+    patience: int | None
+    tol: float = 1e-4
+
+    def __post_init__(self):
+        self.best_score = -np.inf
+        self.best_weights = None
+        self._best = (-np.inf, -np.inf)
+        self._stale_epochs = 0
+
+    def __len__(self):
+        return len(self.images)
+
+    @property
+    def should_stop(self):
+        """Whether the score has not risen by `tol` for `patience` epochs."""
+        return self.patience is not None and self._stale_epochs >= self.patience
+
+    def record(self, score, loss, module):
+        """Take note of an epoch's score and loss, and of the weights if they are the best.
+
+        Of two equal scores, which are common on small sets, the one of lower loss is better.
+        """
+        self._stale_epochs = 0 if score > self.best_score + self.tol else self._stale_epochs + 1
+        self.best_score = max(self.best_score, score)
+        if self.patience is not None and (score, -loss) > self._best:
+            self._best = (score, -loss)
+            self.best_weights = copy.deepcopy(module.state_dict())

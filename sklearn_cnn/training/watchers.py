@@ -1,0 +1,101 @@
+"""Who is told of each epoch besides skorch's callbacks: scikit-learn's, and a progress bar."""
+
+import copy
+from typing import Protocol
+
+from tqdm.auto import tqdm
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9 has no callbacks, nor set_callbacks
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in for scikit-learn's class of the same name."""
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+class Watcher(Protocol):
+    """Something that is told of each epoch."""
+
+    def epoch_begins(self, net):
+        """Take note that an epoch begins."""
+
+    def epoch_ends(self, net):
+        """Take note that an epoch has ended; return True to end the training."""
+
+
+class SklearnCallbacks:
+    """Passes epochs on to scikit-learn's own callbacks, as subtasks of the fit.
+
+    Parameters
+    ----------
+    estimator : BaseCNN
+        Whose fit it is.
+    X, y : array-like
+        As they were passed to `fit`.
+    sample_weight : array-like or None
+    n_epochs : int
+        Most epochs that there will be.
+    """
+
+    def __init__(self, estimator, X, y, sample_weight, n_epochs):
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.estimator = estimator
+        self.data = {"X": X, "y": y, "metadata": metadata}
+        self.fit_context = estimator._init_callback_context(max_subtasks=n_epochs)
+        self.fit_context.call_on_fit_task_begin(estimator=estimator, **self.data)
+        self.epoch_context = None
+
+    def epoch_begins(self, net):
+        """Open a subtask."""
+        self.epoch_context = self.fit_context.subcontext(task_name="epoch")
+        self.epoch_context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def epoch_ends(self, net):
+        """Close the subtask; return whether a callback asks to stop."""
+        return self.epoch_context.call_on_fit_task_end(
+            estimator=self.estimator,
+            reconstruction_attributes=lambda: {"net_": copy.deepcopy(net)},
+            **self.data,
+        )
+
+    def fit_ends(self):
+        """Close the task of the whole fit, now that the estimator is fitted."""
+        self.fit_context.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=lambda: {}, **self.data
+        )
+
+
+class ProgressBar:
+    """A bar with the epochs, the loss, the validation score and the time that is left.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Most epochs that there will be.
+    name : str
+        What stands in front of the bar.
+    """
+
+    def __init__(self, n_epochs, name):
+        self.bar = tqdm(total=n_epochs, desc=name, unit="epoch")
+
+    def epoch_begins(self, net):
+        """Do nothing."""
+
+    def epoch_ends(self, net):
+        """Move on by one epoch."""
+        row = net.history_[-1]
+        figures = {"loss": f"{row['train_loss']:.4f}"}
+        if "valid_score" in row:
+            figures["valid_score"] = f"{row['valid_score']:.4f}"
+        self.bar.set_postfix(figures, refresh=False)
+        self.bar.update()
+        return False
+
+    def close(self):
+        """Leave the bar as it is."""
+        self.bar.close()
