@@ -1,23 +1,23 @@
 """What both estimators are: parameters, fit, partial_fit, raw predictions, tags."""
 
 import copy
-import dataclasses
 import functools
 import warnings
 from abc import ABCMeta, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
-from sklearn_cnn.images import as_numpy, read_images
+from sklearn_cnn.images import read_images
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.device import (
     draw_seed,
@@ -28,6 +28,7 @@ from sklearn_cnn.training.device import (
 )
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES
+from sklearn_cnn.training.samples import Samples, read_weights
 from sklearn_cnn.training.validation import Validation, split_off_validation
 from sklearn_cnn.training.watchers import (
     CallbackSupportMixin,
@@ -92,6 +93,8 @@ class BaseCNN(
         "verbose": ["verbose"],
     }
 
+    _target: Any
+
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):
         """Return the kind of target that y is; see `targets`."""
@@ -106,7 +109,7 @@ class BaseCNN(
 
     def _make_class_weights(self, target, y):
         """Return weights of the classes, learned from the labels y, or None."""
-        return None
+        return
 
     @restored_on_failure
     @with_callbacks
@@ -157,11 +160,12 @@ class BaseCNN(
         data = self._read_training_set(X, y, sample_weight, continued)
         held_out = None
         if X_val is not None:
-            held_out = self._read_samples(X_val, y_val, sample_weight_val, "X_val")
+            images = read_images(self, X_val, reset=False, name="X_val")
+            held_out = self._encode(images, y_val, sample_weight_val)
         with self._seeded(continued) as (seed, device):
-            net = self._make_net(data, continued, self.lr_schedule, device)
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data, seed)
+            net = self._make_net(data, continued, self.lr_schedule, device)
             watcher = SklearnCallbacks(self, X, y, sample_weight, self.max_epochs)
             self._train(net, data, held_out, self.max_epochs, [watcher], seed)
             watcher.fit_ends()
@@ -181,7 +185,8 @@ class BaseCNN(
         self._validate_params()
         shape = self.image_shape
         if shape is not None and (
-            len(shape) not in (2, 3) or not all(isinstance(s, Integral) and s > 0 for s in shape)
+            len(shape) not in (2, 3)
+            or not all(isinstance(side, Integral) and int(side) > 0 for side in shape)
         ):
             raise ValueError(
                 f"image_shape must be (height, width) or (height, width, channels), got {shape!r}."
@@ -198,33 +203,32 @@ class BaseCNN(
             self._forget()
         images = read_images(self, X, reset=not continued)
         if not (continued and partial):
-            weights = _read_weights(sample_weight, images)
-            target = self._make_target(y, weights, classes)
-            if continued and not target.same_as(self._target):
-                raise ValueError(
-                    "warm_start can only continue on the same classes or number of outputs as in "
-                    "the last fit. Set warm_start=False to start anew."
-                )
-            if not continued:
-                self._target = target
-                self._class_weights = self._make_class_weights(target, y)
-                self._seed, self._n_trainings = draw_seed(self.random_state), 0
-        data = self._read_targets(images, y, sample_weight)
-        if len(data.rows) < 2:
+            self._learn_targets(y, read_weights(sample_weight, images), classes, continued)
+        data = self._encode(images, y, sample_weight)
+        if len(data) < 2:
             raise ValueError(
-                f"Found n_samples={len(data.rows)} to train on (those of weight 0 do not count), "
+                f"Found n_samples={len(data)} to train on (those of weight 0 do not count), "
                 "while a minimum of 2 is required: batch normalization compares images."
             )
         return data
 
-    def _read_samples(self, X, y, sample_weight, name):
-        return self._read_targets(read_images(self, X, reset=False, name=name), y, sample_weight)
+    def _learn_targets(self, y, sample_weight, classes, continued):
+        target = self._make_target(y, sample_weight, classes)
+        if not continued:
+            self._target = target
+            self._seed, self._n_trainings = draw_seed(self.random_state), 0
+        elif not target.same_as(self._target):
+            raise ValueError(
+                "warm_start can only continue on the same classes or number of outputs as in the "
+                "last fit. Set warm_start=False to start anew."
+            )
+        self._class_weights = self._make_class_weights(self._target, y)
 
-    def _read_targets(self, images, y, sample_weight):
+    def _encode(self, images, y, sample_weight):
         """Encode y and join it with images and weights; those of no weight drop out."""
         encoded = self._target.encode(y)
         check_consistent_length(images, encoded)
-        weights = _read_weights(sample_weight, images)
+        weights = read_weights(sample_weight, images)
         if self._class_weights is not None:
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class
@@ -233,16 +237,16 @@ class BaseCNN(
     def _split(self, data, seed):
         """Split off the validation samples of `early_stopping`."""
         strata = self._target.strata(data.targets[data.rows])
-        split = split_off_validation(strata, len(data.rows), self.validation_fraction, seed)
+        split = split_off_validation(strata, len(data), self.validation_fraction, seed)
         if split is None:
             warnings.warn(
-                f"early_stopping=True finds no sample to spare for validation among "
-                f"{len(data.rows)}: training runs for max_epochs={self.max_epochs} epochs.",
+                f"early_stopping=True finds no sample to spare for validation among {len(data)}: "
+                f"training runs for max_epochs={self.max_epochs} epochs.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
             return data, None
-        return tuple(dataclasses.replace(data, rows=data.rows[rows]) for rows in split)
+        return data.subset(split[0]), data.subset(split[1])
 
     @contextmanager
     def _seeded(self, continued):
@@ -290,12 +294,14 @@ class BaseCNN(
             )
         device = torch.device(net.device)
         batches = TrainingBatches(
-            **data.on(device),
-            batch_size=resolve_batch_size(self.batch_size, len(data.rows)),
+            data.on(device),
+            batch_size=resolve_batch_size(self.batch_size, len(data)),
             generator=torch.Generator(device).manual_seed(seed),
             augmentation=self.augmentation,
         )
-        validation = None if held_out is None else self._validation(held_out, device)
+        validation = None
+        if held_out is not None:
+            validation = self._make_validation(held_out.compact(), device)
         with ExitStack() as stack:
             if self.verbose:
                 bar = ProgressBar(n_epochs, type(self).__name__)
@@ -306,19 +312,15 @@ class BaseCNN(
                 # an interrupt ends up here too; a failure is undone by the decorator of `fit`
                 self._keep(net, validation)
 
-    def _validation(self, held_out, device):
-        samples = held_out.on(device)
-        rows = samples.pop("rows")
-        targets, weights = held_out.targets[held_out.rows], held_out.weights
-        weights = None if weights is None else weights[held_out.rows]
-        return Validation(
-            images=held_out.images[held_out.rows],
-            targets=samples["targets"][rows],
-            weights=None if weights is None else samples["weights"][rows],
-            score=lambda outputs: self._score_outputs(targets.numpy(), outputs, weights),
-            patience=self.n_iter_no_change if self.early_stopping else None,
-            tol=self.tol,
-        )
+    def _make_validation(self, samples, device):
+        targets = samples.targets.numpy()
+        weights = None if samples.weights is None else samples.weights.numpy()
+
+        def score(outputs):
+            return self._score_outputs(targets, outputs, weights)
+
+        patience = self.n_iter_no_change if self.early_stopping else None
+        return Validation(samples.on(device), score, patience, self.tol)
 
     def _keep(self, net, validation):
         """Set the fitted attributes."""
@@ -419,48 +421,3 @@ class BaseCNN(
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-@dataclasses.dataclass(frozen=True)
-class Samples:
-    """Images, encoded targets and weights, and which rows of them count.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, H, W, C)
-    targets : Tensor of shape (n,) or (n, n_outputs)
-    weights : Tensor of shape (n,) or None
-        None where all weigh the same.
-    rows : Tensor of int64
-        Rows of positive weight; a subset of them is a split without a copy.
-    """
-
-    images: torch.Tensor
-    targets: torch.Tensor
-    weights: torch.Tensor | None
-    rows: torch.Tensor
-
-    @classmethod
-    def weighted(cls, images, targets, weights):
-        """Leave out rows of weight zero, and scale the others to a mean weight of one."""
-        if weights is None:
-            return cls(images, targets, None, torch.arange(len(images)))
-        rows = np.flatnonzero(weights)
-        if len(rows) == 0:
-            raise ValueError("Sample weights must contain at least one non-zero number.")
-        weights = weights / weights[rows].mean()
-        differ = np.ptp(weights[rows]) > 0
-        scaled = torch.from_numpy(weights.astype(np.float32)) if differ else None
-        return cls(images, targets, scaled, torch.from_numpy(rows))
-
-    def on(self, device):
-        """Return the parts on a device, by name: the one transfer of a fit."""
-        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: None if t is None else t.to(device) for name, t in parts.items()}
-
-
-def _read_weights(sample_weight, images):
-    if sample_weight is None:
-        return None
-    weights = as_numpy(sample_weight)
-    return _check_sample_weight(weights, images.numpy(), dtype=np.float64, ensure_non_negative=True)

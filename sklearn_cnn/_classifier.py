@@ -248,9 +248,12 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
                     f"classes={given.tolist()} are not those of the first call, "
                     f"{self.classes_.tolist()}."
                 )
-        elif classes is None and not hasattr(self, "net_"):
-            if isinstance(classification_target(y), SingleLabel):
-                raise ValueError("classes must be passed on the first call to partial_fit.")
+        elif (
+            classes is None
+            and not hasattr(self, "net_")
+            and isinstance(classification_target(y), SingleLabel)
+        ):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
         return self._partial_fit(X, y, sample_weight, classes)
 
     def predict(self, X):

@@ -113,7 +113,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     best_loss_ : float
         Smallest of `loss_curve_`.
     validation_scores_ : list of float or None
-        R² (for `loss="quantile"` D² of the pinball loss) on the validation set after each epoch, if there is one.
+        R² (for `loss="quantile"` D² of the pinball loss) on the validation set after each
+        epoch, if there is one.
     best_validation_score_ : float or None
         Largest validation score of the last fit.
     history_ : skorch.history.History

@@ -10,7 +10,6 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from torch import nn
-from torch.nn import functional as F
 
 from sklearn_cnn.images import as_numpy
 
@@ -164,7 +163,7 @@ class MultiLabel:
 
     def strata(self, encoded):
         """Return None: rows of an indicator are too many kinds to stratify by."""
-        return None
+        return
 
     def same_as(self, other):
         """Say whether a network for the other target serves this one."""
@@ -216,7 +215,7 @@ class Continuous:
 
     def strata(self, encoded):
         """Return None: numbers have no strata."""
-        return None
+        return
 
     def same_as(self, other):
         """Say whether a network for the other target serves this one."""
@@ -238,7 +237,7 @@ class BinaryHingeLoss(nn.Module):
 
     def forward(self, logits, target):
         """Compute the loss."""
-        losses = F.relu(1 - (2 * target - 1) * logits)
+        losses = torch.relu(1 - (2 * target - 1) * logits)
         return losses.mean() if self.reduction == "mean" else losses
 
 

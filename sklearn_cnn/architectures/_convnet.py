@@ -4,7 +4,6 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from torch import nn
-from torch.nn import functional as F
 
 from sklearn_cnn.architectures._base import Architecture
 
@@ -25,9 +24,8 @@ class ConvNet(Architecture):
     convs_per_stage : int, default=1
         Convolutions of a stage before its pooling.
     residual : bool, default=True
-        Whether a stage ends with a residual block of two convolutions [1]_ after its
-        pooling. The first stage has none: its images are the largest and its features
-        the simplest.
+        Whether a stage ends with one more convolution whose rectified output is added to its
+        input [1]_. It works on the pooled, smaller images, and so costs little.
     kernel_size : int, default=3
         Side of the convolutions' kernels in pixels, odd.
     padding : {"same", "valid"}, default="same"
@@ -107,8 +105,8 @@ class ConvNet(Architecture):
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
         layers, channels, size = [], in_channels, tuple(image_size)
-        for stage, width in enumerate(self.widths):
-            layers += self._stage(channels, width, size, residual=self.residual and stage > 0)
+        for width in self.widths:
+            layers += self._stage(channels, width, size)
             channels, size = width, self._size_after_stage(size)
         if self.grid is not None and max(size) > self.grid:
             size = tuple(min(side, self.grid) for side in size)
@@ -116,8 +114,8 @@ class ConvNet(Architecture):
         features = channels * size[0] * size[1]
         return nn.Sequential(*layers, nn.Flatten(), *self._dense(features, n_outputs))
 
-    def _stage(self, channels, width, size, residual):
-        layers = []
+    def _stage(self, channels, width, size):
+        layers: list[nn.Module] = []
         for position in range(self.convs_per_stage):
             if position > 0:
                 layers.append(nn.ReLU())
@@ -125,13 +123,12 @@ class ConvNet(Architecture):
             channels = width
         # ReLU and max-pooling commute; pooling first leaves ReLU a quarter of the work
         layers += [_pool(self._size_before_pool(size)), nn.ReLU()]
-        if residual:
-            branch = [*self._convolution(width, width, "same"), nn.ReLU()]
-            layers.append(Residual(*branch, *self._convolution(width, width, "same")))
+        if self.residual:
+            layers.append(Residual(*self._convolution(width, width, "same"), nn.ReLU()))
         return layers
 
     def _convolution(self, channels, width, padding=None):
-        layers = [
+        layers: list[nn.Module] = [
             nn.Conv2d(
                 channels,
                 width,
@@ -145,7 +142,7 @@ class ConvNet(Architecture):
         return layers
 
     def _dense(self, features, n_outputs):
-        layers = []
+        layers: list[nn.Module] = []
         for units in (*self.hidden, n_outputs):
             if self.dropout:
                 layers.append(nn.Dropout(self.dropout))
@@ -168,16 +165,10 @@ class ConvNet(Architecture):
 
 
 class Residual(nn.Sequential):
-    """Layers whose output is added to their input, then rectified."""
-
-    def __init__(self, *layers):
-        super().__init__(*layers)
-        if isinstance(layers[-1], nn.BatchNorm2d):
-            # starting as the identity makes the first steps those of a shallow network
-            nn.init.zeros_(layers[-1].weight)
+    """Layers whose output is added to their input."""
 
     def forward(self, x):
-        return F.relu(x + super().forward(x))
+        return x + super().forward(x)
 
 
 def _pool(size):

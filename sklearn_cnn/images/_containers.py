@@ -6,7 +6,7 @@ import torch
 
 def is_image_column(X):
     """Say whether X is a one-column frame or (n, 1) object array that holds an image a cell."""
-    shape = getattr(X, "shape", ())
+    shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) != 2 or shape[1] != 1 or shape[0] == 0:
         return False
     return _is_image(_first_cell(X))

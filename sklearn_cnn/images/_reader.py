@@ -106,7 +106,7 @@ def _to_size(estimator, images, found, reset, name):
                 f"asks for {wanted[2]}. Images are resized, their channels are not converted."
             )
         images = resize(images, wanted[:2], estimator.resize_mode)
-        found = ImageShape(*wanted[:2], found.channels)
+        found = ImageShape(wanted[0], wanted[1], found.channels)
     _agree(estimator, found, reset, name)
     return images
 
@@ -126,7 +126,7 @@ def _agree(estimator, found, reset, name):
 def _refuse_lone_image(estimator, X):
     shape = tuple(getattr(X, "shape", ()))
     height, width, channels = estimator.image_shape_
-    lone = {(height, width, channels), (channels, height, width)}
+    lone: set[tuple[int, ...]] = {(height, width, channels), (channels, height, width)}
     if channels == 1:
         lone.add((height, width))
     is_rows = len(shape) == 2 and shape[1] == height * width * channels

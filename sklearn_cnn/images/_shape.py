@@ -96,7 +96,7 @@ def array_shape(shape, channel_axis=-1):
         If there are more dimensions or no pixels, or the channels plainly are elsewhere.
     """
     if len(shape) == 3:
-        found = ImageShape(*shape[1:], 1)
+        found = ImageShape(shape[1], shape[2], 1)
     elif len(shape) == 4:
         _check_channel_axis(shape, channel_axis)
         channels = shape[channel_axis]

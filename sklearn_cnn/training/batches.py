@@ -1,9 +1,12 @@
 """Batches of images, drawn at random for training and in order for prediction."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+from sklearn_cnn.training.samples import Samples
 
 # batch_size="auto" gives an epoch about this many steps, within the bounds.
 _STEPS_AN_EPOCH = 45
@@ -38,32 +41,23 @@ class TrainingBatches:
 
     Parameters
     ----------
-    images : Tensor of shape (n, H, W, C), uint8 or float32
+    samples : Samples
         On the device; not copied.
-    targets : Tensor of shape (n,) or (n, n_outputs)
-        On the device.
-    weights : Tensor of shape (n,) or None
-        Weights of the samples, on the device.
-    rows : Tensor of int64
-        Which of the n images to train on, on the device; a subset costs no copy of images.
     batch_size : int
         Images in a batch; the last one takes what is left.
     generator : torch.Generator
         On the device; draws the order.
     augmentation : callable or None
-        Maps a batch of shape (b, C, H, W) to one of the same size.
+        Maps a batch of shape (b, C, H, W) to one of the same shape.
     """
 
-    images: torch.Tensor
-    targets: torch.Tensor
-    weights: torch.Tensor | None
-    rows: torch.Tensor
+    samples: Samples
     batch_size: int
     generator: torch.Generator
-    augmentation: object = None
+    augmentation: Callable | None = None
 
     def __len__(self):
-        return len(self.rows)
+        return len(self.samples)
 
     @property
     def n_steps(self):
@@ -72,13 +66,14 @@ class TrainingBatches:
 
     def __iter__(self):
         """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
-        order = torch.randperm(len(self), generator=self.generator, device=self.rows.device)
-        for rows in self.rows[order].split(self._sizes()):
+        of, rows = self.samples, self.samples.rows
+        order = torch.randperm(len(rows), generator=self.generator, device=rows.device)
+        for drawn in rows[order].split(self._sizes()):
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            images = self.images[rows].permute(0, 3, 1, 2)
+            images = of.images[drawn].permute(0, 3, 1, 2)
             if self.augmentation is not None:
                 images = self.augmentation(images)
-            yield images, self.targets[rows], None if self.weights is None else self.weights[rows]
+            yield images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
 
     def _sizes(self):
         full, rest = divmod(len(self), self.batch_size)

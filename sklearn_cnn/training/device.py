@@ -126,7 +126,8 @@ def seeded(seed, device):
     Initialisation, dropout and users' augmentations draw from the global generators; the
     user's own streams must not notice.
     """
-    numpy_state, python_state = np.random.get_state(), random.getstate()
+    # NumPy's legacy generator is the global one: what is seeded here is put back below
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     accelerators = [device] if device.type in ("cuda", "mps") else []
     with torch.random.fork_rng(
         devices=accelerators, device_type=device.type if accelerators else "cuda"
@@ -138,12 +139,12 @@ def seeded(seed, device):
                 torch.cuda.manual_seed(seed)
         elif device.type == "mps":
             torch.mps.manual_seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         random.seed(seed)
         try:
             yield
         finally:
-            np.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
             random.setstate(python_state)
 
 

@@ -155,9 +155,9 @@ class Net(NeuralNet):
                 if validation is not None:
                     self.validate(validation)
                 self.notify("on_epoch_end", **data)
-                # a list: each watcher is told, whatever the others say
-                stop = any([watcher.epoch_ends(self) for watcher in watchers])
-                if stop or (validation is not None and validation.should_stop):
+                # each watcher is told, whatever the others say
+                answers = [watcher.epoch_ends(self) for watcher in watchers]
+                if any(answers) or (validation is not None and validation.should_stop):
                     break
         finally:
             self.module_.eval()
@@ -211,11 +211,12 @@ class Net(NeuralNet):
 
     def validate(self, validation):
         """Record score and loss on a validation set, and keep the best weights."""
-        outputs = self.raw_predict(validation.images)
+        samples = validation.samples
+        outputs = self.raw_predict(samples.images)
         score = float(validation.score(outputs.numpy()))
         with torch.no_grad():
-            losses = outputs.to(self.device), validation.targets, validation.weights
-            loss = self.criterion_(*losses).item()
+            logits = outputs.to(self.device)
+            loss = self.criterion_(logits, samples.targets, samples.weights).item()
         self.history_.record("valid_loss", loss)
         self.history_.record("valid_score", score)
         validation.record(score, loss, self.module_)

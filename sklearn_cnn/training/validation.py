@@ -2,11 +2,13 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.model_selection import train_test_split
+
+from sklearn_cnn.training.samples import Samples
 
 
 def split_off_validation(strata, n_samples, fraction, seed):
@@ -54,11 +56,8 @@ class Validation:
 
     Parameters
     ----------
-    images : Tensor of shape (n, H, W, C)
-    targets : Tensor of shape (n,) or (n, n_outputs)
-        As the loss takes them.
-    weights : Tensor of shape (n,) or None
-        Weights of the samples.
+    samples : Samples
+        On the device; all rows count.
     score : callable
         Maps raw outputs, an ndarray of shape (n, n_outputs), to a number; higher is better.
     patience : int or None
@@ -68,10 +67,8 @@ class Validation:
         Gain in score that counts as one.
     """
 
-    images: torch.Tensor
-    targets: torch.Tensor
-    weights: torch.Tensor | None
-    score: object
+    samples: Samples
+    score: Callable
     patience: int | None
     tol: float = 1e-4
 
@@ -82,7 +79,7 @@ class Validation:
         self._stale_epochs = 0
 
     def __len__(self):
-        return len(self.images)
+        return len(self.samples)
 
     @property
     def should_stop(self):

@@ -47,7 +47,6 @@ class SklearnCallbacks:
         self.data = {"X": X, "y": y, "metadata": metadata}
         self.fit_context = estimator._init_callback_context(max_subtasks=n_epochs)
         self.fit_context.call_on_fit_task_begin(estimator=estimator, **self.data)
-        self.epoch_context = None
 
     def epoch_begins(self, net):
         """Open a subtask."""
@@ -65,7 +64,7 @@ class SklearnCallbacks:
     def fit_ends(self):
         """Close the task of the whole fit, now that the estimator is fitted."""
         self.fit_context.call_on_fit_task_end(
-            estimator=self.estimator, reconstruction_attributes=lambda: {}, **self.data
+            estimator=self.estimator, reconstruction_attributes=dict, **self.data
         )
 
 

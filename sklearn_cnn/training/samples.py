@@ -1,0 +1,99 @@
+"""Images, targets and weights that belong together, and which of them count."""
+
+import dataclasses
+
+import numpy as np
+import torch
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_cnn.images import as_numpy
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Images, encoded targets and weights, and which rows of them count.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, H, W, C), uint8 or float32
+    targets : Tensor of shape (n,) or (n, n_outputs)
+        As the loss takes them.
+    weights : Tensor of shape (n,) or None
+        None where all weigh the same.
+    rows : Tensor of int64
+        The rows that count. A split is two subsets of rows, without a copy of the images.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+    rows: torch.Tensor
+
+    @classmethod
+    def weighted(cls, images, targets, weights):
+        """Leave out rows of weight zero, and scale the others to a mean weight of one.
+
+        Parameters
+        ----------
+        images, targets : Tensor
+        weights : ndarray of shape (n,) or None
+
+        Raises
+        ------
+        ValueError
+            If all weights are zero.
+        """
+        if weights is None:
+            return cls(images, targets, None, torch.arange(len(images)))
+        rows = np.flatnonzero(weights)
+        if len(rows) == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        weights = weights / weights[rows].mean()
+        differ = np.ptp(weights[rows]) > 0
+        scaled = torch.from_numpy(weights.astype(np.float32)) if differ else None
+        return cls(images, targets, scaled, torch.from_numpy(rows))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def subset(self, positions):
+        """Return the samples at some positions of `rows`, without a copy of the images."""
+        return dataclasses.replace(self, rows=self.rows[positions])
+
+    def compact(self):
+        """Return copies of the rows that count alone."""
+        weights = None if self.weights is None else self.weights[self.rows]
+        rows = torch.arange(len(self))
+        return Samples(self.images[self.rows], self.targets[self.rows], weights, rows)
+
+    def on(self, device):
+        """Return the samples on a device: the one transfer of a fit."""
+        weights = None if self.weights is None else self.weights.to(device)
+        tensors = (self.images, self.targets, self.rows)
+        images, targets, rows = (tensor.to(device) for tensor in tensors)
+        return Samples(images, targets, weights, rows)
+
+
+def read_weights(sample_weight, images):
+    """Check weights of samples.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,) or None
+    images : Tensor of shape (n, ...)
+        The samples.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64, or None
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as samples, or one is negative, infinite or NaN.
+    """
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(
+        as_numpy(sample_weight), images.numpy(), dtype=np.float64, ensure_non_negative=True
+    )
