@@ -107,6 +107,9 @@ class BaseCNN(
     def _score_outputs(self, encoded, outputs, sample_weight):
         """Return the validation score of raw outputs against encoded targets."""
 
+    def _check_classes(self, y, classes):
+        """Check the classes that `partial_fit` was told of."""
+
     def _make_class_weights(self, target, y):
         """Return weights of the classes, learned from the labels y, or None."""
         return
@@ -174,6 +177,7 @@ class BaseCNN(
     @restored_on_failure
     def _partial_fit(self, X, y, sample_weight, classes=None):
         self._check_parameters()
+        self._check_classes(y, classes)
         continued = hasattr(self, "net_")
         data = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
         with self._seeded(continued) as (seed, device):

@@ -241,19 +241,6 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             If X or y cannot be used, a label is not among the classes, or `classes` is
             missing in the first call or differs from it later.
         """
-        if classes is not None and hasattr(self, "net_"):
-            given = np.unique(column_or_1d(check_classes(classes)))
-            if not np.array_equal(given, self.classes_):
-                raise ValueError(
-                    f"classes={given.tolist()} are not those of the first call, "
-                    f"{self.classes_.tolist()}."
-                )
-        elif (
-            classes is None
-            and not hasattr(self, "net_")
-            and isinstance(classification_target(y), SingleLabel)
-        ):
-            raise ValueError("classes must be passed on the first call to partial_fit.")
         return self._partial_fit(X, y, sample_weight, classes)
 
     def predict(self, X):
@@ -321,6 +308,17 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """
         outputs = self._raw_predict(X)
         return self._target.decision(outputs)
+
+    def _check_classes(self, y, classes):
+        if hasattr(self, "net_"):
+            known = self.classes_
+            given = known if classes is None else np.unique(column_or_1d(check_classes(classes)))
+            if not np.array_equal(given, known):
+                raise ValueError(
+                    f"classes={given.tolist()} are not those of the first call, {known.tolist()}."
+                )
+        elif classes is None and isinstance(classification_target(y), SingleLabel):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
 
     def _make_target(self, y, sample_weight, classes):
         return classification_target(y, classes)

@@ -194,8 +194,9 @@ class Net(NeuralNet):
             step += 1
         self.module_.eval()
         # the one transfer of an epoch: until here the device need not be waited for
-        loss = total.item() / len(batches)
-        self.history_.record("train_loss", _finite(loss, len(self.history_)))
+        self._record("train_loss", _finite(total.item() / len(batches), len(self.history_)))
+        # skorch's Checkpoint looks for a row of the last batch
+        self.history_.new_batch()
         self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
 
     def train_step(self, batch, module):
@@ -217,8 +218,8 @@ class Net(NeuralNet):
         with torch.no_grad():
             logits = outputs.to(self.device)
             loss = self.criterion_(logits, samples.targets, samples.weights).item()
-        self.history_.record("valid_loss", loss)
-        self.history_.record("valid_score", score)
+        self._record("valid_loss", loss)
+        self._record("valid_score", score, better=max)
         validation.record(score, loss, self.module_)
 
     @torch.inference_mode()
@@ -245,6 +246,12 @@ class Net(NeuralNet):
                 outputs.append(module(batch)[:n_real].float())
         # one transfer, when all batches are under way
         return torch.cat(outputs).cpu()
+
+    def _record(self, name, value, better=min):
+        """Record a figure of an epoch and, as skorch's callbacks expect, whether it is the best."""
+        self.history_.record(name, value)
+        figures = [row[name] for row in self.history_ if name in row]
+        self.history_.record(f"{name}_best", value == better(figures))
 
     def _hooks(self, name):
         return [

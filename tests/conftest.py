@@ -1,0 +1,6 @@
+"""Settings of all tests."""
+
+import os
+
+# scikit-learn skips a check of its contract without it; read when scipy is imported
+os.environ.setdefault("SCIPY_ARRAY_API", "1")

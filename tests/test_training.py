@@ -1,0 +1,370 @@
+"""Training as users of scikit-learn and skorch expect it."""
+
+import functools
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+
+from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import ConvNet
+
+callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
+
+SMALL = ConvNet((8, 16))
+
+
+@pytest.fixture(scope="module")
+def bars():
+    """Draw upright and lying bars, with noise; y says which."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 120, (120, 8, 8), dtype=np.uint8)
+    y = np.arange(120) % 2
+    for image, lying, where in zip(X, y, rng.integers(1, 7, 120), strict=True):
+        (image if lying else image.T)[where] = 255
+    return X, y
+
+
+def classifier(**params):
+    return CNNClassifier(SMALL, random_state=0, **{"max_epochs": 5, **params})
+
+
+def weights(estimator):
+    return {name: value.clone() for name, value in estimator.module_.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_curves_have_an_entry_an_epoch(bars):
+    fitted = classifier().fit(*bars)
+    assert fitted.n_iter_ == len(fitted.loss_curve_) == len(fitted.history_) == 5
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
+    assert fitted.best_loss_ == min(fitted.loss_curve_)
+    assert fitted.validation_scores_ is None
+    assert fitted.best_validation_score_ is None
+    assert [row["train_loss"] for row in fitted.history_] == fitted.loss_curve_
+
+
+def test_given_validation_data_is_scored_but_never_trained_on(bars):
+    X, y = bars
+    plain = classifier().fit(X[:80], y[:80])
+    watched = classifier().fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
+    assert same(weights(plain), weights(watched))
+    assert len(watched.validation_scores_) == 5
+    # the last entry is the score of the model that is left
+    assert watched.validation_scores_[-1] == watched.score(X[80:], y[80:])
+
+
+def test_validation_scores_follow_their_sample_weight(bars):
+    X, y = bars
+    wrong = 1 - y[80:]
+    weight = np.r_[np.ones(20), np.zeros(20)]
+    labels = np.r_[y[80:100], wrong[20:]]
+    fitted = classifier(max_epochs=10).fit(
+        X[:80], y[:80], X_val=X[80:], y_val=labels, sample_weight_val=weight
+    )
+    assert fitted.validation_scores_[-1] == fitted.score(X[80:100], y[80:100])
+
+
+def test_early_stopping_keeps_the_best_weights(bars):
+    X, y = bars
+    fitted = classifier(early_stopping=True, max_epochs=60, n_iter_no_change=3, lr=0.02).fit(
+        X[:80], y[:80], X_val=X[80:], y_val=y[80:]
+    )
+    assert fitted.n_iter_ < 60
+    assert fitted.best_validation_score_ == max(fitted.validation_scores_)
+    assert fitted.score(X[80:], y[80:]) == fitted.best_validation_score_
+
+
+def test_early_stopping_waits_n_iter_no_change_epochs(bars):
+    X, y = bars
+    # after the first epoch no gain in accuracy can exceed tol=1
+    impatient = classifier(early_stopping=True, max_epochs=80, n_iter_no_change=4, tol=1.0)
+    assert impatient.fit(X, y).n_iter_ == 1 + 4
+
+
+def test_early_stopping_holds_out_validation_fraction(bars):
+    seen = []
+
+    class Sizes(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+            seen.append((len(dataset_train), len(dataset_valid)))
+
+    classifier(early_stopping=True, validation_fraction=0.25, callbacks=[Sizes()]).fit(*bars)
+    assert set(seen) == {(90, 30)}
+
+
+def test_early_stopping_without_a_sample_to_spare_warns_and_trains():
+    X = np.zeros((2, 4, 4), dtype=np.uint8)
+    X[1] = 255
+    with pytest.warns(UserWarning, match="finds no sample to spare"):
+        fitted = classifier(early_stopping=True).fit(X, [0, 1])
+    assert fitted.n_iter_ == 5
+
+
+def test_regression_scores_r2_on_validation_data(bars):
+    X, _ = bars
+    y = X.mean(axis=(1, 2)) * 10 + 500
+    regressor = CNNRegressor(SMALL, random_state=0, max_epochs=5)
+    regressor.fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
+    assert regressor.validation_scores_[-1] == pytest.approx(
+        regressor.score(X[80:], y[80:]), abs=1e-6
+    )
+
+
+def test_warm_start_goes_on_from_the_weights(bars):
+    warm = classifier(warm_start=True, max_epochs=2)
+    once = weights(warm.fit(*bars))
+    loss = warm.loss_curve_[-1]
+    warm.fit(*bars)
+    assert not same(once, weights(warm))
+    assert warm.n_iter_ == 4
+    assert warm.loss_curve_[2] < loss * 1.5
+    cold = classifier(max_epochs=2).fit(*bars)
+    assert same(once, weights(cold.fit(*bars)))
+
+
+def test_warm_start_refuses_other_classes_and_keeps_the_model(bars):
+    X, y = bars
+    warm = classifier(warm_start=True).fit(X, y)
+    before = warm.predict_proba(X)
+    with pytest.raises(ValueError, match="warm_start"):
+        warm.fit(X, y + 5)
+    assert np.array_equal(warm.predict_proba(X), before)
+
+
+def test_partial_fit_learns_batch_by_batch(bars):
+    X, y = bars
+    online = classifier(lr=0.01)
+    for _ in range(10):
+        for start in range(0, 120, 40):
+            online.partial_fit(X[start : start + 40], y[start : start + 40], classes=[0, 1])
+    assert online.n_iter_ == 30
+    assert online.score(X, y) > 0.95
+    assert {row["lr"] for row in online.history_} == {0.01}
+
+
+def test_partial_fit_after_fit_goes_on(bars):
+    fitted = classifier().fit(*bars)
+    before = weights(fitted)
+    fitted.partial_fit(*bars)
+    assert fitted.n_iter_ == 6
+    assert not same(before, weights(fitted))
+
+
+def test_partial_fit_needs_classes_first_and_the_same_ones_later(bars):
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier().partial_fit(*bars)
+    online = classifier().partial_fit(*bars, classes=[0, 1, 2])
+    assert online.classes_.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="not those of the first call"):
+        online.partial_fit(*bars, classes=[0, 1])
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+def test_schedules_reach_their_ends(bars, schedule):
+    rates = [row["lr"] for row in classifier(lr_schedule=schedule, lr=0.01).fit(*bars).history_]
+    if schedule == "constant":
+        assert set(rates) == {0.01}
+    else:
+        assert rates[-1] < 0.01 / 10
+        assert max(rates) > 0.9 * 0.01
+        assert np.all(np.diff(rates[2:]) < 0)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adamw", "adam", "sgd", torch.optim.RMSprop, functools.partial(torch.optim.SGD, momentum=0.5)],
+)
+def test_optimizers_by_name_class_and_partial(bars, optimizer):
+    fitted = classifier(optimizer=optimizer, lr=0.005, max_epochs=10).fit(*bars)
+    assert fitted.loss_curve_[-1] < 0.5 * fitted.loss_curve_[0]
+
+
+def test_augmentation_acts_in_training_only(bars):
+    X, y = bars
+    batches = []
+
+    def darken(images):
+        batches.append(images.shape[1:])
+        return images // 2
+
+    fitted = classifier(augmentation=darken).fit(X, y)
+    assert set(batches) == {torch.Size([1, 8, 8])}
+    n_batches = len(batches)
+    fitted.predict(X)
+    assert len(batches) == n_batches
+
+
+def test_compiled_training_leaves_a_plain_module(bars):
+    X, y = bars
+    tiny = {"architecture": ConvNet((8,), residual=False), "batch_size": 60}
+    compiled = CNNClassifier(**tiny, compile=True, max_epochs=2, random_state=0).fit(X, y)
+    plain = CNNClassifier(**tiny, max_epochs=2, random_state=0).fit(X, y)
+    assert type(compiled.module_) is torch.nn.Sequential
+    assert weights(compiled).keys() == weights(plain).keys()
+    assert compiled.loss_curve_ == pytest.approx(plain.loss_curve_, rel=0.05)
+
+
+def test_bf16_training_learns_and_predicts_in_float32(bars):
+    X, y = bars
+    fitted = classifier(precision="bf16", max_epochs=10).fit(X, y)
+    assert fitted.precision_ == "bf16"
+    assert fitted.score(X, y) > 0.95
+    assert next(fitted.module_.parameters()).dtype == torch.float32
+
+
+class Recorder(Callback):
+    """Note every hook that is called."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.calls.append("train begins")
+
+    def on_train_end(self, net, **kwargs):
+        self.calls.append("train ends")
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.calls.append("epoch begins")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.calls.append(f"epoch ends, {len(net.history)} rows")
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        assert training
+        self.calls.append("batch ends")
+
+
+def test_skorch_callbacks_are_copied_and_called(bars):
+    recorder = Recorder()
+    fitted = classifier(callbacks=[recorder], max_epochs=2, batch_size=60).fit(*bars)
+    assert recorder.calls == []
+    (_, used) = fitted.net_.callbacks_[0]
+    epochs = [["epoch begins", *["batch ends"] * 2, f"epoch ends, {i} rows"] for i in (1, 2)]
+    assert used.calls == ["train begins", *epochs[0], *epochs[1], "train ends"]
+
+
+def test_skorch_checkpoint_saves_the_best_epoch(bars, tmp_path):
+    X, y = bars
+    checkpoint = Checkpoint(dirname=tmp_path, event_name="saved")
+    fitted = classifier(callbacks=[checkpoint], max_epochs=8).fit(
+        X[:80], y[:80], X_val=X[80:], y_val=y[80:]
+    )
+    losses = np.array(fitted.history_[:, "valid_loss"])
+    assert fitted.history_[:, "saved"] == (losses == np.minimum.accumulate(losses)).tolist()
+    fitted.module_.load_state_dict(torch.load(tmp_path / "params.pt", weights_only=True))
+    proba = fitted.predict_proba(X[80:])[np.arange(40), y[80:]]
+    assert -np.log(proba).mean() == pytest.approx(losses.min(), rel=1e-4)
+
+
+def test_skorch_lr_scheduler_moves_a_constant_rate(bars):
+    scheduler = LRScheduler(policy="StepLR", step_size=1, gamma=0.5)
+    fitted = classifier(lr=0.008, lr_schedule="constant", callbacks=[scheduler]).fit(*bars)
+    assert [row["lr"] for row in fitted.history_] == pytest.approx(
+        [0.008 * 0.5**epoch for epoch in range(5)]
+    )
+
+
+def test_skorch_early_stopping_is_refused_by_the_name_of_ours(bars):
+    with pytest.raises(ValueError, match="early_stopping=True"):
+        classifier(callbacks=[EarlyStopping()]).fit(*bars)
+
+
+def test_a_failing_callback_leaves_the_estimator_as_it_was(bars):
+    class Fails(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("disk full")
+
+    unfitted = classifier(callbacks=[Fails()])
+    before = dict(vars(unfitted))
+    with pytest.raises(RuntimeError, match="disk full"):
+        unfitted.fit(*bars)
+    assert vars(unfitted) == before
+
+
+def test_progress_bar_shows_epochs_loss_and_score(bars, capsys):
+    X, y = bars
+    classifier(verbose=1, max_epochs=3).fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
+    shown = capsys.readouterr().err
+    assert re.search(r"CNNClassifier: 100%.*3/3 .*loss=\d\.\d+, valid_score=\d\.\d+", shown)
+
+
+def test_silent_by_default(bars, capfd):
+    classifier().fit(*bars).predict(bars[0])
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+class Tasks:
+    """A callback in the sense of scikit-learn that notes the tasks it is told of."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.ended = []
+
+    def setup(self, estimator, context):
+        self.ended.append("setup")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
+        score = fitted_estimator.score(X, y)
+        self.ended.append((context.task_name, context.task_id, score))
+        return self.stop_after is not None and context.task_id + 1 == self.stop_after
+
+    def teardown(self, estimator, context):
+        self.ended.append("teardown")
+
+
+def test_sklearn_callbacks_see_each_epoch_with_a_usable_model(bars):
+    tasks = Tasks()
+    fitted = classifier(max_epochs=3).set_callbacks(tasks).fit(*bars)
+    assert tasks.ended[0] == "setup"
+    assert tasks.ended[-1] == "teardown"
+    epochs = [task for task in tasks.ended[1:-1] if task[0] == "epoch"]
+    assert [task[1] for task in epochs] == [0, 1, 2]
+    assert epochs[-1][2] == fitted.score(*bars)
+    assert tasks.ended[-2][0] == "fit"
+
+
+def test_sklearn_callback_can_stop_training(bars):
+    fitted = classifier(max_epochs=10).set_callbacks(Tasks(stop_after=2)).fit(*bars)
+    assert fitted.n_iter_ == 2
+
+
+def test_sklearn_callbacks_are_torn_down_when_fit_fails(bars):
+    tasks = Tasks()
+    diverging = classifier(optimizer="sgd", lr=1e30).set_callbacks(tasks)
+    with pytest.raises(ValueError, match="Lower lr"):
+        diverging.fit(*bars)
+    assert tasks.ended[-1] == "teardown"
+    assert not hasattr(diverging, "net_")
+
+
+def test_sklearn_progress_bar_alone_and_under_a_search(bars, monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", shown)
+    classifier(max_epochs=2).set_callbacks(callback.ProgressBar()).fit(*bars)
+    assert "CNNClassifier - fit" in shown.getvalue()
+    search = GridSearchCV(classifier(max_epochs=2), {"lr": [0.001, 0.01]}, cv=2)
+    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(*bars)
+    assert "GridSearchCV - fit" in shown.getvalue()
+    assert search.best_score_ > 0.4
+
+
+def test_clone_forgets_callbacks_state_and_fit(bars):
+    fitted = classifier().fit(*bars)
+    fresh = clone(fitted)
+    assert not hasattr(fresh, "net_")
+    assert fresh.get_params()["architecture__widths"] == (8, 16)
