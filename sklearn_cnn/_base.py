@@ -312,9 +312,11 @@ class BaseCNN(
                 watchers = [*watchers, stack.enter_context(closing(bar))]
             try:
                 net.fit(batches, validation, n_epochs, watchers)
-            finally:
-                # an interrupt ends up here too; a failure is undone by the decorator of `fit`
-                self._keep(net, validation)
+            except KeyboardInterrupt:
+                if net.has_stepped_:
+                    self._keep(net, validation)
+                raise
+        self._keep(net, validation)
 
     def _make_validation(self, samples, device):
         targets = samples.targets.numpy()

@@ -327,7 +327,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         return resolve_loss("log_loss" if self.loss == "auto" else self.loss, target)
 
     def _make_class_weights(self, target, y):
-        return None if self.class_weight is None else target.class_weights(self.class_weight, y)
+        if self.class_weight is None:
+            return None
+        return target.class_weights(self.class_weight, check_classes(y))
 
     def _score_outputs(self, encoded, outputs, sample_weight):
         predicted = self._target.decode_indices(outputs)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 
 def is_image_column(X):
@@ -102,10 +103,14 @@ def refuse_paths(X):
 
 
 def _has_rows(X):
+    if hasattr(X, "shape"):
+        return len(X.shape) > 0 and 0 not in X.shape
     return hasattr(X, "__len__") and hasattr(X, "__getitem__") and len(X) > 0
 
 
 def _first_cell(X):
+    if issparse(X):
+        return None
     if hasattr(X, "iloc"):
         return X.iloc[(0,) * len(X.shape)]
     if hasattr(X, "get_column"):

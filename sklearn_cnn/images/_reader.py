@@ -75,40 +75,46 @@ def _read_rows(estimator, X, reset, name):
 def _read_nd(estimator, X, reset, name):
     if not reset:
         _refuse_lone_image(estimator, X)
-    X = check_array(
-        _bool_as_uint8(X), dtype=_DTYPES, allow_nd=True, input_name=name, estimator=estimator
-    )
-    shape = array_shape(X.shape, estimator.channel_axis)
-    if X.ndim == 3:
-        X = X[..., np.newaxis]
-    elif estimator.channel_axis == 1:
-        X = np.moveaxis(X, 1, -1)
-    return _to_size(estimator, _as_tensor(X), shape, reset, name)
+    images = _sized(estimator, X, name)
+    _agree(estimator, ImageShape(*images.shape[1:]), reset, name)
+    return images
 
 
 def _read_sequence(estimator, images, reset, name):
     if estimator.image_shape is None:
         return _read_nd(estimator, _containers.stack_images(images, name), reset, name)
-    singles = [
-        _read_nd(estimator, _containers.stack_images([image], name), reset and i == 0, name)
-        for i, image in enumerate(images)
-    ]
-    return torch.cat(singles)
+    # images of any size: each is resized before they are stacked
+    singles = [_sized(estimator, _containers.stack_images([i], name), name) for i in images]
+    channels = sorted({single.shape[3] for single in singles})
+    if len(channels) > 1:
+        raise ValueError(
+            f"{name} mixes images of {channels} channels. Images are resized, their channels are "
+            "not converted: bring all of them to gray or to colour first."
+        )
+    stacked = torch.cat(singles)
+    _agree(estimator, ImageShape(*stacked.shape[1:]), reset, name)
+    return stacked
 
 
-def _to_size(estimator, images, found, reset, name):
-    """Resize images to `image_shape` if the user gave one; else their size must agree."""
+def _sized(estimator, X, name):
+    """Return images of three or four dimensions as (n, H, W, C), resized to `image_shape`."""
+    X = check_array(
+        _bool_as_uint8(X), dtype=_DTYPES, allow_nd=True, input_name=name, estimator=estimator
+    )
+    found = array_shape(X.shape, estimator.channel_axis)
+    if X.ndim == 3:
+        X = X[..., np.newaxis]
+    elif estimator.channel_axis == 1:
+        X = np.moveaxis(X, 1, -1)
     wanted = estimator.image_shape
-    if wanted is not None:
-        if not fits(found, wanted):
-            raise ValueError(
-                f"{name} has images of {found.channels} channels, but image_shape={tuple(wanted)} "
-                f"asks for {wanted[2]}. Images are resized, their channels are not converted."
-            )
-        images = resize(images, wanted[:2], estimator.resize_mode)
-        found = ImageShape(wanted[0], wanted[1], found.channels)
-    _agree(estimator, found, reset, name)
-    return images
+    if wanted is None:
+        return _as_tensor(X)
+    if not fits(found, wanted):
+        raise ValueError(
+            f"{name} has images of {found.channels} channels, but image_shape={tuple(wanted)} "
+            f"asks for {wanted[2]}. Images are resized, their channels are not converted."
+        )
+    return resize(_as_tensor(X), wanted[:2], estimator.resize_mode)
 
 
 def _agree(estimator, found, reset, name):
@@ -127,10 +133,11 @@ def _refuse_lone_image(estimator, X):
     shape = tuple(getattr(X, "shape", ()))
     height, width, channels = estimator.image_shape_
     lone: set[tuple[int, ...]] = {(height, width, channels), (channels, height, width)}
+    batches: set[tuple[int, ...]] = {(height * width * channels,)}
     if channels == 1:
         lone.add((height, width))
-    is_rows = len(shape) == 2 and shape[1] == height * width * channels
-    if shape in lone and not is_rows:
+        batches.add((height, width))
+    if shape in lone and shape[1:] not in batches:
         raise ValueError(
             f"X has shape {shape}, which is one image of the size seen in fit. X must be a batch: "
             "write X[np.newaxis]."
@@ -144,7 +151,8 @@ def _unflatten(rows, shape, channel_axis):
 
 
 def _as_tensor(X):
-    if any(stride < 0 for stride in X.strides):
+    if any(stride < 0 or stride % X.itemsize for stride in X.strides):
+        # torch has no such views
         X = np.ascontiguousarray(X)
     with warnings.catch_warnings():
         # torch has no read-only tensors and says so of memmaps; nothing here writes to X

@@ -106,9 +106,12 @@ class Net(NeuralNet):
         Unlike skorch's, a Ctrl-C reaches the caller; the net is then what it was after the
         last step, and its history ends with the last whole epoch. See `fit_loop`.
         """
+        self.has_stepped_ = False
         self.notify("on_train_begin", X=batches, y=None)
         try:
-            self.fit_loop(batches, validation, epochs, watchers=watchers)
+            # whatever autocast the caller is in, ours is the one that counts
+            with torch.autocast(self._device_type, enabled=False):
+                self.fit_loop(batches, validation, epochs, watchers=watchers)
         finally:
             # an epoch that did not end has no loss
             while self.history_ and "train_loss" not in self.history_[-1]:
@@ -208,6 +211,7 @@ class Net(NeuralNet):
         self.optimizer_.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer_.step()
+        self.has_stepped_ = True
         return loss.detach()
 
     def validate(self, validation):

@@ -10,7 +10,20 @@ try:
 except ImportError:  # scikit-learn before 1.9 has no callbacks, nor set_callbacks
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in for scikit-learn's class of the same name."""
+        """Stands in for scikit-learn's class of the same name; nobody listens."""
+
+        def _init_callback_context(self, max_subtasks):
+            return _NoContext()
+
+    class _NoContext:
+        def subcontext(self, task_name):
+            return self
+
+        def call_on_fit_task_begin(self, **data):
+            return self
+
+        def call_on_fit_task_end(self, **data):
+            return False
 
     def with_callbacks(method):
         """Return the method as it is."""

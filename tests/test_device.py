@@ -1,0 +1,230 @@
+"""Rules of device and precision for machines other than this one, and random numbers."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_cnn.training import device as rules
+from sklearn_cnn.training.device import (
+    best_device,
+    cpu_has_fast_bf16,
+    draw_seed,
+    has_fast_bf16,
+    prediction_batch_size,
+    resolve_device,
+    resolve_precision,
+    seeded,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Return a function that pretends that the machine has these accelerators."""
+
+    def pretend(cuda=False, mps=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "best"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_cuda_then_mps_then_the_cpu(machine, cuda, mps, best):
+    assert best_device(cuda, mps) == best
+    machine(cuda, mps)
+    assert resolve_device("auto") == resolve_device() == torch.device(best)
+
+
+@pytest.mark.parametrize("asked", ["cpu", torch.device("cpu")])
+def test_the_device_that_is_asked_for_is_taken(machine, asked):
+    machine(cuda=True, mps=True)
+    assert resolve_device(asked) == CPU
+    assert resolve_device("cuda:1") == torch.device("cuda", 1)
+    assert resolve_device("mps").type == "mps"
+
+
+@pytest.mark.parametrize("asked", ["cuda", "cuda:0", "mps", torch.device("cuda")])
+def test_a_device_that_the_machine_lacks_is_an_error(machine, asked):
+    machine()
+    kind = "MPS" if asked == "mps" else "CUDA"
+    with pytest.raises(ValueError, match=f"no {kind} device") as caught:
+        resolve_device(asked)
+    assert 'device="auto"' in str(caught.value)
+
+
+@pytest.mark.parametrize("asked", ["gpu", "CUDA 0", "", "cuda:x"])
+def test_a_device_that_torch_does_not_know_is_an_error(asked):
+    with pytest.raises(ValueError, match=f"device={asked!r} is not a device that torch knows"):
+        resolve_device(asked)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"),
+    [
+        ([], False),
+        (["avx2", "avx512f"], False),
+        (["avx512_bf16"], True),
+        (["amx_tile"], True),
+        ({"avx2", "avx512_bf16", "amx_tile"}, True),
+    ],
+)
+def test_a_cpu_is_fast_at_bf16_if_it_has_the_instructions(monkeypatch, capabilities, fast):
+    assert cpu_has_fast_bf16(capabilities) is fast
+    monkeypatch.setattr(rules, "_cpu_capabilities", lambda: capabilities)
+    assert has_fast_bf16(CPU) is fast
+
+
+@pytest.mark.parametrize(
+    ("capability", "fast"), [((7, 0), False), ((7, 5), False), ((8, 0), True), ((9, 0), True)]
+)
+def test_cuda_is_fast_at_bf16_from_ampere_on(monkeypatch, capability, fast):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    assert has_fast_bf16(torch.device("cuda")) is fast
+
+
+def test_other_devices_stay_in_float32():
+    assert not has_fast_bf16(torch.device("mps"))
+
+
+@pytest.mark.parametrize(
+    ("image_size", "fast", "precision"),
+    [
+        ((28, 28), True, "bf16"),
+        ((28, 28), False, "float32"),
+        ((8, 8), True, "float32"),
+        ((16, 16), True, "bf16"),
+        ((15, 17), True, "float32"),
+        ((1, 256), True, "bf16"),
+    ],
+)
+def test_auto_precision_needs_the_hardware_and_pixels(monkeypatch, image_size, fast, precision):
+    monkeypatch.setattr(rules, "has_fast_bf16", lambda *_: fast)
+    assert resolve_precision("auto", CPU, image_size) == precision
+
+
+@pytest.mark.parametrize("asked", ["bf16", "float32"])
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_precision_that_is_asked_for_is_taken(monkeypatch, asked, fast):
+    monkeypatch.setattr(rules, "has_fast_bf16", lambda *_: fast)
+    assert resolve_precision(asked, CPU, (8, 8)) == asked
+    assert resolve_precision(asked, CPU, (224, 224)) == asked
+
+
+@pytest.mark.parametrize(
+    ("image_size", "size"),
+    [
+        ((1, 1), 128),
+        ((8, 8), 128),
+        ((45, 45), 128),
+        ((46, 46), 123),
+        ((64, 64), 64),
+        ((224, 224), 5),
+        ((512, 512), 1),
+        ((4000, 3000), 1),
+        ((1, 10**6), 1),
+    ],
+)
+def test_prediction_batches_follow_the_cost_of_an_image(image_size, size):
+    batch_size = prediction_batch_size(image_size)
+    assert batch_size == size
+    assert type(batch_size) is int
+
+
+def test_the_same_random_state_draws_the_same_seed():
+    assert draw_seed(0) == draw_seed(0)
+    assert draw_seed(0) != draw_seed(1)
+    assert draw_seed(np.random.RandomState(7)) == draw_seed(7)
+
+
+@pytest.mark.parametrize("random_state", [0, 2**32 - 1, np.int64(5), None])
+def test_a_seed_fits_every_generator(random_state):
+    seed = draw_seed(random_state)
+    assert type(seed) is int
+    assert 0 <= seed < 2**31
+
+
+def test_a_random_state_moves_on():
+    random_state = np.random.RandomState(0)
+    first = draw_seed(random_state)
+    assert draw_seed(random_state) != first
+    follower = np.random.RandomState(0)
+    follower.randint(np.iinfo(np.int32).max, size=2)
+    assert random_state.randint(1000) == follower.randint(1000)
+
+
+def streams():
+    """Return the state of each global generator, in comparable form."""
+    return (
+        torch.get_rng_state().tolist(),
+        [np.asarray(part).tolist() for part in np.random.get_state()],  # noqa: NPY002
+        random.getstate(),
+    )
+
+
+def draw():
+    """Draw from each global generator."""
+    return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()  # noqa: NPY002
+
+
+def test_no_random_state_draws_afresh_and_leaves_the_global_streams():
+    before = streams()
+    drawn = [draw_seed(None) for _ in range(5)]
+    assert len(set(drawn)) == 5
+    assert streams() == before
+
+
+def test_an_int_leaves_the_global_streams():
+    before = streams()
+    draw_seed(3)
+    assert streams() == before
+
+
+def test_seeded_fixes_all_three_generators_and_gives_them_back():
+    before = streams()
+    with seeded(1, CPU):
+        first = draw()
+    assert streams() == before
+    with seeded(1, CPU):
+        assert draw() == first
+    with seeded(2, CPU):
+        others = draw()
+    assert all(other != one for other, one in zip(others, first, strict=True))
+    assert streams() == before
+
+
+def test_seeded_gives_generators_back_after_an_error():
+    def interrupted():
+        with seeded(1, CPU):
+            draw()
+            raise KeyboardInterrupt
+
+    before = streams()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert streams() == before
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1, 2**32 - 1])
+def test_seeded_takes_any_seed_of_32_bits(seed):
+    with seeded(seed, CPU):
+        first = draw()
+    with seeded(seed, CPU):
+        assert draw() == first
+
+
+def test_seeded_may_be_nested():
+    with seeded(1, CPU):
+        draw()
+        expected = draw()
+    with seeded(1, CPU):
+        draw()
+        with seeded(2, CPU):
+            draw()
+        assert draw() == expected

@@ -1,0 +1,123 @@
+"""Names of architectures, and what else `architecture=` takes."""
+
+import functools
+
+import pytest
+from torch import nn
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import (
+    Architecture,
+    ConvNet,
+    TorchModule,
+    _registry,
+    as_architecture,
+    available_architectures,
+    register_architecture,
+)
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    """Give each test a registry of its own."""
+    monkeypatch.setattr(_registry, "_registry", dict(_registry._registry))
+
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.Flatten(), nn.LazyLinear(num_classes))
+
+
+def make_net(num_classes):
+    return Net(num_classes)
+
+
+def test_every_name_is_that_of_an_architecture():
+    names = available_architectures()
+    assert "convnet" in names
+    assert names == sorted(names)
+    for name in names:
+        assert isinstance(as_architecture(name), Architecture)
+    assert isinstance(as_architecture("convnet"), ConvNet)
+
+
+def test_a_registered_name_is_taken_from_then_on():
+    register_architecture("aardvark", ConvNet((4,)))
+    assert available_architectures()[0] == "aardvark"
+    assert as_architecture("aardvark").widths == (4,)
+    estimator = CNNClassifier("aardvark").set_params(architecture__dropout=0.5)
+    assert estimator.architecture.widths == (4,)
+
+
+@pytest.mark.parametrize("name", ["convnet", "mine"])
+def test_a_clash_of_names_is_refused(name):
+    if name == "mine":
+        register_architecture("mine", ConvNet((4,)))
+    before = as_architecture(name).get_params()
+    with pytest.raises(ValueError, match=f"named '{name}' already"):
+        register_architecture(name, ConvNet((99,)))
+    assert as_architecture(name).get_params() == before
+
+
+def test_each_time_a_copy_is_handed_out():
+    handed_out = as_architecture("convnet")
+    handed_out.set_params(widths=(99,))
+    assert as_architecture("convnet").widths != (99,)
+    assert as_architecture("convnet") is not as_architecture("convnet")
+
+
+def test_the_object_that_was_registered_may_change_afterwards():
+    architecture = ConvNet((4,))
+    register_architecture("mine", architecture)
+    architecture.set_params(widths=(99,))
+    assert as_architecture("mine").widths == (4,)
+
+
+@pytest.mark.parametrize("given", [ConvNet, Net, make_net, "convnet"])
+def test_only_objects_are_registered(given):
+    with pytest.raises(TypeError, match="takes an Architecture object"):
+        register_architecture("mine", given)
+    assert "mine" not in available_architectures()
+
+
+def test_a_wrapped_module_class_is_registered():
+    register_architecture("mine", TorchModule(Net))
+    assert as_architecture("mine").module is Net
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match="no architecture named 'convent'") as caught:
+        as_architecture("convent")
+    for name in available_architectures():
+        assert repr(name) in str(caught.value)
+
+
+def test_an_object_is_taken_as_it_is():
+    architecture = ConvNet((4,))
+    assert as_architecture(architecture) is architecture
+
+
+@pytest.mark.parametrize(
+    "given", [Net, make_net, lambda num_classes: Net(num_classes), functools.partial(Net)]
+)
+def test_classes_and_functions_are_wrapped(given):
+    architecture = as_architecture(given)
+    assert isinstance(architecture, TorchModule)
+    assert architecture.module is given
+    assert architecture.params == {}
+
+
+def test_the_class_of_an_architecture_is_refused():
+    with pytest.raises(TypeError, match=r"got the class ConvNet\. Pass an object: ConvNet\(\)"):
+        as_architecture(ConvNet)
+
+
+def test_an_instance_of_a_module_is_refused():
+    with pytest.raises(TypeError, match=r"an instance of Net\. Pass its class"):
+        as_architecture(Net(3))
+
+
+@pytest.mark.parametrize("given", [3, None, ["convnet"]])
+def test_anything_else_is_refused(given):
+    with pytest.raises(TypeError, match="architecture must be a name"):
+        as_architecture(given)

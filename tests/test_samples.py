@@ -1,0 +1,116 @@
+"""Samples: what belongs together stays together, without copies."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sklearn_cnn.training.samples import Samples, read_weights
+
+IMAGES = torch.arange(5 * 2 * 2, dtype=torch.uint8).reshape(5, 2, 2, 1)
+TARGETS = torch.arange(5) * 10
+
+
+def weighted(weights):
+    weights = None if weights is None else np.array(weights, dtype=float)
+    return Samples.weighted(IMAGES, TARGETS, weights)
+
+
+def test_without_weights_all_rows_count_the_same():
+    samples = weighted(None)
+    assert samples.weights is None
+    assert samples.rows.tolist() == [0, 1, 2, 3, 4]
+    assert samples.rows.dtype == torch.int64
+    assert len(samples) == 5
+
+
+def test_rows_of_weight_zero_are_left_out_and_the_rest_averages_one():
+    samples = weighted([0, 1, 3, 0, 2])
+    assert samples.rows.tolist() == [1, 2, 4]
+    assert len(samples) == 3
+    assert samples.weights.dtype == torch.float32
+    assert samples.weights[samples.rows].tolist() == [0.5, 1.5, 1.0]
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1, 1], [0.3] * 5, [0, 7, 7, 0, 7]])
+def test_equal_weights_are_no_weights(weights):
+    samples = weighted(weights)
+    assert samples.weights is None
+    assert samples.rows.tolist() == np.flatnonzero(weights).tolist()
+
+
+def test_the_scale_of_the_weights_does_not_matter():
+    for scale in 1e-200, 1e200:
+        samples = weighted(np.array([1, 1, 2, 3, 3]) * scale)
+        assert samples.weights.tolist() == [0.5, 0.5, 1.0, 1.5, 1.5]
+
+
+def test_the_users_weights_are_untouched():
+    weights = np.array([1.0, 1.0, 2.0, 3.0, 3.0])
+    Samples.weighted(IMAGES, TARGETS, weights)
+    assert weights.tolist() == [1, 1, 2, 3, 3]
+
+
+def test_no_weight_at_all_is_an_error():
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        weighted([0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("positions", [np.array([2, 0]), torch.tensor([2, 0]), [2, 0]])
+def test_a_subset_picks_among_the_rows_that_count(positions):
+    samples = weighted([0, 1, 3, 0, 2])
+    subset = samples.subset(positions)
+    assert subset.rows.tolist() == [4, 1]
+    assert len(subset) == 2
+    assert subset.images is samples.images
+    assert subset.targets is samples.targets
+    assert subset.weights is samples.weights
+    assert samples.rows.tolist() == [1, 2, 4]
+
+
+@pytest.mark.parametrize("weights", [[0, 1, 3, 0, 2], None])
+def test_compact_samples_are_the_rows_that_count(weights):
+    samples = weighted(weights).subset([1, 0])
+    compact = samples.compact()
+    assert torch.equal(compact.images, IMAGES[samples.rows])
+    assert torch.equal(compact.targets, TARGETS[samples.rows])
+    assert compact.rows.tolist() == [0, 1]
+    if weights is None:
+        assert compact.weights is None
+    else:
+        assert compact.weights.tolist() == [1.5, 0.5]
+
+
+@pytest.mark.parametrize("weights", [[0, 1, 3, 0, 2], None])
+def test_all_tensors_move_to_a_device(weights):
+    moved = weighted(weights).on(torch.device("meta"))
+    tensors = [moved.images, moved.targets, moved.rows]
+    tensors += [] if weights is None else [moved.weights]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert (moved.weights is None) == (weights is None)
+
+
+@pytest.mark.parametrize("contain", [list, np.array, pd.Series, torch.tensor, np.float32])
+def test_weights_come_in_any_container(contain):
+    read = read_weights(contain([1, 2, 0, 1, 4]), IMAGES)
+    assert read.dtype == np.float64
+    assert read.tolist() == [1, 2, 0, 1, 4]
+
+
+def test_no_weights_are_none():
+    assert read_weights(None, IMAGES) is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 2], r"shape == \(2,\), expected \(5,\)"),
+        (np.ones((5, 2)), "1D array"),
+        ([1, 1, 1, 1, -1], "[Nn]egative"),
+        ([1, 1, 1, 1, np.nan], "NaN"),
+        ([1, 1, 1, 1, np.inf], "infinity"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        read_weights(weights, IMAGES)

@@ -1,0 +1,509 @@
+"""Targets against hand-computed values and scikit-learn's own functions."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+import torch
+from sklearn.metrics import hinge_loss, log_loss, mean_pinball_loss
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from torch import nn
+
+from sklearn_cnn.targets import (
+    BinaryHingeLoss,
+    Continuous,
+    MultiLabel,
+    QuantileLoss,
+    SingleLabel,
+    WeightedLoss,
+    check_numbers,
+    classification_target,
+    resolve_loss,
+)
+
+LABELS = np.array(["b", "a", "b", "c", "b", "a"])
+INDICATOR = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0], [1, 0, 1]])
+
+
+@pytest.fixture
+def letters():
+    return SingleLabel(np.array(["a", "b", "c"]))
+
+
+@pytest.fixture
+def binary():
+    return SingleLabel(np.array([-1, 1]))
+
+
+# one label
+
+
+def test_labels_become_indices_of_the_sorted_classes(letters):
+    encoded = letters.encode(LABELS)
+    assert encoded.dtype == torch.int64
+    assert encoded.tolist() == [1, 0, 1, 2, 1, 0]
+    assert letters.n_outputs == 3
+    assert letters.strata(encoded).tolist() == encoded.tolist()
+
+
+@pytest.mark.parametrize(
+    "contain", [list, pd.Series, pl.Series, lambda y: np.array(y, dtype=object)]
+)
+def test_labels_come_in_any_container(letters, contain):
+    assert letters.encode(contain(LABELS.tolist())).tolist() == [1, 0, 1, 2, 1, 0]
+
+
+def test_tensor_labels(binary):
+    assert binary.encode(torch.tensor([1, -1, 1])).tolist() == [1, 0, 1]
+
+
+def test_unseen_labels_are_listed(letters):
+    with pytest.raises(ValueError, match=r"\['d', 'z'\]") as caught:
+        letters.encode(["a", "z", "d"])
+    assert "['a', 'b', 'c']" in str(caught.value)
+    assert "classes=" in str(caught.value)
+
+
+def test_probabilities_are_the_softmax(letters):
+    logits = np.array([[1.0, 2.0, -1.0], [0.0, 0.0, 0.0]], dtype=np.float32)
+    expected = np.exp(logits.astype(np.float64))
+    expected /= expected.sum(axis=1, keepdims=True)
+    probabilities = letters.probabilities(logits)
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-14)
+    assert np.array_equal(letters.decision(logits), logits)
+
+
+def test_huge_logits_stay_finite(letters, binary):
+    for target, logits in (letters, [[1e4, -1e4, 0]]), (binary, [[-1e4, 1e4]]):
+        probabilities = target.probabilities(np.array(logits, dtype=np.float32))
+        assert sorted(probabilities[0]) == [0] * (target.n_outputs - 1) + [1]
+
+
+def test_two_classes_have_one_decision(binary):
+    logits = np.array([[1.0, 3.5], [2.0, -1.0], [0.5, 0.5]], dtype=np.float32)
+    assert binary.decision(logits).tolist() == [2.5, -3.0, 0.0]
+    expected = 1 / (1 + np.exp([-2.5, 3.0, 0.0]))
+    np.testing.assert_allclose(binary.probabilities(logits)[:, 1], expected, rtol=1e-14)
+    np.testing.assert_allclose(binary.probabilities(logits).sum(axis=1), 1, rtol=1e-15)
+
+
+def test_binary_probabilities_rank_as_the_decision_does(binary):
+    logits = np.random.default_rng(0).normal(0, 3, (500, 2)).astype(np.float32)
+    by_decision = np.argsort(binary.decision(logits), kind="stable")
+    by_probability = np.argsort(binary.probabilities(logits)[:, 1], kind="stable")
+    assert np.array_equal(by_decision, by_probability)
+
+
+def test_the_largest_logit_is_the_label(letters):
+    decoded = letters.decode(np.array([[0, 2, 1], [5, 2, 1], [0, 0, 0.1]], dtype=np.float32))
+    assert decoded.tolist() == ["b", "a", "c"]
+    assert decoded.dtype == letters.classes.dtype
+
+
+def test_decoding_undoes_encoding(letters):
+    logits = nn.functional.one_hot(letters.encode(LABELS)).float().numpy()
+    assert np.array_equal(letters.decode(logits), LABELS)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"a": 2.0, "c": 0.5}, {"b": 0.0}])
+def test_class_weights_are_those_of_scikit_learn(letters, class_weight):
+    weights = letters.class_weights(class_weight, LABELS)
+    expected = compute_class_weight(class_weight, classes=letters.classes, y=LABELS)
+    np.testing.assert_allclose(weights, expected, rtol=1e-15)
+    np.testing.assert_allclose(
+        letters.sample_weights(weights, letters.encode(LABELS)),
+        compute_sample_weight(class_weight, LABELS),
+        rtol=1e-15,
+    )
+
+
+def test_a_class_that_is_absent_weighs_one(letters):
+    y = np.array(["a", "a", "b", "a"])
+    weights = letters.class_weights("balanced", y)
+    assert weights.tolist() == [4 / 6, 4 / 2, 1.0]
+    of_samples = letters.sample_weights(weights, letters.encode(y))
+    np.testing.assert_allclose(of_samples, compute_sample_weight("balanced", y), rtol=1e-15)
+
+
+def test_the_weight_of_an_unknown_class_is_an_error(letters):
+    with pytest.raises(ValueError, match="not in class_weight"):
+        letters.class_weights({"z": 2.0}, LABELS)
+
+
+def test_log_loss_is_that_of_scikit_learn(letters):
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0, 0.5])
+    loss = resolve_loss("log_loss", letters)
+    encoded = letters.encode(LABELS)
+    probabilities = letters.probabilities(logits.numpy())
+    assert loss(logits, encoded).item() == pytest.approx(log_loss(LABELS, probabilities), rel=1e-6)
+    weighted = log_loss(LABELS, probabilities, sample_weight=weight.numpy())
+    assert loss(logits, encoded, weight).item() == pytest.approx(weighted, rel=1e-6)
+
+
+def test_hinge_is_the_mean_margin_that_is_missed(letters):
+    logits = torch.tensor([[0.0, 2.0, 1.5], [1.0, 0.0, 0.0]])
+    # margins of "b" over "a" and "c": 2, 0.5; of "a" over "b" and "c": 1, 1
+    loss = resolve_loss("hinge", letters)(logits, letters.encode(["b", "a"]))
+    assert loss.item() == pytest.approx((0.5 / 3 + 0) / 2)
+
+
+# several labels
+
+
+def test_an_indicator_becomes_float32():
+    target = MultiLabel(3)
+    assert target.classes.tolist() == [0, 1, 2]
+    forms = [
+        INDICATOR,
+        INDICATOR.tolist(),
+        INDICATOR.astype(bool),
+        scipy.sparse.csr_matrix(INDICATOR),
+        scipy.sparse.csc_array(INDICATOR),
+        pd.DataFrame(INDICATOR),
+        pl.DataFrame(INDICATOR),
+        torch.from_numpy(INDICATOR),
+    ]
+    for form in forms:
+        encoded = target.encode(form)
+        assert encoded.dtype == torch.float32
+        assert np.array_equal(encoded.numpy(), INDICATOR)
+    assert target.strata(encoded) is None
+
+
+@pytest.mark.parametrize("y", [INDICATOR[:, :2], INDICATOR[:, 0], INDICATOR[np.newaxis]])
+def test_an_indicator_of_another_shape_is_an_error(y):
+    with pytest.raises(ValueError, match=r"indicator of shape|dim"):
+        MultiLabel(3).encode(y)
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.5, np.nan])
+def test_values_that_are_no_indicator_are_refused(value):
+    y = INDICATOR.astype(float)
+    y[0, 0] = value
+    with pytest.raises(ValueError, match=r"0/1|indicator|NaN|0 and 1"):
+        MultiLabel(3).encode(y)
+
+
+def test_several_labels_decode_where_the_logit_is_positive():
+    target = MultiLabel(3)
+    logits = np.array([[0.5, -0.5, 0.0], [-1e4, 1e4, 3]], dtype=np.float32)
+    assert target.decode(logits).tolist() == [[1, 0, 0], [0, 1, 1]]
+    assert np.issubdtype(target.decode(logits).dtype, np.integer)
+    assert np.array_equal(target.decision(logits), logits)
+    probabilities = target.probabilities(logits)
+    assert np.array_equal(probabilities > 0.5, target.decode(logits) == 1)
+    np.testing.assert_allclose(probabilities[0], 1 / (1 + np.exp([-0.5, 0.5, 0])), rtol=1e-14)
+    assert probabilities[1, :2].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("contain", [np.asarray, pd.DataFrame, scipy.sparse.csr_matrix])
+def test_balanced_weights_of_several_labels_are_those_of_scikit_learn(contain):
+    target = MultiLabel(3)
+    weights = target.class_weights("balanced", contain(INDICATOR))
+    # counts of absence and presence: (1, 4), (5, 0), (1, 4)
+    assert weights.tolist() == [[5 / 2, 5 / 8], [1.0, 1.0], [5 / 2, 5 / 8]]
+    np.testing.assert_allclose(
+        target.sample_weights(weights, target.encode(INDICATOR)),
+        compute_sample_weight("balanced", INDICATOR),
+        rtol=1e-15,
+    )
+
+
+def test_a_dict_weighs_the_presence_of_labels():
+    target = MultiLabel(3)
+    weights = target.class_weights({0: 3.0, 2: 0.5}, INDICATOR)
+    of_samples = target.sample_weights(weights, target.encode(INDICATOR))
+    assert of_samples.tolist() == [1.5, 0.5, 1.5, 3.0, 1.5]
+
+
+@pytest.mark.parametrize("column", [3, -1, "a"])
+def test_the_weight_of_an_unknown_label_is_an_error(column):
+    with pytest.raises(ValueError, match="columns are 0 to 2"):
+        MultiLabel(3).class_weights({column: 2.0}, INDICATOR)
+
+
+def test_several_labels_have_the_log_loss_of_each():
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    loss = resolve_loss("log_loss", MultiLabel(3))(logits, torch.from_numpy(INDICATOR).float())
+    p = torch.sigmoid(logits).numpy()
+    by_hand = -np.where(INDICATOR == 1, np.log(p), np.log(1 - p)).mean()
+    assert loss.item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_binary_hinge_by_hand():
+    logits = torch.tensor([[2.0, 0.5], [-3.0, 0.0]])
+    target = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    losses = BinaryHingeLoss("none")(logits, target)
+    assert losses.tolist() == [[0.0, 0.5], [4.0, 1.0]]
+    assert BinaryHingeLoss()(logits, target).item() == 5.5 / 4
+    assert resolve_loss("hinge", MultiLabel(2))(logits, target).item() == 5.5 / 4
+
+
+def test_binary_hinge_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    logits, y = rng.normal(size=50), rng.integers(0, 2, 50)
+    ours = BinaryHingeLoss()(torch.from_numpy(logits), torch.from_numpy(y))
+    assert ours.item() == pytest.approx(hinge_loss(y, logits))
+
+
+# numbers
+
+
+def test_numbers_are_standardized_and_returned():
+    y = np.array([1.0, 2.0, 6.0])
+    target = Continuous(y)
+    encoded = target.encode(y)
+    assert encoded.shape == (3, 1)
+    assert encoded.dtype == torch.float32
+    np.testing.assert_allclose(
+        encoded.numpy()[:, 0], (y - 3) / np.sqrt(14 / 3), rtol=1e-6, atol=1e-7
+    )
+    decoded = target.decode(encoded.numpy())
+    assert decoded.shape == (3,)
+    np.testing.assert_allclose(decoded, y, rtol=1e-6)
+    assert target.strata(encoded) is None
+
+
+def test_mean_and_scale_follow_the_weights():
+    rng = np.random.default_rng(0)
+    y, weight = rng.normal(5, 2, (6, 2)), np.array([1, 2, 0, 3, 1, 1])
+    weighted, repeated = Continuous(y, weight), Continuous(np.repeat(y, weight, axis=0))
+    np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-14)
+    np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("given", "returned"),
+    [
+        ("float16", "float32"),
+        ("float32", "float32"),
+        ("float64", "float64"),
+        ("int64", "float64"),
+        ("uint8", "float64"),
+        ("bool", "float64"),
+    ],
+)
+@pytest.mark.parametrize("columns", [(), (1,), (3,)], ids=str)
+def test_shape_and_precision_come_back(given, returned, columns):
+    y = np.arange(4 * max(columns, default=1)).reshape(4, *columns).astype(given)
+    target = Continuous(check_numbers(y))
+    decoded = target.decode(target.encode(y).numpy())
+    assert decoded.dtype == returned
+    assert decoded.shape == y.shape
+    np.testing.assert_allclose(decoded, y.astype(float), atol=1e-5)
+    assert target.n_outputs == max(columns, default=1)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.25, 0.1, -1e6, 1e12, 1e-300])
+def test_a_constant_column_encodes_to_zero(value):
+    y = np.column_stack([np.full(7, value), np.arange(7.0)])
+    target = Continuous(y)
+    encoded = target.encode(y).numpy()
+    assert np.isfinite(encoded).all()
+    assert np.abs(encoded[:, 0]).max() <= abs(value) * 1e-15
+    assert encoded[:, 1].std() == pytest.approx(1)
+    np.testing.assert_allclose(target.decode(encoded), y, rtol=1e-7, atol=1e-6)
+
+
+def test_a_small_spread_on_a_large_offset_is_kept():
+    y = (1e4 + np.random.default_rng(0).normal(size=200)).astype(np.float32)
+    target = Continuous(y)
+    encoded = target.encode(y).numpy()
+    assert encoded.std() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(target.decode(encoded), y, atol=2e-3)
+
+
+def test_another_number_of_outputs_is_an_error():
+    with pytest.raises(ValueError, match="2 outputs, expected 1"):
+        Continuous(np.arange(3.0)).encode(np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1.0, np.nan], "NaN"),
+        ([1.0, np.inf], "infinity"),
+        (["cat", "dog"], "For labels use CNNClassifier"),
+        (np.array([{}, {}]), "must hold numbers"),
+        (np.zeros((2, 2, 2)), "dim"),
+        (np.array([1j, 2j]), "Complex"),
+    ],
+)
+def test_what_is_no_number_is_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        check_numbers(y)
+
+
+@pytest.mark.parametrize(
+    "contain",
+    [
+        list,
+        pd.Series,
+        pl.Series,
+        torch.tensor,
+        lambda y: torch.tensor(y).bfloat16(),
+        lambda y: np.array(y, dtype=object),
+    ],
+)
+def test_numbers_come_in_any_container(contain):
+    assert check_numbers(contain([1, 2, 4])).tolist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("quantile", [0.05, 0.5, 0.9])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_quantile_loss_is_the_pinball_loss_of_scikit_learn(quantile, columns):
+    rng = np.random.default_rng(0)
+    y, outputs = rng.normal(size=(2, 40, columns))
+    weight = rng.uniform(0.5, 2, 40)
+    loss = QuantileLoss(quantile)(torch.from_numpy(outputs), torch.from_numpy(y)).item()
+    assert loss == pytest.approx(mean_pinball_loss(y, outputs, alpha=quantile))
+    weight /= weight.mean()
+    weighted = WeightedLoss(QuantileLoss(quantile))
+    loss = weighted(*map(torch.from_numpy, (outputs, y, weight))).item()
+    expected = mean_pinball_loss(y, outputs, alpha=quantile, sample_weight=weight)
+    assert loss == pytest.approx(expected)
+
+
+def test_losses_of_numbers_by_hand():
+    outputs, y = torch.tensor([[0.0], [0.0]]), torch.tensor([[0.5], [-3.0]])
+    target = Continuous(np.arange(3.0))
+    expected = {
+        "squared_error": (0.25 + 9) / 2,
+        "absolute_error": (0.5 + 3) / 2,
+        "huber": (0.125 + 2.5) / 2,
+    }
+    for name, value in expected.items():
+        assert resolve_loss(name, target)(outputs, y).item() == value
+
+
+# which kind
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        ([3, 1, 3], [1, 3]),
+        (["b", "a"], ["a", "b"]),
+        ([True, False], [False, True]),
+        ([1.0, 2.0], [1.0, 2.0]),
+        (np.array([[2], [0]]), [0, 2]),
+        (np.array(["b", "a"], dtype=object), ["a", "b"]),
+        (pd.Series(["b", "a"], dtype="category"), ["a", "b"]),
+        (torch.tensor([5, 4]), [4, 5]),
+    ],
+)
+def test_one_column_is_one_label(y, classes):
+    target = classification_target(y)
+    assert isinstance(target, SingleLabel)
+    assert target.classes.tolist() == classes
+
+
+def test_given_classes_are_sorted_and_made_unique():
+    target = classification_target(["b", "b"], classes=["c", "b", "a", "c"])
+    assert target.classes.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("contain", [np.asarray, list, pd.DataFrame, scipy.sparse.csr_matrix])
+def test_an_indicator_is_several_labels(contain):
+    target = classification_target(contain(INDICATOR))
+    assert isinstance(target, MultiLabel)
+    assert target.n_outputs == 3
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (1, 2), (0, 2)], ids=str)
+def test_columns_of_two_values_other_than_0_and_1_are_no_indicator(values):
+    y = np.array([[0, 1], [1, 0], [1, 1]])
+    with pytest.raises(ValueError, match="0/1"):
+        classification_target(np.take(values, y))
+
+
+def test_several_columns_of_labels_are_refused_with_an_alternative():
+    with pytest.raises(ValueError, match="MultiOutputClassifier"):
+        classification_target([[0, 2], [1, 1], [2, 0]])
+
+
+@pytest.mark.parametrize("y", [[0.5, 1.5, 2.2], np.random.default_rng(0).normal(size=20)])
+def test_numbers_are_no_labels(y):
+    with pytest.raises(ValueError, match="continuous"):
+        classification_target(y)
+
+
+def test_missing_labels_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        classification_target([0.0, 1.0, np.nan])
+
+
+def test_the_same_kind_of_target_can_go_on():
+    letters = SingleLabel(np.array(["a", "b"]))
+    assert letters.same_as(SingleLabel(np.array(["a", "b"])))
+    assert not letters.same_as(SingleLabel(np.array(["a", "c"])))
+    assert not letters.same_as(MultiLabel(2))
+    assert MultiLabel(2).same_as(MultiLabel(2))
+    assert not MultiLabel(2).same_as(MultiLabel(3))
+    numbers = Continuous(np.arange(3.0))
+    assert numbers.same_as(Continuous(np.arange(9.0) * 5))
+    assert not numbers.same_as(Continuous(np.zeros((3, 2))))
+    assert not numbers.same_as(letters)
+
+
+# losses
+
+
+def test_a_weighted_loss_is_the_mean_of_weighted_samples():
+    outputs, y = torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.zeros(2, 2)
+    loss = WeightedLoss(nn.MSELoss())
+    assert loss(outputs, y).item() == 2.5
+    # the first sample's mean is 5, the second's 0
+    assert loss(outputs, y, torch.tensor([3.0, 1.0])).item() == 7.5
+    assert loss(outputs, y, torch.ones(2)).item() == 2.5
+
+
+def test_the_users_loss_is_copied():
+    given = nn.SmoothL1Loss(reduction="sum", beta=0.5)
+    loss = resolve_loss(given, Continuous(np.arange(3.0)))
+    assert loss.loss is not given
+    assert given.reduction == "sum"
+    assert loss.loss.reduction == "none"
+    assert loss.loss.beta == 0.5
+
+
+def test_a_loss_without_reduction_takes_no_weights():
+    class Worst(nn.Module):
+        def forward(self, outputs, target):
+            return (outputs - target).abs().max()
+
+    loss = resolve_loss(Worst(), Continuous(np.arange(3.0)))
+    assert not loss.takes_weights
+    assert loss(torch.tensor([[1.0], [5.0]]), torch.zeros(2, 1)).item() == 5
+    assert resolve_loss(nn.L1Loss(), Continuous(np.arange(3.0))).takes_weights
+
+
+def test_a_loss_may_be_given_as_a_class():
+    loss = resolve_loss(nn.CrossEntropyLoss, SingleLabel(np.array([0, 1])))
+    assert isinstance(loss.loss, nn.CrossEntropyLoss)
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "use"),
+    [
+        (SingleLabel(np.arange(3)), nn.NLLLoss, "CrossEntropyLoss"),
+        (SingleLabel(np.arange(3)), nn.BCELoss, "CrossEntropyLoss"),
+        (SingleLabel(np.arange(3)), nn.BCEWithLogitsLoss, "CrossEntropyLoss"),
+        (MultiLabel(3), nn.CrossEntropyLoss, "BCEWithLogitsLoss"),
+        (MultiLabel(3), nn.BCELoss, "BCEWithLogitsLoss"),
+        (Continuous(np.arange(3.0)), nn.BCELoss, "expects probabilities"),
+    ],
+)
+@pytest.mark.parametrize("as_class", [True, False], ids=["class", "instance"])
+def test_a_loss_that_does_not_fit_is_refused(target, loss, use, as_class):
+    with pytest.raises(ValueError, match=rf"{loss.__name__} does not fit here: .*{use}"):
+        resolve_loss(loss if as_class else loss(), target)
+
+
+@pytest.mark.parametrize("loss", [nn.functional.mse_loss, 3, int, lambda *_: 0])
+def test_what_is_no_loss_is_refused(loss):
+    with pytest.raises(TypeError, match=r"name or a torch\.nn\.Module"):
+        resolve_loss(loss, Continuous(np.arange(3.0)))

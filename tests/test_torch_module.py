@@ -1,0 +1,178 @@
+"""The user's own modules: what their constructors are passed, and their parameters."""
+
+import functools
+
+import pytest
+from sklearn.base import clone
+from torch import nn
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import Architecture, TorchModule
+
+
+class Net(nn.Sequential):
+    """A user's network."""
+
+    def __init__(self, in_channels, num_classes, width=8, *, depth=1):
+        super().__init__(nn.Conv2d(in_channels, width, 3), nn.Flatten(), nn.LazyLinear(num_classes))
+        self.arguments = (in_channels, num_classes, width, depth)
+
+
+class Passed(nn.Module):
+    """A module that keeps what it was passed."""
+
+    def __init__(self, **arguments):
+        super().__init__()
+        self.arguments = arguments
+
+
+def build(module, /, **params):
+    return TorchModule(module, **params).build(3, (20, 30), 5)
+
+
+def test_all_facts_are_passed_by_name():
+    def factory(*, image_shape, image_size, n_outputs, num_classes, in_channels):
+        return Passed(**locals())
+
+    assert build(factory).arguments == {
+        "in_channels": 3,
+        "num_classes": 5,
+        "n_outputs": 5,
+        "image_size": (20, 30),
+        "image_shape": (20, 30, 3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("factory", "value"),
+    [
+        (lambda width=2, in_channels=None: Passed(got=(width, in_channels)), 3),
+        (lambda width=2, num_classes=None: Passed(got=(width, num_classes)), 5),
+        (lambda width=2, n_outputs=None: Passed(got=(width, n_outputs)), 5),
+        (lambda width=2, image_size=None: Passed(got=(width, image_size)), (20, 30)),
+        (lambda width=2, image_shape=None: Passed(got=(width, image_shape)), (20, 30, 3)),
+    ],
+)
+def test_only_what_is_named_is_passed(factory, value):
+    assert build(factory).arguments == {"got": (2, value)}
+
+
+def test_a_constructor_that_names_nothing_is_passed_nothing():
+    assert build(lambda: Passed()).arguments == {}
+    assert build(Passed).arguments == {}
+    assert build(Passed, num_classes=7).arguments == {"num_classes": 7}
+
+
+def test_image_size_is_a_tuple_whatever_it_came_as():
+    module = TorchModule(lambda image_size: Passed(size=image_size)).build(1, [4, 6], 2)
+    assert module.arguments == {"size": (4, 6)}
+
+
+def test_params_are_passed_and_win_over_the_facts():
+    assert build(Net).arguments == (3, 5, 8, 1)
+    assert build(Net, width=4, depth=2).arguments == (3, 5, 4, 2)
+    assert build(Net, num_classes=9).arguments == (3, 9, 8, 1)
+
+
+def test_partials_and_functions():
+    assert build(functools.partial(Net, width=2)).arguments == (3, 5, 2, 1)
+    assert build(functools.partial(Net, width=2), width=3).arguments == (3, 5, 3, 1)
+    assert build(lambda num_classes, width=6: Net(1, num_classes, width)).arguments == (1, 5, 6, 1)
+    assert build(functools.partial(Net, 1)).arguments == (1, 5, 8, 1)
+
+
+def test_what_a_partial_sets_is_not_overridden():
+    assert build(functools.partial(Net, in_channels=1)).arguments == (1, 5, 8, 1)
+
+
+def test_each_build_is_a_module_of_its_own():
+    architecture = TorchModule(Net)
+    assert architecture.build(3, (8, 8), 2) is not architecture.build(3, (8, 8), 2)
+
+
+def test_parameters_are_those_of_the_constructor():
+    architecture = TorchModule(Net, width=4)
+    assert isinstance(architecture, Architecture)
+    assert architecture.get_params() == {"width": 4, "depth": 1}
+    assert architecture.set_params(width=6, depth=3) is architecture
+    assert architecture.get_params() == {"width": 6, "depth": 3}
+    assert architecture.build(3, (8, 8), 2).arguments == (3, 2, 6, 3)
+    assert TorchModule(functools.partial(Net, width=2)).get_params()["width"] == 2
+
+
+def test_a_constructor_may_have_parameters_called_module_and_params():
+    def factory(module=1, params=2):
+        return Passed(module=module, params=params)
+
+    architecture = TorchModule(factory, module=3)
+    assert architecture.get_params() == {"module": 3, "params": 2}
+    assert clone(architecture).set_params(params=4).build(1, (8, 8), 2).arguments == {
+        "module": 3,
+        "params": 4,
+    }
+
+
+def test_a_search_sets_them_by_name():
+    estimator = CNNClassifier(TorchModule(Net, width=4))
+    assert estimator.get_params()["architecture__width"] == 4
+    clone(estimator).set_params(architecture__width=16)
+    assert estimator.architecture.params == {"width": 4}
+    assert CNNClassifier(Net).set_params(architecture__depth=2).architecture.params == {"depth": 2}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda **params: TorchModule(Net).set_params(**params), functools.partial(build, Net)],
+    ids=["set_params", "build"],
+)
+def test_an_unknown_parameter_is_named_with_the_valid_ones(use):
+    with pytest.raises(ValueError, match="Invalid parameter 'widht' for Net") as caught:
+        use(width=3, widht=4)
+    for name in "in_channels", "num_classes", "width", "depth":
+        assert repr(name) in str(caught.value)
+
+
+def test_a_failing_set_params_changes_nothing():
+    architecture = TorchModule(Net, width=4)
+    with pytest.raises(ValueError, match="widht"):
+        architecture.set_params(width=3, widht=4)
+    assert architecture.params == {"width": 4}
+
+
+def test_a_constructor_of_any_keywords_takes_any_parameter():
+    architecture = TorchModule(Passed).set_params(anything=1)
+    assert architecture.build(1, (8, 8), 2).arguments == {"anything": 1}
+
+
+def test_a_clone_is_equal_and_independent():
+    architecture = TorchModule(Net, width=4)
+    copied = clone(architecture)
+    assert type(copied) is TorchModule
+    assert copied.module is Net
+    assert copied.params == {"width": 4}
+    copied.set_params(width=5)
+    assert architecture.params == {"width": 4}
+
+
+def test_a_clone_does_not_share_mutable_parameters():
+    architecture = TorchModule(Passed, widths=[4, 8])
+    clone(architecture).params["widths"].append(16)
+    assert architecture.params == {"widths": [4, 8]}
+
+
+def test_repr_names_the_module():
+    assert repr(TorchModule(Net)) == "TorchModule(Net)"
+    assert repr(TorchModule(Net, width=4, depth=2)) == "TorchModule(Net, width=4, depth=2)"
+    assert repr(TorchModule(functools.partial(Net))) == "TorchModule(partial(Net))"
+
+
+def test_repr_of_an_estimator_names_the_module():
+    assert "Net" in repr(CNNClassifier(TorchModule(Net, width=4)))
+
+
+@pytest.mark.parametrize(
+    ("factory", "found"), [(lambda: 3, "int"), (lambda: None, "NoneType"), (lambda: Net, "type")]
+)
+def test_a_factory_must_return_a_module(factory, found):
+    with pytest.raises(TypeError, match=f"must build a torch.nn.Module, got {found}"):
+        build(factory)
