@@ -123,6 +123,7 @@ class MultiLabel:
             raise ValueError(
                 f"y must be an indicator of shape (n, {self.n_outputs}), got {y.shape}."
             )
+        _check_indicator(y)
         return torch.from_numpy(y.astype(np.float32))
 
     def class_weights(self, class_weight, y):
@@ -322,6 +323,7 @@ def classification_target(y, classes=None):
         )
     check_classification_targets(y)
     if kind == "multilabel-indicator":
+        _check_indicator(y)
         return MultiLabel(y.shape[1])
     labels = column_or_1d(y) if classes is None else column_or_1d(check_classes(classes))
     return SingleLabel(np.unique(labels))
@@ -335,6 +337,14 @@ def check_classes(y):
     return check_array(
         y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0, ensure_min_features=0
     )
+
+
+def _check_indicator(y):
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            "Several labels an image come as a 0/1 indicator, but y holds other values. "
+            "sklearn.preprocessing.MultiLabelBinarizer makes one out of lists of labels."
+        )
 
 
 def check_numbers(y):

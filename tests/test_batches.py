@@ -172,7 +172,9 @@ def test_prediction_batches_keep_the_dtype(dtype):
 def test_prediction_batches_of_strided_images():
     channels_first = torch.arange(5 * 3 * 4 * 6).reshape(5, 3, 4, 6)
     images = channels_first.permute(0, 2, 3, 1)
-    batches = prediction_batches(images, 2, torch.device("cpu"))
+    batches = list(prediction_batches(images, 2, torch.device("cpu")))
+    for batch, _ in batches:
+        assert batch.is_contiguous(memory_format=torch.channels_last)
     real = torch.cat([batch[:n_real] for batch, n_real in batches])
     assert torch.equal(real, channels_first)
 

@@ -120,10 +120,13 @@ def test_convolutions_of_each_stage(convs_per_stage):
     )
 
 
-def test_residual_adds_one_convolution_a_stage():
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_residual_adds_one_convolution_a_stage(padding):
     plain, residual = (
-        ConvNet((4, 6), residual=residual).build(3, (8, 8), 2) for residual in (False, True)
+        ConvNet((4, 6), residual=residual, padding=padding).build(3, (16, 16), 2)
+        for residual in (False, True)
     )
+    assert residual.eval()(torch.zeros(1, 3, 16, 16)).shape == (1, 2)
     assert len(layers_of(residual, nn.Conv2d)) == len(layers_of(plain, nn.Conv2d)) + 2
 
 

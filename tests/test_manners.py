@@ -461,16 +461,29 @@ def test_a_name_stays_a_name():
     assert model.device == model.precision == model.loss == "auto"
 
 
-def test_a_fitted_model_does_not_keep_the_images():
+LEARN = {
+    "fit": lambda model, X: model.fit(X, Y),
+    "with validation": lambda model, X: model.fit(X, Y, X_val=X, y_val=Y),
+    "early stopping": lambda model, X: model.set_params(early_stopping=True).fit(X, Y),
+    "partial_fit": lambda model, X: model.partial_fit(X, Y, classes=[0, 1]),
+}
+
+
+@pytest.mark.parametrize("learn", LEARN.values(), ids=LEARN.keys())
+def test_a_fitted_model_does_not_keep_the_images(learn):
     images = X.astype(np.float32)
     of_images = weakref.ref(images)
-    model = classifier().fit(images, Y, X_val=images, y_val=Y).partial_fit(images, Y)
+    model = learn(classifier(), images)
     model.predict(images)
     del images
     gc.collect()
     assert of_images() is None
+    assert model.predict(X).shape == (40,)
+
+
+def test_the_size_of_a_model_does_not_depend_on_the_number_of_images():
     few, many = (classifier(max_epochs=1).fit(X[:n], Y[:n]) for n in (10, 40))
-    assert abs(len(pickle.dumps(few)) - len(pickle.dumps(many))) < X[:30].nbytes / 2
+    assert abs(len(pickle.dumps(few)) - len(pickle.dumps(many))) < X[:10].nbytes
 
 
 # --------------------------------------------------------------------------------- predictions
@@ -539,7 +552,7 @@ def test_an_unpickled_model_is_the_same_in_another_process(tmp_path):
 def test_many_fits_do_not_fill_the_memory():
     process = psutil.Process()
 
-    def fits(n):
+    def memory_after_fits(n):
         for seed in range(n):
             model = classifier(max_epochs=1, random_state=seed, batch_size=40).fit(X, Y)
             model.partial_fit(X, Y)
@@ -548,8 +561,10 @@ def test_many_fits_do_not_fill_the_memory():
         gc.collect()
         return process.memory_info().rss
 
-    after_warm_up = fits(20)
-    assert fits(200) - after_warm_up < 8e6  # 20 kB a round; the weights and moments are as much
+    memory_after_fits(20)
+    # a leak is growth in every round; that of a single one is the allocator's
+    growth = np.diff([memory_after_fits(25) for _ in range(9)])
+    assert np.median(growth) < 25 * 10e3
 
 
 def test_a_net_that_is_no_longer_needed_goes():

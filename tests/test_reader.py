@@ -41,6 +41,15 @@ def assert_pixels(images, expected):
     assert np.array_equal(images.numpy(), expected)
 
 
+@pytest.fixture
+def torch_warns_each_time():
+    """Have torch repeat the warnings that it gives once a process."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
+
+
 @pytest.mark.parametrize("X", [GRAY, COLOUR], ids=["gray", "colour"])
 @pytest.mark.parametrize(
     ("dtype", "read_as"),
@@ -200,6 +209,7 @@ def test_flat_rows_share_memory():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.usefixtures("torch_warns_each_time")
 def test_read_only_arrays_do_not_warn(dtype):
     X = COLOUR.astype(dtype)
     X.flags.writeable = False
@@ -209,6 +219,7 @@ def test_read_only_arrays_do_not_warn(dtype):
         assert_pixels(read(X.reshape(3, -1), image_shape=(4, 5)), COLOUR)
 
 
+@pytest.mark.usefixtures("torch_warns_each_time")
 @pytest.mark.parametrize("channel_axis", [-1, 1])
 def test_a_memmap_is_not_loaded(tmp_path, channel_axis):
     X = COLOUR if channel_axis == -1 else COLOUR.transpose(0, 3, 1, 2)

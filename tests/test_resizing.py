@@ -101,10 +101,11 @@ def test_squash_ignores_the_aspect_ratio():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_checkerboard_shrinks_to_gray(mode, dtype):
-    rows, columns = np.indices((32, 32))
+    rows, columns = np.indices((33, 33))
     board = torch.from_numpy(((rows + columns) % 2 * 255).astype(np.uint8)).to(dtype)
-    small = resize(board.reshape(1, 32, 32, 1), (8, 8), mode).float()
-    assert (small - 127.5).abs().max() <= 1.5
+    # without antialiasing, a third of the size takes one pixel of three as it is
+    small = resize(board.reshape(1, 33, 33, 1), (11, 11), mode).float()
+    assert (small - 127.5).abs().max() <= 3
 
 
 @pytest.mark.parametrize("size", [(9, 7), (40, 31), (64, 64)])

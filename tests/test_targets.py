@@ -17,6 +17,7 @@ from sklearn_cnn.targets import (
     QuantileLoss,
     SingleLabel,
     WeightedLoss,
+    check_classes,
     check_numbers,
     classification_target,
     resolve_loss,
@@ -202,7 +203,7 @@ def test_several_labels_decode_where_the_logit_is_positive():
 @pytest.mark.parametrize("contain", [np.asarray, pd.DataFrame, scipy.sparse.csr_matrix])
 def test_balanced_weights_of_several_labels_are_those_of_scikit_learn(contain):
     target = MultiLabel(3)
-    weights = target.class_weights("balanced", contain(INDICATOR))
+    weights = target.class_weights("balanced", check_classes(contain(INDICATOR)))
     # counts of absence and presence: (1, 4), (5, 0), (1, 4)
     assert weights.tolist() == [[5 / 2, 5 / 8], [1.0, 1.0], [5 / 2, 5 / 8]]
     np.testing.assert_allclose(

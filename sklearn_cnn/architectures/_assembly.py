@@ -83,9 +83,10 @@ def assemble(architecture, images, rows, n_outputs):
     network = architecture.build(channels, (height, width), n_outputs)
     parts = OrderedDict(standardize=Standardize.of(images, rows), network=network)
     # float32 whatever torch's default dtype is now
-    module = nn.Sequential(parts).float().to(memory_format=torch.channels_last)
-    _check_output(module.eval(), architecture, images[:1], n_outputs)
-    return module
+    module = nn.Sequential(parts).float().eval()
+    # lazy layers get their shape, and so can be laid out, in this first pass
+    _check_output(module, architecture, images[:1], n_outputs)
+    return module.float().to(memory_format=torch.channels_last)
 
 
 @contextmanager
@@ -134,23 +135,39 @@ def last_linear(module):
 
 def _check_output(module, architecture, image, n_outputs):
     """Send one image through the module, before any work is done."""
-    last = list(module.modules())[-1]
-    if isinstance(last, _ON_PROBABILITIES):
-        raise ValueError(
-            f"{architecture!r} ends in {type(last).__name__}. A network must return logits, since "
-            "the loss and predict_proba apply it themselves. Leave that layer out."
-        )
     shape = tuple(image.shape[1:])
     try:
-        with torch.no_grad():
-            outputs = module(image.permute(0, 3, 1, 2))
+        outputs, last = _traced(module, image.permute(0, 3, 1, 2))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
         ) from error
+    if last is not None:
+        raise ValueError(
+            f"{architecture!r} ends in {last}. A network must return logits, since the loss and "
+            "predict_proba apply it themselves. Leave that layer out."
+        )
     if tuple(getattr(outputs, "shape", ())) != (1, n_outputs):
         raise ValueError(
             f"{architecture!r} must map one image to logits of shape (1, {n_outputs}), got "
             f"{tuple(getattr(outputs, 'shape', ())) or type(outputs).__name__}. A constructor "
             "that names num_classes or n_outputs is passed the number."
         )
+
+
+def _traced(module, image):
+    """Return the outputs, and the name of the layer if they are probabilities out of one."""
+    results = []
+    handles = [
+        layer.register_forward_hook(lambda layer, _, result: results.append((layer, result)))
+        for layer in module.modules()
+        if isinstance(layer, _ON_PROBABILITIES)
+    ]
+    try:
+        with torch.no_grad():
+            outputs = module(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    names = [type(layer).__name__ for layer, result in results if result is outputs]
+    return outputs, names[0] if names else None

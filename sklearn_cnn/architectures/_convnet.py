@@ -102,8 +102,7 @@ class ConvNet(Architecture):
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
         )
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
+        self._check_elements()
         layers, channels, size = [], in_channels, tuple(image_size)
         for width in self.widths:
             layers += self._stage(channels, width, size)
@@ -113,6 +112,14 @@ class ConvNet(Architecture):
             layers.append(nn.AdaptiveAvgPool2d(size))
         features = channels * size[0] * size[1]
         return nn.Sequential(*layers, nn.Flatten(), *self._dense(features, n_outputs))
+
+    def _check_elements(self):
+        for name in ("widths", "hidden"):
+            numbers = getattr(self, name)
+            if not all(isinstance(n, Integral) and int(n) > 0 for n in numbers):
+                raise ValueError(f"{name}={numbers!r} must hold positive integers only.")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
 
     def _stage(self, channels, width, size):
         layers: list[nn.Module] = []

@@ -48,7 +48,7 @@ def register_architecture(name, architecture):
         )
     if name in _registry:
         raise ValueError(f"There is an architecture named {name!r} already: {_registry[name]!r}.")
-    _registry[name] = architecture
+    _registry[name] = clone(architecture)
 
 
 def as_architecture(spec):

@@ -3,6 +3,7 @@
 import functools
 import inspect
 
+from sklearn.base import clone
 from torch import nn
 
 from sklearn_cnn.architectures._base import Architecture
@@ -19,29 +20,30 @@ _FACT_NAMES = {
 class TorchModule(Architecture):
     """A torch module's class, or a function that returns a module, as an architecture.
 
-    The constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
-    `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
-    `params`. Its output must be logits of shape (n, n_outputs).
+        The constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
+        `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
+        `params`. Its output must be logits of shape (n, n_outputs).
 
-    Parameters
-    ----------
-    module : type or callable
-        A subclass of `torch.nn.Module`, a function or a `functools.partial`.
-    **params : dict
-        Arguments of the constructor. They are parameters of this object, so that
-        `architecture__<name>` works in a search.
+        Parameters
+        ----------
+        module : type or callable
+            A subclass of `torch.nn.Module`, a function or a `functools.partial`.
+        **params : dict
+            Arguments of the constructor. They are parameters of this object, so that
+            `architecture__<name>` works in a search.
 
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from sklearn_cnn.architectures import TorchModule
-    >>> class Net(nn.Sequential):
-    ...     def __init__(self, in_channels, num_classes, width=8):
-    ...         super().__init__(
-    ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
-    ...             nn.Flatten(), nn.Linear(width, num_classes))
-    >>> TorchModule(Net, width=4).set_params(width=16)
-    TorchModule(Net, width=16)
+        Examples
+        --------
+        >>> from sklearn.base import clone
+    from torch import nn
+        >>> from sklearn_cnn.architectures import TorchModule
+        >>> class Net(nn.Sequential):
+        ...     def __init__(self, in_channels, num_classes, width=8):
+        ...         super().__init__(
+        ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
+        ...             nn.Flatten(), nn.Linear(width, num_classes))
+        >>> TorchModule(Net, width=4).set_params(width=16)
+        TorchModule(Net, width=16)
     """
 
     def __init__(self, module, /, **params):
@@ -54,14 +56,16 @@ class TorchModule(Architecture):
         Parameters
         ----------
         deep : bool, default=True
-            Ignored: the arguments are returned as they are.
+            Whether only the arguments are returned, which is what can be searched over.
+            Otherwise the module is among them, which is what `repr` of an estimator shows.
 
         Returns
         -------
         dict
             Name to value, the constructor's own defaults included.
         """
-        return {**_defaults(self.module), **self.params}
+        module = {} if deep else {"module": self.module}
+        return {**module, **_defaults(self.module), **self.params}
 
     def set_params(self, **params):
         """Set arguments of the module's constructor.
@@ -97,7 +101,8 @@ class TorchModule(Architecture):
         }
         offered = {name: facts[fact] for name, fact in _FACT_NAMES.items()}
         offered["image_shape"] = (*image_size, in_channels)
-        names = _arguments(self.module)
+        # what a partial fixes stays fixed
+        names = set(_arguments(self.module)) - set(getattr(self.module, "keywords", {}))
         arguments = {name: value for name, value in offered.items() if name in names}
         module = self.module(**{**arguments, **self.params})
         if not isinstance(module, nn.Module):
@@ -116,7 +121,7 @@ class TorchModule(Architecture):
             )
 
     def __sklearn_clone__(self):
-        return TorchModule(self.module, **self.params)
+        return TorchModule(self.module, **clone(self.params, safe=False))
 
     def __repr__(self, N_CHAR_MAX=700):
         arguments = "".join(f", {name}={value!r}" for name, value in self.params.items())

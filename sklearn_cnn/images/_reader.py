@@ -54,8 +54,9 @@ def read_images(estimator, X, *, reset, name="X"):
         images = _read_sequence(estimator, X, reset, name)
     elif len(getattr(X, "shape", ())) >= 3 or _depth(X) >= 3:
         images = _read_nd(estimator, X, reset, name)
-        flat = images.reshape(len(images), -1)[:1].numpy()
-        validate_data(estimator, flat, skip_check_array=True, reset=reset)
+        # one row says how many features there are; all of them might be a copy
+        row = images[:1].reshape(1, -1).numpy()
+        validate_data(estimator, row, skip_check_array=True, reset=reset)
     else:
         images = _read_rows(estimator, X, reset, name)
     return images

@@ -12,6 +12,9 @@ OPTIMIZERS = {
     "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
 }
 
+# Arguments of an optimizer that fix how it runs, and so leave no room for `fused`.
+_EXCLUDE_FUSED = {"fused", "foreach", "differentiable"}
+
 # One cycle: share of the steps that warm up, and the rate that it starts from.
 _WARM_UP, _START = 0.25, 0.04
 
@@ -48,7 +51,8 @@ def make_optimizer(optimizer, module, lr, weight_decay):
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     arguments = {"lr": lr}
-    if "fused" in inspect.signature(optimizer).parameters:
+    chosen = set(getattr(optimizer, "keywords", {}))
+    if "fused" in inspect.signature(optimizer).parameters and not chosen & _EXCLUDE_FUSED:
         # one pass over the parameters instead of several
         arguments["fused"] = True
     return optimizer([group for group in groups if group["params"]], **arguments)

@@ -36,15 +36,19 @@ def split_off_validation(strata, n_samples, fraction, seed):
     rows = np.arange(n_samples)
     if strata is not None:
         counts = np.unique(strata, return_counts=True)[1]
-        if min(counts) >= 2 and len(counts) <= min(n_validation, n_samples - n_validation):
+        n_train = n_samples - n_validation
+        if min(counts) >= 2 and max(len(counts), 2) <= min(n_validation, n_train):
             train, validation = train_test_split(
                 rows, test_size=n_validation, stratify=strata, random_state=seed
             )
-            return np.sort(train), np.sort(validation)
+            # a rare class may still fall on one side alone
+            if len(np.unique(strata[train])) == len(counts):
+                return np.sort(train), np.sort(validation)
     order = np.random.RandomState(seed).permutation(n_samples)
     labels = np.zeros(n_samples) if strata is None else strata
     kept = order[np.unique(labels[order], return_index=True)[1]]
-    spare = order[~np.isin(order, kept)][:n_validation]
+    # two at least stay for training: batch normalization compares images
+    spare = order[~np.isin(order, kept)][: min(n_validation, n_samples - 2)]
     if len(spare) < (2 if strata is None else 1):
         return None
     return np.setdiff1d(rows, spare), np.sort(spare)
