@@ -48,9 +48,9 @@ def digits():
     for name, classifier in CLASSIFIERS.items():
         start = time.perf_counter()
         report("digits, accuracy", name, cross_val_score(classifier, X, y).mean(), start)
-    scores, start = [], time.perf_counter()
-    for seed in range(1, 4):
-        scores.append(cross_val_score(CNNClassifier(random_state=seed), X, y).mean())
+    start = time.perf_counter()
+    seeds = [CNNClassifier(random_state=seed) for seed in range(1, 4)]
+    scores = [cross_val_score(classifier, X, y).mean() for classifier in seeds]
     report("digits, seeds 1 to 3", "CNNClassifier", np.mean(scores), start)
 
 

@@ -110,7 +110,7 @@ class BaseCNN(
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
 
-    def _make_class_weights(self, target, y):
+    def _make_class_weights(self, target, y, sample_weight):
         """Return weights of the classes, learned from the labels y, or None."""
         return
 
@@ -226,7 +226,7 @@ class BaseCNN(
                 "warm_start can only continue on the same classes or number of outputs as in the "
                 "last fit. Set warm_start=False to start anew."
             )
-        self._class_weights = self._make_class_weights(self._target, y)
+        self._class_weights = self._make_class_weights(self._target, y, sample_weight)
 
     def _encode(self, images, y, sample_weight):
         """Encode y and join it with images and weights; those of no weight drop out."""
@@ -260,7 +260,8 @@ class BaseCNN(
         sequence = np.random.SeedSequence([self._seed, self._n_trainings])
         self._n_trainings += 1
         seed = int(sequence.generate_state(1)[0])
-        with seeded(seed, device):
+        # fit trains whatever mode the caller is in
+        with torch.inference_mode(False), seeded(seed, device):
             yield seed, device
 
     def _make_net(self, data, continued, lr_schedule, device):

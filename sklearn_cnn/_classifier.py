@@ -326,10 +326,19 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _make_loss(self, target):
         return resolve_loss("log_loss" if self.loss == "auto" else self.loss, target)
 
-    def _make_class_weights(self, target, y):
+    def _make_class_weights(self, target, y, sample_weight):
         if self.class_weight is None:
             return None
-        return target.class_weights(self.class_weight, check_classes(y))
+        y = check_classes(y)
+        weights = target.class_weights(
+            self.class_weight, y if sample_weight is None else y[sample_weight > 0]
+        )
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError(
+                f"class_weight must hold finite weights that are not negative, got "
+                f"{self.class_weight!r}."
+            )
+        return weights
 
     def _score_outputs(self, encoded, outputs, sample_weight):
         predicted = self._target.decode_indices(outputs)

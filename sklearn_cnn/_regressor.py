@@ -248,7 +248,11 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         return self._target.decode(outputs)
 
     def _make_target(self, y, sample_weight, classes):
-        return Continuous(check_numbers(y), sample_weight)
+        y = check_numbers(y)
+        if sample_weight is not None and len(y) == len(sample_weight):
+            counts = sample_weight > 0
+            y, sample_weight = y[counts], sample_weight[counts]
+        return Continuous(y, sample_weight)
 
     def _make_loss(self, target):
         if self.loss == "quantile":

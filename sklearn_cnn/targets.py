@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import torch
 from scipy.special import expit, softmax
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from torch import nn
@@ -22,6 +22,10 @@ _ON_PROBABILITIES = {
 }
 
 
+_ON_LABELS = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MultiMarginLoss)
+_ON_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.PoissonNLLLoss)
+
+
 class SingleLabel:
     """One label an image: binary and multiclass, one logit a class.
 
@@ -34,6 +38,7 @@ class SingleLabel:
     losses = {"log_loss": nn.CrossEntropyLoss, "hinge": nn.MultiMarginLoss}
     unfit_losses = {
         **_ON_PROBABILITIES,
+        **dict.fromkeys(_ON_NUMBERS, "is for numbers, and y holds labels; use nn.CrossEntropyLoss"),
         nn.BCEWithLogitsLoss: "is for several labels an image, and y holds one; "
         "use nn.CrossEntropyLoss",
     }
@@ -187,7 +192,11 @@ class Continuous:
         "absolute_error": nn.L1Loss,
         "huber": nn.HuberLoss,
     }
-    unfit_losses = _ON_PROBABILITIES
+    unfit_losses = {
+        **_ON_PROBABILITIES,
+        **dict.fromkeys(_ON_LABELS, "is for labels, and y holds numbers; use nn.MSELoss"),
+        nn.PoissonNLLLoss: "is for counts, and y is standardized inside; use nn.MSELoss",
+    }
 
     def __init__(self, y, sample_weight=None):
         self.is_1d = y.ndim == 1
@@ -361,7 +370,9 @@ def check_numbers(y):
             ) from error
     if y.ndim > 2:
         raise ValueError(f"y must have shape (n,) or (n, n_outputs), got {y.shape}.")
-    return y if y.dtype.kind == "f" else y.astype(np.float64)
+    y = y if y.dtype.kind == "f" else y.astype(np.float64)
+    assert_all_finite(y, input_name="y")
+    return y
 
 
 def as_array(y):

@@ -23,7 +23,7 @@ ESTIMATORS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: STOCHASTIC)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: STOCHASTIC)
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(estimator, check):
     check(estimator)

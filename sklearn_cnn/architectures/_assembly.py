@@ -170,4 +170,12 @@ def _traced(module, image):
         for handle in handles:
             handle.remove()
     names = [type(layer).__name__ for layer, result in results if result is outputs]
+    if not names and _are_probabilities(outputs):
+        names = ["a softmax"]
     return outputs, names[0] if names else None
+
+
+def _are_probabilities(outputs):
+    if getattr(outputs, "ndim", 0) != 2 or outputs.shape[1] < 2 or (outputs < 0).any():
+        return False
+    return torch.allclose(outputs.sum(dim=1), torch.ones(len(outputs)), atol=1e-4)

@@ -80,20 +80,25 @@ def column_of(X):
     return X.to_series(0).to_list()
 
 
-def refuse_paths(X):
-    """Raise if X is a path or a container of paths or names.
+def refuse_files(X):
+    """Raise if X is or holds paths or PIL images.
 
     Raises
     ------
     TypeError
         With what to write instead.
     """
+    first = _first_cell(X) if _has_rows(X) else None
+    if _is_pil(X) or _is_pil(first):
+        raise TypeError(
+            "X is or holds PIL images. X must be a batch of images as numbers: write "
+            'numpy.stack([numpy.asarray(image.convert("RGB")) for image in images]).'
+        )
     if isinstance(X, (str, bytes)) or hasattr(X, "__fspath__"):
         raise TypeError(
             f"X is a single path or name, {X!r}. X must be a batch of images as an array of shape "
             "(n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)."
         )
-    first = _first_cell(X) if _has_rows(X) else None
     if isinstance(first, (str, bytes)) or hasattr(first, "__fspath__"):
         raise TypeError(
             f"X holds {type(first).__name__} values such as {first!r}: argument must be images as "
@@ -118,6 +123,10 @@ def _first_cell(X):
     if isinstance(X, np.ndarray):
         return X.flat[0] if X.dtype.kind in "OSU" else None
     return None if isinstance(X, dict) else next(iter(X))
+
+
+def _is_pil(image):
+    return hasattr(image, "getbands")
 
 
 def _is_image(cell):

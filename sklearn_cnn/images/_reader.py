@@ -45,7 +45,7 @@ def read_images(estimator, X, *, reset, name="X"):
         If X is sparse, or holds other things than numbers.
     """
     X = _containers.as_numpy(X)
-    _containers.refuse_paths(X)
+    _containers.refuse_files(X)
     if _containers.is_image_column(X):
         # one feature, the column of images: ColumnTransformer and clones of it rely on that
         validate_data(estimator, X, skip_check_array=True, reset=reset)

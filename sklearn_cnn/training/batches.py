@@ -72,7 +72,7 @@ class TrainingBatches:
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
             images = of.images[drawn].permute(0, 3, 1, 2)
             if self.augmentation is not None:
-                images = self.augmentation(images)
+                images = _checked(self.augmentation(images), images)
             yield images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
 
     def _sizes(self):
@@ -82,6 +82,19 @@ class TrainingBatches:
             # batch normalization has no variance to learn from a single small image
             sizes[-2:] = [self.batch_size + 1]
         return sizes
+
+
+def _checked(augmented, images):
+    """Return augmented images; prediction sees images of the shape and dtype they had before."""
+    if not isinstance(augmented, torch.Tensor):
+        raise ValueError(f"augmentation must return a tensor, got {type(augmented).__name__}.")
+    if augmented.shape != images.shape or augmented.dtype != images.dtype:
+        raise ValueError(
+            "augmentation must return images of the shape and dtype that it gets: it got "
+            f"{tuple(images.shape)}, {images.dtype}, and returned {tuple(augmented.shape)}, "
+            f"{augmented.dtype}. What prediction shall see too belongs into X."
+        )
+    return augmented
 
 
 def prediction_batches(images, batch_size, device):

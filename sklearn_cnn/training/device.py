@@ -43,6 +43,8 @@ def resolve_device(device="auto"):
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is not a device that torch knows: {error}") from error
+    if resolved.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f'device={device!r} must be "auto", or a "cpu", "cuda" or "mps" device.')
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={device!r} was asked for, but torch finds no CUDA device on this machine. "
@@ -54,6 +56,15 @@ def resolve_device(device="auto"):
             'Write device="auto" or device="cpu".'
         )
     return resolved
+
+
+def has_device(device):
+    """Say whether this machine has a device that was resolved, perhaps elsewhere."""
+    try:
+        resolve_device(device)
+    except ValueError:
+        return False
+    return True
 
 
 def best_device(has_cuda, has_mps):

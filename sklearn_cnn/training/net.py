@@ -1,13 +1,19 @@
 """The skorch net inside the estimators: skorch's names and callbacks, our own inner loop."""
 
+import copy
 import math
+import warnings
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_cnn.training.batches import prediction_batches
+from sklearn_cnn.training.device import has_device
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
+
+# Attributes that hold tensors on the device.
+_LEARNED = ("module_", "criterion_", "optimizer_")
 
 
 class Net(NeuralNet):
@@ -43,6 +49,8 @@ class Net(NeuralNet):
         Whether training runs through `torch.compile`.
     callbacks : list of skorch callbacks
     """
+
+    device: str
 
     def __init__(
         self,
@@ -86,6 +94,15 @@ class Net(NeuralNet):
 
     def initialize_callbacks(self):
         """Initialize the user's callbacks, but for those that would end training by Ctrl-C."""
+        for given in self.callbacks or []:
+            callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+            if not isinstance(callback, Callback) and not (
+                isinstance(callback, type) and issubclass(callback, Callback)
+            ):
+                raise ValueError(
+                    "callbacks must hold skorch callbacks, or (name, callback) pairs, got "
+                    f"{given!r}. scikit-learn's own callbacks go to set_callbacks."
+                )
         super().initialize_callbacks()
         for name, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
@@ -162,6 +179,9 @@ class Net(NeuralNet):
                 answers = [watcher.epoch_ends(self) for watcher in watchers]
                 if any(answers) or (validation is not None and validation.should_stop):
                     break
+            # the last step comes after the last loss: one image shows what it did
+            output = self.raw_predict(batches.samples.images[:1]).abs().max().item()
+            _finite(output, len(self.history_), "The network's output")
         finally:
             self.module_.eval()
             if validation is not None and validation.best_weights is not None:
@@ -205,7 +225,7 @@ class Net(NeuralNet):
     def train_step(self, batch, module):
         """Learn from one batch; return its loss, detached, on the device."""
         images, targets, weights = batch
-        with torch.autocast(self._device_type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with self._autocast(self.precision):
             logits = module(images)
         loss = self.criterion_(logits.float(), targets, weights)
         self.optimizer_.zero_grad(set_to_none=True)
@@ -241,9 +261,8 @@ class Net(NeuralNet):
         Tensor of shape (n, n_outputs), float32
         """
         module = self.module_ if module is None else module
-        use_bf16 = self.prediction_precision == "bf16"
         outputs = []
-        with torch.autocast(self._device_type, torch.bfloat16, enabled=use_bf16):
+        with self._autocast(self.prediction_precision):
             for batch, n_real in prediction_batches(
                 images, self.prediction_batch_size, torch.device(self.device)
             ):
@@ -251,11 +270,46 @@ class Net(NeuralNet):
         # one transfer, when all batches are under way
         return torch.cat(outputs).cpu()
 
+    def _autocast(self, precision):
+        # A cache of cast weights lives until the outermost autocast ends, and so would outlive
+        # a step that changes the weights. Each is cast once a pass anyway.
+        use_bf16 = precision == "bf16"
+        return torch.autocast(
+            self._device_type, torch.bfloat16, enabled=use_bf16, cache_enabled=False
+        )
+
     def _record(self, name, value, better=min):
         """Record a figure of an epoch and, as skorch's callbacks expect, whether it is the best."""
         self.history_.record(name, value)
         figures = [row[name] for row in self.history_ if name in row]
         self.history_.record(f"{name}_best", value == better(figures))
+
+    def __getstate__(self):
+        # skorch's own state is a plain pickle inside, which classes of a notebook do not pass
+        state = vars(self).copy()
+        if self._device_type != "cpu":
+            learned = {name: state[name] for name in _LEARNED if name in state}
+            state.update(_on_cpu(copy.deepcopy(learned)))
+            state["module"], state["criterion"] = state["module_"], state["criterion_"]
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if self._device_type == "cpu":
+            return
+        if not has_device(self.device):
+            warnings.warn(
+                f"The net was trained on {self.device}, which this machine does not have: it is "
+                "on the CPU now.",
+                UserWarning,
+                stacklevel=2,
+            )
+            self.device = "cpu"
+            return
+        self.module_.to(self.device)
+        self.criterion_.to(self.device)
+        # the optimizer moves its state to where its parameters are
+        self.optimizer_.load_state_dict(self.optimizer_.state_dict())
 
     def _hooks(self, name):
         return [
@@ -273,11 +327,20 @@ class Net(NeuralNet):
         return torch.device(self.device).type
 
 
-def _finite(loss, epoch):
-    if not math.isfinite(loss):
+def _on_cpu(learned):
+    """Move module, criterion and optimizer to the CPU, so that they load without a GPU."""
+    learned["module_"].cpu()
+    learned["criterion_"].cpu()
+    # the optimizer moves its state to where its parameters are
+    learned["optimizer_"].load_state_dict(learned["optimizer_"].state_dict())
+    return learned
+
+
+def _finite(value, epoch, name="The training loss"):
+    if not math.isfinite(value):
         raise ValueError(
-            f"The training loss became {loss} in epoch {epoch}. Lower lr (by a factor of ten, "
+            f"{name} became {value} in epoch {epoch}. Lower lr (by a factor of ten, "
             'say); if that does not help, write precision="float32" or look for extreme values '
             "in X or y."
         )
-    return loss
+    return value

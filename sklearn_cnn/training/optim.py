@@ -52,6 +52,12 @@ def make_optimizer(optimizer, module, lr, weight_decay):
     ]
     arguments = {"lr": lr}
     chosen = set(getattr(optimizer, "keywords", {}))
+    for name in ("lr", "weight_decay"):
+        if name in chosen:
+            raise ValueError(
+                f"optimizer={optimizer!r} fixes {name}, which is a parameter of the estimator: "
+                f"write {name}={optimizer.keywords[name]!r} there."
+            )
     if "fused" in inspect.signature(optimizer).parameters and not chosen & _EXCLUDE_FUSED:
         # one pass over the parameters instead of several
         arguments["fused"] = True
