@@ -25,7 +25,7 @@ from sklearn_cnn import CNNClassifier, CNNRegressor
 
 CLASSIFIERS = {
     "CNNClassifier": CNNClassifier(random_state=0),
-    "SVC": make_pipeline(StandardScaler(), SVC()),
+    "SVC(gamma=0.001)": SVC(gamma=0.001),
     "MLPClassifier": make_pipeline(StandardScaler(), MLPClassifier(random_state=0)),
     "HistGradientBoosting": HistGradientBoostingClassifier(random_state=0),
 }

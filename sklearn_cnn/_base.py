@@ -27,7 +27,7 @@ from sklearn_cnn.training.device import (
     seeded,
 )
 from sklearn_cnn.training.net import Net
-from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES
+from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
 from sklearn_cnn.training.samples import Samples, read_weights
 from sklearn_cnn.training.validation import Validation, split_off_validation
 from sklearn_cnn.training.watchers import (
@@ -76,7 +76,7 @@ class BaseCNN(
         "augmentation": [callable, None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "lr_schedule": [StrOptions(set(SCHEDULES))],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -279,7 +279,7 @@ class BaseCNN(
             self._make_loss(self._target),
             optimizer=self.optimizer,
             lr=self.lr,
-            weight_decay=self.weight_decay,
+            weight_decay=resolve_weight_decay(self.weight_decay, self.optimizer),
             lr_schedule=lr_schedule,
             device=str(device),
             precision=precision,

@@ -61,8 +61,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         of one with further arguments.
     lr : float, default=0.005
         Largest learning rate of the schedule.
-    weight_decay : float, default=0.01
-        Weight decay of the layers' weights; biases and normalizations have none.
+    weight_decay : float or "auto", default="auto"
+        Weight decay of the layers' weights; biases and normalizations have none. "auto" is
+        0.5 for AdamW, where it acts at the rate of `lr` times this, 5e-4 for "sgd", which
+        adds it to the gradient, and 0 for other optimizers.
     lr_schedule : {"one_cycle", "cosine", "constant"}, default="one_cycle"
         How the learning rate moves, step by step, over `max_epochs`: up and down, down, or
         not at all.
@@ -173,7 +175,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         loss="auto",
         optimizer="adamw",
         lr=0.005,
-        weight_decay=0.01,
+        weight_decay="auto",
         lr_schedule="one_cycle",
         max_epochs=20,
         batch_size="auto",

@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, cosine, make_optimizer, one_cycle
+from sklearn_cnn.training.optim import (
+    OPTIMIZERS,
+    SCHEDULES,
+    cosine,
+    make_optimizer,
+    one_cycle,
+    resolve_weight_decay,
+)
 
 
 @pytest.fixture
@@ -115,3 +122,19 @@ def test_one_step_of_sgd_by_hand():
     # gradients are 1; the weight decays by lr * weight_decay * 2 besides
     assert module.weight.item() == pytest.approx(2 - 0.1 - 0.1)
     assert module.bias.item() == pytest.approx(3 - 0.1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        ("adamw", 0.5),
+        (torch.optim.AdamW, 0.5),
+        (functools.partial(torch.optim.AdamW, eps=1e-6), 0.5),
+        ("sgd", 5e-4),
+        ("adam", 0.0),
+        (torch.optim.RMSprop, 0.0),
+    ],
+)
+def test_weight_decay_auto_follows_the_optimizer(optimizer, expected):
+    assert resolve_weight_decay("auto", optimizer) == expected
+    assert resolve_weight_decay(0.25, optimizer) == 0.25

@@ -12,11 +12,36 @@ OPTIMIZERS = {
     "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
 }
 
+_WEIGHT_DECAYS: dict[object, float] = {torch.optim.AdamW: 0.5, torch.optim.SGD: 5e-4}
+
 # Arguments of an optimizer that fix how it runs, and so leave no room for `fused`.
 _EXCLUDE_FUSED = {"fused", "foreach", "differentiable"}
 
 # One cycle: share of the steps that warm up, and the rate that it starts from.
 _WARM_UP, _START = 0.25, 0.04
+
+
+def resolve_weight_decay(weight_decay, optimizer):
+    """Return the weight decay for an optimizer.
+
+    Parameters
+    ----------
+    weight_decay : float or "auto"
+        "auto" follows how the optimizer applies it: AdamW shrinks weights by `lr` times it,
+        apart from the gradient, and its 0.5 was chosen by measurement (see
+        benchmarks/results/quality.md); SGD adds it to the gradient.
+    optimizer : str, class or functools.partial
+        See `make_optimizer`.
+
+    Returns
+    -------
+    float
+    """
+    if weight_decay != "auto":
+        return weight_decay
+    kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    kind = getattr(kind, "func", kind)
+    return _WEIGHT_DECAYS.get(kind, 0.0)
 
 
 def make_optimizer(optimizer, module, lr, weight_decay):
