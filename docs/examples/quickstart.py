@@ -25,7 +25,7 @@ def main():
 
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     search = GridSearchCV(
-        CNNClassifier(max_epochs=8, random_state=0),
+        CNNClassifier(max_epochs=5, random_state=0),
         [
             {"architecture": [ConvNet()], "architecture__widths": [(16, 32), (32, 64, 128)]},
             {"architecture": [ConvNet(residual=False)], "lr": [0.001, 0.005]},
