@@ -835,7 +835,7 @@ WRONG_OF_REGRESSOR = {
 
 def wrong_values(*tables):
     return [
-        pytest.param(name, value, id=f"{name}={value!r}"[:50])
+        pytest.param(name, value, id=f"{name}={value!r}".split(" at 0x")[0][:50])
         for table in tables
         for name, values in table.items()
         for value in values

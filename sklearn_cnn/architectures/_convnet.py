@@ -91,7 +91,22 @@ class ConvNet(Architecture):
         self.dropout = dropout
 
     def build(self, in_channels, image_size, n_outputs):
-        """Build a network with fresh weights; see `Architecture.build`.
+        """Build a network with fresh weights.
+
+        Parameters
+        ----------
+        in_channels : int
+            Number of channels of an image.
+        image_size : tuple of (int, int)
+            Height and width in pixels.
+        n_outputs : int
+            Number of outputs.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images of shape (n, in_channels, height, width) to logits of shape
+            (n, n_outputs).
 
         Raises
         ------

@@ -62,6 +62,7 @@ def as_architecture(spec):
     Returns
     -------
     Architecture
+        Ready to build.
 
     Raises
     ------

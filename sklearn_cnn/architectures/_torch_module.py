@@ -91,7 +91,30 @@ class TorchModule(Architecture):
         return self
 
     def build(self, in_channels, image_size, n_outputs):
-        """Call the constructor with what it asks for; see `Architecture.build`."""
+        """Call the constructor with what it asks for.
+
+        Parameters
+        ----------
+        in_channels : int
+            Number of channels of an image.
+        image_size : tuple of (int, int)
+            Height and width in pixels.
+        n_outputs : int
+            Number of outputs.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images of shape (n, in_channels, height, width) to logits of shape
+            (n, n_outputs).
+
+        Raises
+        ------
+        ValueError
+            If the constructor has no such argument as `params` names.
+        TypeError
+            If it does not return an `nn.Module`.
+        """
         for name in self.params:
             self._check_name(name)
         facts = {

@@ -1,0 +1,40 @@
+"""Public docstrings are whole by numpydoc's own validation."""
+
+import inspect
+
+import pytest
+from numpydoc.validate import validate
+
+import sklearn_cnn
+from sklearn_cnn import architectures
+
+# Where the summary stands, sections that not every docstring needs, and scikit-learn's way of
+# naming what is returned, `self : object`.
+OPTIONAL = {"GL01", "ES01", "EX01", "SA01", "YD01", "RT02"}
+
+
+def public_names():
+    """Yield what users call and is written here: classes, their methods, functions."""
+    for module in (sklearn_cnn, architectures):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            yield f"{module.__name__}.{name}"
+            for method, function in inspect.getmembers(thing, inspect.isfunction):
+                ours = inspect.unwrap(function).__module__.startswith("sklearn_cnn")
+                if inspect.isclass(thing) and ours and not method.startswith("_"):
+                    yield f"{module.__name__}.{name}.{method}"
+
+
+NAMES = list(public_names())
+
+
+def test_the_public_names_are_found():
+    assert "sklearn_cnn.CNNClassifier.fit" in NAMES
+    assert "sklearn_cnn.CNNRegressor.partial_fit" in NAMES
+    assert "sklearn_cnn.architectures.ConvNet.build" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring_is_whole(name):
+    errors = [error for error in validate(name)["errors"] if error[0] not in OPTIONAL]
+    assert errors == []
