@@ -178,4 +178,4 @@ def _traced(module, image):
 def _are_probabilities(outputs):
     if getattr(outputs, "ndim", 0) != 2 or outputs.shape[1] < 2 or (outputs < 0).any():
         return False
-    return torch.allclose(outputs.sum(dim=1), torch.ones(len(outputs)), atol=1e-4)
+    return torch.allclose(outputs.sum(dim=1), outputs.new_ones(len(outputs)), atol=1e-4)
