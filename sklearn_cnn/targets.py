@@ -122,8 +122,7 @@ class MultiLabel:
 
     def encode(self, y):
         """Return the indicator as float32."""
-        y = as_array(y)
-        y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+        y = check_classes(y)
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
             raise ValueError(
                 f"y must be an indicator of shape (n, {self.n_outputs}), got {y.shape}."

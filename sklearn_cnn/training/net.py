@@ -288,8 +288,9 @@ class Net(NeuralNet):
         # skorch's own state is a plain pickle inside, which classes of a notebook do not pass
         state = vars(self).copy()
         if self._device_type != "cpu":
-            learned = {name: state[name] for name in _LEARNED if name in state}
-            state.update(_on_cpu(copy.deepcopy(learned)))
+            learned = copy.deepcopy({name: state[name] for name in _LEARNED})
+            _move(**learned, device="cpu")
+            state.update(learned)
             state["module"], state["criterion"] = state["module_"], state["criterion_"]
         return state
 
@@ -306,10 +307,7 @@ class Net(NeuralNet):
             )
             self.device = "cpu"
             return
-        self.module_.to(self.device)
-        self.criterion_.to(self.device)
-        # the optimizer moves its state to where its parameters are
-        self.optimizer_.load_state_dict(self.optimizer_.state_dict())
+        _move(self.module_, self.criterion_, self.optimizer_, self.device)
 
     def _hooks(self, name):
         return [
@@ -327,13 +325,12 @@ class Net(NeuralNet):
         return torch.device(self.device).type
 
 
-def _on_cpu(learned):
-    """Move module, criterion and optimizer to the CPU, so that they load without a GPU."""
-    learned["module_"].cpu()
-    learned["criterion_"].cpu()
+def _move(module_, criterion_, optimizer_, device):
+    """Move module, criterion and the state of the optimizer to a device, in place."""
+    module_.to(device)
+    criterion_.to(device)
     # the optimizer moves its state to where its parameters are
-    learned["optimizer_"].load_state_dict(learned["optimizer_"].state_dict())
-    return learned
+    optimizer_.load_state_dict(optimizer_.state_dict())
 
 
 def _finite(value, epoch, name="The training loss"):
