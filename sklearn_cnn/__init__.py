@@ -2,6 +2,7 @@
 
 from sklearn_cnn._classifier import CNNClassifier
 from sklearn_cnn._regressor import CNNRegressor
+from sklearn_cnn.images import ImageReader, load_image_folder, unpack_dataset
 
-__all__ = ["CNNClassifier", "CNNRegressor"]
+__all__ = ["CNNClassifier", "CNNRegressor", "ImageReader", "load_image_folder", "unpack_dataset"]
 __version__ = "0.1.0"

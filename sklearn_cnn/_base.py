@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import os
 import warnings
 from abc import ABCMeta, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
@@ -12,12 +13,12 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
-from sklearn_cnn.images import read_images
+from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.device import (
     draw_seed,
@@ -88,6 +89,9 @@ class BaseCNN(
         "precision": [StrOptions({"auto", "bf16", "float32"})],
         "compile": ["boolean"],
         "callbacks": [list, tuple, None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
+        "in_memory": ["boolean", StrOptions({"auto"})],
+        "handle_broken": [StrOptions({"error", "skip"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -163,8 +167,9 @@ class BaseCNN(
         data = self._read_training_set(X, y, sample_weight, continued)
         held_out = None
         if X_val is not None:
-            images = read_images(self, X_val, reset=False, name="X_val")
-            held_out = self._encode(images, y_val, sample_weight_val)
+            images, broken = read_training_images(self, X_val, reset=False, name="X_val")
+            weights = read_weights(sample_weight_val, images, broken)
+            held_out = self._encode(images, y_val, weights)
         with self._seeded(continued) as (seed, device):
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data, seed)
@@ -187,17 +192,11 @@ class BaseCNN(
 
     def _check_parameters(self):
         self._validate_params()
-        shape = self.image_shape
-        if shape is not None and (
-            len(shape) not in (2, 3)
-            or not all(isinstance(side, Integral) and int(side) > 0 for side in shape)
-        ):
-            raise ValueError(
-                f"image_shape must be (height, width) or (height, width, channels), got {shape!r}."
-            )
+        check_image_shape(self.image_shape)
 
     def _read_training_set(self, X, y, sample_weight, continued, classes=None, partial=False):
         """Read X and y, and learn from y unless an earlier fit is continued."""
+        y = labels_of(X) if y is None else y
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -205,10 +204,11 @@ class BaseCNN(
             )
         if not continued:
             self._forget()
-        images = read_images(self, X, reset=not continued)
+        images, broken = read_training_images(self, X, reset=not continued)
+        weights = read_weights(sample_weight, images, broken)
         if not (continued and partial):
-            self._learn_targets(y, read_weights(sample_weight, images), classes, continued)
-        data = self._encode(images, y, sample_weight)
+            self._learn_targets(y, weights, classes, continued)
+        data = self._encode(images, y, weights)
         if len(data) < 2:
             raise ValueError(
                 f"Found n_samples={len(data)} to train on (those of weight 0 do not count), "
@@ -228,11 +228,10 @@ class BaseCNN(
             )
         self._class_weights = self._make_class_weights(self._target, y, sample_weight)
 
-    def _encode(self, images, y, sample_weight):
+    def _encode(self, images, y, weights):
         """Encode y and join it with images and weights; those of no weight drop out."""
         encoded = self._target.encode(y)
         check_consistent_length(images, encoded)
-        weights = read_weights(sample_weight, images)
         if self._class_weights is not None:
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class
@@ -388,13 +387,13 @@ class BaseCNN(
             If X cannot be used, or the network has no `nn.Linear`.
         """
         check_is_fitted(self)
-        images = read_images(self, X, reset=False)
+        images = read_images(self, X)
         with penultimate(self.module_) as features:
             return self.net_.raw_predict(images, features).numpy()
 
     def _raw_predict(self, X):
         check_is_fitted(self)
-        return self.net_.raw_predict(read_images(self, X, reset=False)).numpy()
+        return self.net_.raw_predict(read_images(self, X)).numpy()
 
     def set_params(self, **params):
         """Set the parameters of this estimator.

@@ -85,6 +85,17 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     callbacks : list of skorch callbacks, default=None
         Copied before use; reach the used ones through `net_.callbacks_`. For scikit-learn's
         own callbacks see `set_callbacks`.
+    memory : str, path or joblib.Memory, default=None
+        Folder that caches decoded image files, as in `Pipeline`: a search then decodes each
+        file once in all, and its workers share the pages. A file that has changed is decoded
+        anew.
+    in_memory : bool or "auto", default="auto"
+        Whether decoded files, Datasets and memmaps are kept in memory. Else they are read
+        again, batch by batch, while the network trains. "auto": if they take at most half of
+        the memory that is free. The result is the same.
+    handle_broken : {"error", "skip"}, default="error"
+        What `fit` does about files that cannot be read as images: raise, or leave them out
+        with a warning that counts and names them.
     warm_start : bool, default=False
         Whether another `fit` goes on from the weights of the last one.
     random_state : int, RandomState instance or None, default=None
@@ -177,6 +188,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         precision="auto",
         compile=False,
         callbacks=None,
+        memory=None,
+        in_memory="auto",
+        handle_broken="error",
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -202,6 +216,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         self.precision = precision
         self.compile = compile
         self.callbacks = callbacks
+        self.memory = memory
+        self.in_memory = in_memory
+        self.handle_broken = handle_broken
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

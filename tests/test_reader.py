@@ -377,7 +377,9 @@ def test_errors_call_the_data_by_its_name(name):
         pytest.param(np.full((3, 4, 4), 1e300), ValueError, "too large", id="not in float32"),
         pytest.param(np.zeros((3, 4, 4), dtype=complex), ValueError, "Complex", id="complex"),
         pytest.param("cat.png", TypeError, "single path or name", id="path"),
-        pytest.param(["cat.png", "dog.png"], TypeError, "Read the files first", id="paths"),
+        pytest.param(["cat.png"], ValueError, r"X\[0\], 'cat.png': no such file", id="no file"),
+        pytest.param([["a.png", "b.png"]] * 2, TypeError, "holds str values", id="two columns"),
+        pytest.param(b"cat.png", TypeError, "single path or name", id="bytes"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")

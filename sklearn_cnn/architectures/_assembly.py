@@ -34,7 +34,7 @@ class Standardize(nn.Module):
 
         Parameters
         ----------
-        images : Tensor of shape (n, H, W, C)
+        images : Tensor or LazyImages of shape (n, H, W, C)
         rows : Tensor of int64
             Which images count.
         """
@@ -63,7 +63,7 @@ def assemble(architecture, images, rows, n_outputs):
     Parameters
     ----------
     architecture : Architecture
-    images : Tensor of shape (n, H, W, C)
+    images : Tensor or LazyImages of shape (n, H, W, C)
         The training images.
     rows : Tensor of int64
         Which of them the statistics of the pixels are taken from.
@@ -85,7 +85,7 @@ def assemble(architecture, images, rows, n_outputs):
     # float32 whatever torch's default dtype is now
     module = nn.Sequential(parts).float().eval()
     # lazy layers get their shape, and so can be laid out, in this first pass
-    _check_output(module, architecture, images[:1], n_outputs)
+    _check_output(module, architecture, images[rows[:1]], n_outputs)
     return module.float().to(memory_format=torch.channels_last)
 
 

@@ -1,7 +1,23 @@
 """From X as users have it to tensors of images."""
 
-from sklearn_cnn.images._containers import as_numpy
-from sklearn_cnn.images._reader import read_images
-from sklearn_cnn.images._shape import ImageShape
+from sklearn_cnn.images._containers import as_numpy, labels_of, unpack_dataset
+from sklearn_cnn.images._folder import load_image_folder
+from sklearn_cnn.images._image_reader import ImageReader
+from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.images._reader import read_images, read_training_images
+from sklearn_cnn.images._shape import ImageShape, check_image_shape
+from sklearn_cnn.images._threads import reading_threads
 
-__all__ = ["ImageShape", "as_numpy", "read_images"]
+__all__ = [
+    "ImageReader",
+    "ImageShape",
+    "LazyImages",
+    "as_numpy",
+    "check_image_shape",
+    "labels_of",
+    "load_image_folder",
+    "read_images",
+    "read_training_images",
+    "reading_threads",
+    "unpack_dataset",
+]

@@ -1,35 +1,150 @@
-"""Containers that users keep images in, brought to one array."""
+"""Containers that users keep images in, and what their cells are."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.sparse import issparse
+from torch.utils.data import Dataset, IterableDataset
 
 
 def is_image_column(X):
-    """Say whether X is a one-column frame or (n, 1) object array that holds an image a cell."""
+    """Say whether X is a one-column frame or (n, 1) array that holds an image a cell."""
     shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) != 2 or shape[1] != 1 or shape[0] == 0:
         return False
-    return _is_image(_first_cell(X))
+    return is_image(_first_cell(X))
 
 
 def is_image_sequence(X):
-    """Say whether X is a list, series or 1-D object array of images as arrays."""
-    if isinstance(X, (np.ndarray, torch.Tensor)) and X.dtype != object:
+    """Say whether X is a list, tuple, series, Dataset or 1-D array of images."""
+    if isinstance(X, Dataset):
+        return hasattr(X, "__len__") and len(X) > 0
+    if isinstance(X, Mapping) or (
+        isinstance(X, (np.ndarray, torch.Tensor)) and not _holds_objects(X)
+    ):
         return False
     if len(getattr(X, "shape", (0,))) != 1 or not hasattr(X, "__len__") or len(X) == 0:
         return False
-    return _is_image(next(iter(X)))
+    return is_image(image_of(next(iter(X))))
 
 
-def stack_images(images, where="X"):
+def cells_of(X):
+    """Return the images of a sequence or column, in a form with a length and integer indexing."""
+    if isinstance(X, (Dataset, list, tuple)):
+        return X
+    if isinstance(X, np.ndarray):
+        return X.ravel().tolist() if X.dtype.kind in "UT" else list(X.ravel())
+    if hasattr(X, "iloc"):
+        return list(X if len(X.shape) == 1 else X.iloc[:, 0])
+    if hasattr(X, "to_series"):
+        return X.to_series(0).to_list()
+    return list(X)
+
+
+def is_image(cell):
+    """Say whether one cell is an image: an array, a PIL image or the path of a file."""
+    return is_array(cell) or is_pil(cell) or is_path(cell)
+
+
+def is_array(cell):
+    """Say whether a cell is an image as an array."""
+    return len(getattr(cell, "shape", ())) in (2, 3)
+
+
+def is_pil(cell):
+    """Say whether a cell is a PIL image."""
+    return isinstance(cell, Image.Image)
+
+
+def is_path(cell):
+    """Say whether a cell is the path of a file."""
+    return isinstance(cell, (str, os.PathLike))
+
+
+def is_pair(cell):
+    """Say whether a cell is an (image, label) pair."""
+    return (
+        isinstance(cell, tuple) and len(cell) == 2 and is_image(cell[0]) and not is_array(cell[1])
+    )
+
+
+def image_of(cell):
+    """Return the image of a cell, which may be an (image, label) pair."""
+    return cell[0] if is_pair(cell) else cell
+
+
+def unpack_dataset(dataset):
+    """Separate the images of a torch Dataset from their labels.
+
+    scikit-learn's cross-validation and metrics need y by itself. This reads the whole Dataset
+    into memory, so that random transforms in it are drawn once: `augmentation` is the place
+    for those. For photos that do not fit in memory pass paths, or the Dataset itself to `fit`.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        With a length and integer indexing, of (image, label) pairs. Images are PIL images or
+        arrays.
+
+    Returns
+    -------
+    X : list of length n
+        The images as the Dataset has them.
+    y : ndarray of shape (n,) or (n, n_outputs)
+        The labels.
+
+    Raises
+    ------
+    TypeError
+        If the Dataset has no length or does not hold pairs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from sklearn_cnn import unpack_dataset
+    >>> dataset = TensorDataset(torch.zeros(4, 8, 8), torch.tensor([0, 1, 0, 1]))
+    >>> X, y = unpack_dataset(dataset)
+    >>> len(X), y
+    (4, array([0, 1, 0, 1]))
+    """
+    refuse_others(dataset)
+    pairs = [_pair_at(dataset, row) for row in range(len(dataset))]
+    return [image for image, _ in pairs], _stack_labels([label for _, label in pairs])
+
+
+def labels_of(X):
+    """Return the labels of a Dataset or list of (image, label) pairs, or None of anything else.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    ndarray of shape (n,) or (n, n_outputs), or None
+    """
+    if isinstance(X, Dataset):
+        refuse_others(X)
+    elif not (isinstance(X, (list, tuple)) and len(X) > 0):
+        return None
+    if len(X) == 0 or not is_pair(X[0]):
+        return None
+    return _stack_labels([_pair_at(X, row)[1] for row in range(len(X))])
+
+
+def stack_arrays(images, name="X"):
     """Stack a sequence of equally sized images.
 
     Parameters
     ----------
     images : sequence of array-like
         Images of shape (H, W), (H, W, C) or, where the channels come first, (C, H, W).
-    where : str, default="X"
+    name : str, default="X"
         What to call the sequence in an error.
 
     Returns
@@ -45,21 +160,37 @@ def stack_images(images, where="X"):
     """
     arrays = []
     for position, image in enumerate(images):
-        if not _is_image(image):
+        if not is_array(image):
             raise TypeError(
-                f"{where}[{position}] is a {type(image).__name__}, but {where} starts with images "
+                f"{name}[{position}] is a {type(image).__name__}, but {name} starts with images "
                 "as arrays."
             )
         arrays.append(np.asarray(as_numpy(image)))
-    shapes = sorted({array.shape for array in arrays})
-    if len(shapes) > 1:
-        listed = ", ".join(str(shape) for shape in shapes[:5])
+    refuse_mixed_sizes({array.shape for array in arrays}, name)
+    return np.stack(arrays)
+
+
+def refuse_mixed_sizes(sizes, name):
+    """Raise if there is more than one size, and list those that there are.
+
+    Parameters
+    ----------
+    sizes : set of tuple of int
+    name : str
+        What holds the images.
+
+    Raises
+    ------
+    ValueError
+        With what to write.
+    """
+    if len(sizes) > 1:
+        listed = ", ".join(str(size) for size in sorted(sizes)[:5])
         raise ValueError(
-            f"{where} holds images of {len(shapes)} sizes: {listed}"
-            f"{', ...' if len(shapes) > 5 else ''}. Write image_shape=(height, width) to resize "
+            f"{name} holds images of {len(sizes)} sizes: {listed}"
+            f"{', ...' if len(sizes) > 5 else ''}. Write image_shape=(height, width) to resize "
             "them to one."
         )
-    return np.stack(arrays)
 
 
 def as_numpy(X):
@@ -71,40 +202,48 @@ def as_numpy(X):
     return X
 
 
-def column_of(X):
-    """Return the cells of a one-column frame or (n, 1) array as a sequence."""
-    if hasattr(X, "iloc"):
-        return list(X.iloc[:, 0])
-    if isinstance(X, np.ndarray):
-        return list(X[:, 0])
-    return X.to_series(0).to_list()
-
-
-def refuse_files(X):
-    """Raise if X is or holds paths or PIL images.
+def refuse_others(X):
+    """Raise if X is one image rather than a batch, or holds what is neither image nor number.
 
     Raises
     ------
     TypeError
         With what to write instead.
     """
+    if is_path(X) or isinstance(X, bytes):
+        raise TypeError(
+            f"X is a single path or name, {os.fspath(X)!r}. X must be a batch of images: write "
+            "[path] for one file; load_image_folder lists the files of a folder."
+        )
+    if is_pil(X):
+        raise TypeError("X is a single PIL image. X must be a batch of images: write [image].")
+    if isinstance(X, IterableDataset) or (isinstance(X, Dataset) and not hasattr(X, "__len__")):
+        raise TypeError(
+            f"X is a {type(X).__name__} without a length and integer indexing. X must be a Dataset "
+            "that has both, or hold images or their paths."
+        )
+    if isinstance(X, Dataset) or is_image_column(X) or is_image_sequence(X):
+        return
     first = _first_cell(X) if _has_rows(X) else None
-    if _is_pil(X) or _is_pil(first):
-        raise TypeError(
-            "X is or holds PIL images. X must be a batch of images as numbers: write "
-            'numpy.stack([numpy.asarray(image.convert("RGB")) for image in images]).'
-        )
-    if isinstance(X, (str, bytes)) or hasattr(X, "__fspath__"):
-        raise TypeError(
-            f"X is a single path or name, {X!r}. X must be a batch of images as an array of shape "
-            "(n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)."
-        )
-    if isinstance(first, (str, bytes)) or hasattr(first, "__fspath__"):
+    if isinstance(first, (str, bytes, os.PathLike)):
         raise TypeError(
             f"X holds {type(first).__name__} values such as {first!r}: argument must be images as "
-            "numbers, not a string to be read as a number. Read the files first, for example with "
-            "numpy.stack([numpy.asarray(PIL.Image.open(path)) for path in paths])."
+            "numbers, not a string to be read as a number. Paths of image files come in a list, "
+            "Series, 1-D array or frame of one column, as str or Path."
         )
+
+
+def _pair_at(X, row):
+    cell = X[row]
+    if not is_pair(cell):
+        raise TypeError(
+            f"X[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by itself."
+        )
+    return cell
+
+
+def _stack_labels(labels):
+    return np.array([as_numpy(label) for label in labels])
 
 
 def _has_rows(X):
@@ -113,7 +252,7 @@ def _has_rows(X):
     return hasattr(X, "__len__") and hasattr(X, "__getitem__") and len(X) > 0
 
 
-def _first_cell(X):
+def _first_cell(X) -> Any:
     if issparse(X):
         return None
     if hasattr(X, "iloc"):
@@ -121,13 +260,10 @@ def _first_cell(X):
     if hasattr(X, "get_column"):
         return X[0, 0] if X.shape[1] else None
     if isinstance(X, np.ndarray):
-        return X.flat[0] if X.dtype.kind in "OSU" else None
+        return X.flat[0] if _holds_objects(X) or X.dtype.kind == "S" else None
     return None if isinstance(X, dict) else next(iter(X))
 
 
-def _is_pil(image):
-    return hasattr(image, "getbands")
-
-
-def _is_image(cell):
-    return len(getattr(cell, "shape", ())) in (2, 3)
+def _holds_objects(X):
+    """Say whether an array's cells are objects or text; NumPy has two kinds of text."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OUT"

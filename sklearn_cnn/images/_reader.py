@@ -1,124 +1,138 @@
-"""X of every accepted kind → one tensor of images, checked as scikit-learn checks it."""
+"""X of every accepted kind → images, as one tensor or read as they are needed."""
 
+import math
 import warnings
 
 import numpy as np
-import torch
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
-from sklearn_cnn.images import _containers
-from sklearn_cnn.images._resizing import resize
-from sklearn_cnn.images._shape import ImageShape, array_shape, fits, flat_row_shape
+from sklearn_cnn.images import _arrays, _containers
+from sklearn_cnn.images._free_memory import free_memory, keep_in_memory
+from sklearn_cnn.images._lazy import DecodedImages, MappedImages
+from sklearn_cnn.images._sequences import read_sequence, reading_bar
+from sklearn_cnn.images._shape import ImageShape
 
-# Kept as they are; anything else numeric becomes float32.
-_DTYPES = [np.float32, np.uint8]
+# Images that are decoded at a time where all are looked at but not kept.
+_CHUNK = 1024
 
 
-def read_images(estimator, X, *, reset, name="X"):
-    """Check X and return its images as one tensor.
+def read_images(estimator, X, *, reset=False, name="X"):
+    """Check X and return its images.
 
-    Reads `image_shape`, `channel_axis` and `resize_mode` of the estimator. With `reset`, its
-    `image_shape_`, `n_features_in_` and `feature_names_in_` are set, else X must agree with
-    them.
+    Reads `image_shape`, `channel_axis`, `resize_mode`, `memory`, `in_memory` and `verbose` of the
+    estimator. With `reset`, its `image_shape_`, `n_features_in_` and `feature_names_in_` are set,
+    else X must agree with them.
 
     Parameters
     ----------
-    estimator : BaseCNN
+    estimator : estimator
         Whose X it is.
-    X : array-like, tensor, sequence of arrays or frame
+    X : array-like, tensor, frame, Dataset, or sequence of arrays, paths or PIL images
         See "X" in the documentation of the estimators.
-    reset : bool
+    reset : bool, default=False
         Whether this is `fit`, where shapes are learned.
     name : str, default="X"
         What to call X in an error.
 
     Returns
     -------
-    Tensor of shape (n, H, W, C), uint8 or float32
-        Memory is shared with X where its dtype and layout allow.
+    Tensor or LazyImages of shape (n, H, W, C), uint8 or float32
+        Memory is shared with X where its dtype and layout allow. Lazy are files that do not fit
+        in memory, or that `memory` has cached.
 
     Raises
     ------
     ValueError
-        If shape or values are not those of images, or not of those seen in `fit`.
+        If shape or values are not those of images, or not of those seen in `fit`, or a file
+        cannot be read.
     TypeError
-        If X is sparse, or holds other things than numbers.
+        If X is sparse, or holds other things than images and numbers.
     """
+    return _read(estimator, X, reset, name, None)
+
+
+def read_training_images(estimator, X, *, reset, name="X"):
+    """Check X as `read_images` does; broken files may be left out.
+
+    Reads `handle_broken` of the estimator, besides what `read_images` reads.
+
+    Returns
+    -------
+    images : Tensor or LazyImages of shape (n, H, W, C)
+    broken : list of int
+        Rows whose files cannot be read; their images do not count.
+
+    Warns
+    -----
+    UserWarning
+        If files are left out; they are counted and named.
+    """
+    broken: dict[int, str] | None = {} if estimator.handle_broken == "skip" else None
+    images = _read(estimator, X, reset, name, broken)
+    if not broken:
+        return images, []
+    rows = sorted(broken)
+    cells = _containers.cells_of(X)
+    listed = "; ".join(f"{name}[{row}], {str(cells[row])!r}: {broken[row]}" for row in rows[:10])
+    warnings.warn(
+        f"{len(rows)} of {len(images)} files of {name} cannot be read and are left out: {listed}"
+        f"{'; ...' if len(rows) > 10 else ''}.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return images, rows
+
+
+def _read(estimator, X, reset, name, broken):
     X = _containers.as_numpy(X)
-    _containers.refuse_files(X)
-    if _containers.is_image_column(X):
+    _containers.refuse_others(X)
+    is_column = _containers.is_image_column(X)
+    if is_column:
         # one feature, the column of images: ColumnTransformer and clones of it rely on that
         validate_data(estimator, X, skip_check_array=True, reset=reset)
-        images = _read_sequence(estimator, _containers.column_of(X), reset, name)
-    elif _containers.is_image_sequence(X):
-        images = _read_sequence(estimator, X, reset, name)
-    elif len(getattr(X, "shape", ())) >= 3 or _depth(X) >= 3:
-        images = _read_nd(estimator, X, reset, name)
+    if not is_column and not _containers.is_image_sequence(X):
+        return _read_numbers(estimator, X, reset, name)
+    images = read_sequence(estimator, _containers.cells_of(X), reset, name, broken)
+    _agree(estimator, images, reset, name)
+    return _decoded(estimator, images, broken) if isinstance(images, DecodedImages) else images
+
+
+def _read_numbers(estimator, X, reset, name):
+    if not reset:
+        _refuse_lone_image(estimator, X)
+    has_rows = len(getattr(X, "shape", ())) < 3 and _depth(X) < 3
+    if has_rows:
+        images = _arrays.read_rows(estimator, X, reset)
+    else:
+        images = _arrays.read_nd(estimator, X, name)
+    _agree(estimator, images, reset, name)
+    if not has_rows:
         # one row says how many features there are; all of them might be a copy
         row = images[:1].reshape(1, -1).numpy()
         validate_data(estimator, row, skip_check_array=True, reset=reset)
-    else:
-        images = _read_rows(estimator, X, reset, name)
+    is_mapped = isinstance(X, np.memmap) and np.may_share_memory(X, images.numpy())
+    if is_mapped and not keep_in_memory(estimator.in_memory, images.nbytes, free_memory()):
+        return MappedImages(images)
     return images
 
 
-def _read_rows(estimator, X, reset, name):
-    if not reset:
-        _refuse_lone_image(estimator, X)
-    rows = validate_data(estimator, _bool_as_uint8(X), dtype=_DTYPES, reset=reset, order="C")
-    shape = flat_row_shape(
-        rows.shape[1], estimator.image_shape if reset else estimator.image_shape_
-    )
-    _agree(estimator, shape, reset, name)
-    return _as_tensor(_unflatten(rows, shape, estimator.channel_axis))
-
-
-def _read_nd(estimator, X, reset, name):
-    if not reset:
-        _refuse_lone_image(estimator, X)
-    images = _sized(estimator, X, name)
-    _agree(estimator, ImageShape(*images.shape[1:]), reset, name)
+def _decoded(estimator, images, broken):
+    """Return images in memory if they fit, else as they are; look for broken ones in any case."""
+    n_bytes = math.prod(images.shape) * images.dtype.itemsize
+    is_kept = keep_in_memory(estimator.in_memory, n_bytes, free_memory())
+    if not is_kept and broken is None:
+        return images
+    with reading_bar(estimator, len(images)) as bar:
+        if is_kept:
+            return images.read(None, broken, bar.update)
+        for start in range(0, len(images), _CHUNK):
+            rows = np.arange(start, min(start + _CHUNK, len(images)))
+            images.read(rows, broken, bar.update)
     return images
 
 
-def _read_sequence(estimator, images, reset, name):
-    if estimator.image_shape is None:
-        return _read_nd(estimator, _containers.stack_images(images, name), reset, name)
-    # images of any size: each is resized before they are stacked
-    singles = [_sized(estimator, _containers.stack_images([i], name), name) for i in images]
-    channels = sorted({single.shape[3] for single in singles})
-    if len(channels) > 1:
-        raise ValueError(
-            f"{name} mixes images of {channels} channels. Images are resized, their channels are "
-            "not converted: bring all of them to gray or to colour first."
-        )
-    stacked = torch.cat(singles)
-    _agree(estimator, ImageShape(*stacked.shape[1:]), reset, name)
-    return stacked
-
-
-def _sized(estimator, X, name):
-    """Return images of three or four dimensions as (n, H, W, C), resized to `image_shape`."""
-    X = check_array(
-        _bool_as_uint8(X), dtype=_DTYPES, allow_nd=True, input_name=name, estimator=estimator
-    )
-    found = array_shape(X.shape, estimator.channel_axis)
-    if X.ndim == 3:
-        X = X[..., np.newaxis]
-    elif estimator.channel_axis == 1:
-        X = np.moveaxis(X, 1, -1)
-    wanted = estimator.image_shape
-    if wanted is None:
-        return _as_tensor(X)
-    if not fits(found, wanted):
-        raise ValueError(
-            f"{name} has images of {found.channels} channels, but image_shape={tuple(wanted)} "
-            f"asks for {wanted[2]}. Images are resized, their channels are not converted."
-        )
-    return resize(_as_tensor(X), wanted[:2], estimator.resize_mode)
-
-
-def _agree(estimator, found, reset, name):
+def _agree(estimator, images, reset, name):
+    found = ImageShape(*images.shape[1:])
     if reset:
         estimator.image_shape_ = tuple(found)
     elif tuple(found) != tuple(estimator.image_shape_):
@@ -143,26 +157,6 @@ def _refuse_lone_image(estimator, X):
             f"X has shape {shape}, which is one image of the size seen in fit. X must be a batch: "
             "write X[np.newaxis]."
         )
-
-
-def _unflatten(rows, shape, channel_axis):
-    if channel_axis == 1:
-        return np.moveaxis(rows.reshape(len(rows), shape.channels, *shape.size), 1, -1)
-    return rows.reshape(len(rows), *shape)
-
-
-def _as_tensor(X):
-    if any(stride < 0 or stride % X.itemsize for stride in X.strides):
-        # torch has no such views
-        X = np.ascontiguousarray(X)
-    with warnings.catch_warnings():
-        # torch has no read-only tensors and says so of memmaps; nothing here writes to X
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(X)
-
-
-def _bool_as_uint8(X):
-    return X.astype(np.uint8) if isinstance(X, np.ndarray) and X.dtype == bool else X
 
 
 def _depth(X):

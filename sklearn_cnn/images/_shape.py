@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from numbers import Integral
 from typing import NamedTuple
 
 # A strip this long or longer is more likely an image that was flattened.
@@ -25,6 +26,28 @@ class ImageShape(NamedTuple):
 
     def __str__(self):
         return f"{self.height} x {self.width} x {self.channels}"
+
+
+def check_image_shape(image_shape):
+    """Check the parameter of this name.
+
+    Parameters
+    ----------
+    image_shape : tuple of int or None
+
+    Raises
+    ------
+    ValueError
+        If it is not (height, width) or (height, width, channels).
+    """
+    if image_shape is not None and (
+        len(image_shape) not in (2, 3)
+        or not all(isinstance(side, Integral) and int(side) > 0 for side in image_shape)
+    ):
+        raise ValueError(
+            "image_shape must be (height, width) or (height, width, channels), got "
+            f"{image_shape!r}."
+        )
 
 
 def flat_row_shape(n_features, image_shape=None):

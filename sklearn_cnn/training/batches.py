@@ -1,16 +1,20 @@
 """Batches of images, drawn at random for training and in order for prediction."""
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from sklearn_cnn.images import LazyImages, reading_threads
 from sklearn_cnn.training.samples import Samples
 
 # batch_size="auto" gives an epoch about this many steps, within the bounds.
 _STEPS_AN_EPOCH = 45
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
+# Batches of lazy images that are read before they are needed.
+_N_AHEAD = 2
 
 
 def resolve_batch_size(batch_size, n_samples):
@@ -68,9 +72,10 @@ class TrainingBatches:
         """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
         of, rows = self.samples, self.samples.rows
         order = torch.randperm(len(rows), generator=self.generator, device=rows.device)
-        for drawn in rows[order].split(self._sizes()):
+        batches = rows[order].split(self._sizes())
+        for drawn, images in zip(batches, read_ahead(of.images, batches), strict=True):
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            images = of.images[drawn].permute(0, 3, 1, 2)
+            images = images.to(rows.device).permute(0, 3, 1, 2)
             if self.augmentation is not None:
                 images = _checked(self.augmentation(images), images)
             yield images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
@@ -105,7 +110,7 @@ def prediction_batches(images, batch_size, device):
 
     Parameters
     ----------
-    images : Tensor of shape (n, H, W, C)
+    images : Tensor or LazyImages of shape (n, H, W, C)
         On any device.
     batch_size : int
         Images in a batch.
@@ -119,11 +124,41 @@ def prediction_batches(images, batch_size, device):
     n_real : int
         Rows of the batch that are images.
     """
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
+    starts = range(0, len(images), batch_size)
+    for batch in read_ahead(images, [slice(start, start + batch_size) for start in starts]):
         n_real = len(batch)
         if n_real < batch_size:
             filling = batch.new_zeros((batch_size - n_real, *batch.shape[1:]))
             batch = torch.cat([batch, filling])
         # the one transfer to the device; contiguous because a row of a strided X is not
         yield batch.to(device).contiguous().permute(0, 3, 1, 2), n_real
+
+
+def read_ahead(images, batches):
+    """Yield batches of images; lazy ones are read by a thread while the last one is in use.
+
+    Parameters
+    ----------
+    images : Tensor or LazyImages of shape (n, H, W, C)
+    batches : sequence of slice or of Tensor of int64
+        The rows of each.
+
+    Yields
+    ------
+    Tensor of shape (b, H, W, C)
+    """
+    if not isinstance(images, LazyImages):
+        yield from (images[rows] for rows in batches)
+        return
+    on_cpu = [rows if isinstance(rows, slice) else rows.cpu() for rows in batches]
+    with reading_threads(1) as reader:
+        ahead = deque(reader.submit(images.__getitem__, rows) for rows in on_cpu[:_N_AHEAD])
+        try:
+            for position in range(len(on_cpu)):
+                batch = ahead.popleft().result()
+                if position + _N_AHEAD < len(on_cpu):
+                    ahead.append(reader.submit(images.__getitem__, on_cpu[position + _N_AHEAD]))
+                yield batch
+        finally:
+            # whoever stops early does not wait for batches that nobody will see
+            reader.shutdown(wait=False, cancel_futures=True)

@@ -180,7 +180,8 @@ class Net(NeuralNet):
                 if any(answers) or (validation is not None and validation.should_stop):
                     break
             # the last step comes after the last loss: one image shows what it did
-            output = self.raw_predict(batches.samples.images[:1]).abs().max().item()
+            samples = batches.samples
+            output = self.raw_predict(samples.images[samples.rows[:1].cpu()]).abs().max().item()
             _finite(output, len(self.history_), "The network's output")
         finally:
             self.module_.eval()
@@ -252,7 +253,7 @@ class Net(NeuralNet):
 
         Parameters
         ----------
-        images : Tensor of shape (n, H, W, C)
+        images : Tensor or LazyImages of shape (n, H, W, C)
         module : callable or None
             What to run instead of `module_`.
 

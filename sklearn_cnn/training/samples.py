@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_cnn.images import as_numpy
+from sklearn_cnn.images import LazyImages, as_numpy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Samples:
 
     Parameters
     ----------
-    images : Tensor of shape (n, H, W, C), uint8 or float32
+    images : Tensor or LazyImages of shape (n, H, W, C), uint8 or float32
     targets : Tensor of shape (n,) or (n, n_outputs)
         As the loss takes them.
     weights : Tensor of shape (n,) or None
@@ -24,7 +24,7 @@ class Samples:
         The rows that count. A split is two subsets of rows, without a copy of the images.
     """
 
-    images: torch.Tensor
+    images: torch.Tensor | LazyImages
     targets: torch.Tensor
     weights: torch.Tensor | None
     rows: torch.Tensor
@@ -61,10 +61,14 @@ class Samples:
         return dataclasses.replace(self, rows=self.rows[positions])
 
     def compact(self):
-        """Return copies of the rows that count alone."""
+        """Return the rows that count alone: copies, but for images that are read when needed."""
+        images: torch.Tensor | LazyImages
+        if isinstance(self.images, LazyImages):
+            images = self.images.select(self.rows)
+        else:
+            images = self.images[self.rows]
         weights = None if self.weights is None else self.weights[self.rows]
-        rows = torch.arange(len(self))
-        return Samples(self.images[self.rows], self.targets[self.rows], weights, rows)
+        return Samples(images, self.targets[self.rows], weights, torch.arange(len(self)))
 
     def on(self, device):
         """Return the samples on a device: the one transfer of a fit."""
@@ -74,14 +78,16 @@ class Samples:
         return Samples(images, targets, weights, rows)
 
 
-def read_weights(sample_weight, images):
+def read_weights(sample_weight, images, broken=()):
     """Check weights of samples.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n,) or None
-    images : Tensor of shape (n, ...)
+    images : Tensor or LazyImages of shape (n, ...)
         The samples.
+    broken : sequence of int, default=()
+        Rows that get a weight of 0: there is no image.
 
     Returns
     -------
@@ -92,8 +98,12 @@ def read_weights(sample_weight, images):
     ValueError
         If there are not as many as samples, or one is negative, infinite or NaN.
     """
-    if sample_weight is None:
+    if sample_weight is None and len(broken) == 0:
         return None
-    return _check_sample_weight(
-        as_numpy(sample_weight), images.numpy(), dtype=np.float64, ensure_non_negative=True
+    # only the length of this is looked at
+    samples = np.empty((len(images), 0))
+    weights = _check_sample_weight(
+        as_numpy(sample_weight), samples, dtype=np.float64, ensure_non_negative=True, copy=True
     )
+    weights[list(broken)] = 0
+    return weights

@@ -1,0 +1,269 @@
+"""One image file, or one PIL image → a tensor of pixels."""
+
+import io
+import os
+import stat
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torchvision.io import decode_jpeg, decode_png
+
+# Formats that only hold pixels: others, such as EPS, run programs or fetch further files.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+_GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
+_PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# ITU-R 601, in 65536ths, as Pillow computes gray
+_LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32)
+
+# What torchvision decodes exactly as Pillow does, in half the time: (format, mode).
+_FAST_DECODERS = {
+    ("JPEG", "L"): decode_jpeg,
+    ("JPEG", "RGB"): decode_jpeg,
+    ("PNG", "L"): decode_png,
+    ("PNG", "RGB"): decode_png,
+}
+# EXIF's tag of the orientation, and its values that swap height and width.
+_ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
+
+
+class BrokenImageError(ValueError):
+    """A file or object that cannot be read as an image; the message is the reason."""
+
+
+class ImageFile(NamedTuple):
+    """What the header of an image file says.
+
+    Parameters
+    ----------
+    path : str
+    n_bytes, modified : int
+        Size and time of modification, in nanoseconds: whether it is still the same file.
+    height, width : int
+        In pixels, after the rotation that EXIF asks for.
+    channels : {1, 3}
+        1 for gray, else 3; an alpha channel does not count.
+    kind : tuple of (str, str)
+        Format and mode as Pillow names them.
+    """
+
+    path: str
+    n_bytes: int
+    modified: int
+    height: int
+    width: int
+    channels: int
+    kind: tuple[str, str]
+
+
+def identify(path):
+    """Return size and time of modification of a regular file.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    n_bytes, modified : int
+
+    Raises
+    ------
+    BrokenImageError
+        If there is no such file, or it is a directory, a pipe or a device: opening those may
+        never end.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise BrokenImageError(reason) from error
+    if not stat.S_ISREG(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        raise BrokenImageError("it is a directory" if is_folder else "it is not a regular file")
+    return status.st_size, status.st_mtime_ns
+
+
+def read_header(path):
+    """Read the header of an image file, without its pixels.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    ImageFile
+
+    Raises
+    ------
+    BrokenImageError
+        If it is no image of a known format, or of more pixels than Pillow's limit.
+    """
+    n_bytes, modified = identify(path)
+    with _naming_the_reason(), open(path, "rb") as file:
+        if n_bytes == 0:
+            raise BrokenImageError("the file is empty")
+        with Image.open(file, formats=FORMATS) as image:
+            _check_pixels(*image.size)
+            height, width = pil_size(image)
+            kind = image.format or "", image.mode
+            channels = pil_channels(image)
+    return ImageFile(path, n_bytes, modified, height, width, channels, kind)
+
+
+def decode_file(file, with_alpha=False):
+    """Decode an image file.
+
+    Parameters
+    ----------
+    file : ImageFile
+        What its header said.
+    with_alpha : bool, default=False
+        Whether to return four channels, whatever the file has.
+
+    Returns
+    -------
+    Tensor of shape (H, W, C), uint8
+        C is 1 for gray and 3 for colour.
+
+    Raises
+    ------
+    BrokenImageError
+        If the file is damaged, or has changed since its header was read.
+    """
+    channels = 4 if with_alpha else file.channels
+    decoder = None if with_alpha else _FAST_DECODERS.get(file.kind)
+    with _naming_the_reason():
+        content = _content(file)
+        if decoder is not None:
+            encoded = torch.frombuffer(content, dtype=torch.uint8)
+            pixels = decoder(encoded, apply_exif_orientation=True).permute(1, 2, 0)
+        else:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                pixels = decode_pil(image, with_alpha)
+    if tuple(pixels.shape) != (file.height, file.width, channels):
+        raise BrokenImageError(
+            f"its header says {file.height} x {file.width} x {channels}, its pixels are "
+            f"{' x '.join(map(str, pixels.shape))}"
+        )
+    return pixels
+
+
+def decode_pil(image, with_alpha=False):
+    """Return the pixels of a PIL image, turned as its EXIF says.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        16-bit gray is scaled to 8 bits.
+    with_alpha : bool, default=False
+        Whether to return four channels, whatever the image has.
+
+    Returns
+    -------
+    Tensor of shape (H, W, C), uint8
+        C is 1 for gray and 3 for colour.
+
+    Raises
+    ------
+    BrokenImageError
+        If the pixels cannot be read, or have 32 bits.
+    """
+    with _naming_the_reason():
+        _check_pixels(*image.size)
+        channels = 4 if with_alpha else pil_channels(image)
+        upright = _of_8_bits(ImageOps.exif_transpose(image), image.format)
+        pixels = np.array(upright.convert(_PIL_MODES[channels]))
+    return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels)
+
+
+def pil_channels(image):
+    """Return the channels of a PIL image: 1 for gray, else 3; alpha does not count."""
+    return 1 if image.mode in _GRAY_MODES else 3
+
+
+def pil_size(image):
+    """Return height and width of a PIL image, once it is turned as its EXIF says."""
+    width, height = image.size
+    is_sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    return (width, height) if is_sideways else (height, width)
+
+
+def convert_channels(images, channels):
+    """Bring images of 1 or 3 channels to 1 or 3.
+
+    Parameters
+    ----------
+    images : Tensor of shape (..., C), uint8
+    channels : int
+
+    Returns
+    -------
+    Tensor of shape (..., channels), uint8
+        Maybe a view.
+    """
+    found = images.shape[-1]
+    if found == 3 and channels == 1:
+        luma = (images.int() * _LUMA).sum(dim=-1, keepdim=True, dtype=torch.int32)
+        return ((luma + 2**15) >> 16).to(torch.uint8)
+    return images if found == channels else images.expand(*images.shape[:-1], channels)
+
+
+def _content(file):
+    if identify(file.path) == (file.n_bytes, file.modified):
+        content = bytearray(file.n_bytes)
+        with open(file.path, "rb", buffering=0) as stream:
+            if stream.readinto(content) == file.n_bytes:
+                return content
+    raise BrokenImageError("the file has changed since it was first read")
+
+
+def _of_8_bits(image, format):
+    """Return an image whose `convert` neither clips nor warns."""
+    if image.mode == "F" or (image.mode == "I" and format != "PNG"):
+        raise BrokenImageError(
+            f"its pixels have 32 bits (mode {image.mode!r}), whose range is not known: read it "
+            "into an array and scale that"
+        )
+    if image.mode.startswith("I"):
+        # 65535 → 255, rounded; Pillow's own conversion would clip
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode in ("P", "PA"):
+        # by way of the alpha channel that a palette may have
+        return image.convert("RGBA")
+    # Pillow knows no direct way from CMYK and its like to gray
+    return image if image.mode in {*_GRAY_MODES, "RGB", "RGBA"} else image.convert("RGB")
+
+
+def _check_pixels(width, height):
+    if min(width, height) < 1:
+        raise BrokenImageError(f"the image has no pixels: {height} x {width}")
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise BrokenImageError(
+            f"the image says that it has {height} x {width} pixels, more than "
+            f"PIL.Image.MAX_IMAGE_PIXELS = {limit}, which guards against decompression bombs"
+        )
+
+
+class _naming_the_reason:  # noqa: N801
+    """Context that turns whatever a decoder raises into a `BrokenImageError`.
+
+    Decoders meet damaged data with errors of every kind: OSError, SyntaxError, struct.error, ...
+    """
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, BrokenImageError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, Image.UnidentifiedImageError):
+            reason = f"it is no image of a format that can be read ({', '.join(FORMATS)})"
+        else:
+            reason = f"it cannot be decoded ({type(error).__name__}: {str(error)[:200]})"
+        raise BrokenImageError(reason) from error

@@ -1,0 +1,175 @@
+"""Images as rows of numbers, for estimators that know nothing of files."""
+
+import os
+from numbers import Integral
+
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import HasMethods, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_cnn.images._reader import read_images
+from sklearn_cnn.images._shape import check_image_shape
+
+
+class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Read and resize images into an array that any scikit-learn estimator takes.
+
+    `CNNClassifier` and `CNNRegressor` read images themselves; this is for the others. The
+    `memory` of a Pipeline caches what it returns.
+
+    Parameters
+    ----------
+    image_shape : tuple of int, default=None
+        (H, W) or (H, W, C): the size that images are resized to, and the channels, 1, 3 or 4,
+        that files and PIL images are converted to. None: the size of the images seen in
+        `fit`, which must have but one; gray if all of them are gray, else RGB.
+    channel_axis : {-1, 1}, default=-1
+        Where X of four dimensions keeps its channels, and in which order flat rows hold
+        them: -1 for (H, W, C), 1 for (C, H, W).
+    resize_mode : {"squash", "crop", "pad"}, default="squash"
+        How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
+        juts out, or by filling up with zeros.
+    flatten : bool, default=True
+        Whether each image becomes a row, as scikit-learn's estimators take it.
+    memory : str, path or joblib.Memory, default=None
+        Folder that caches decoded files, each by itself.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of (int, int, int)
+        Height, width and channels of an image.
+    n_features_in_ : int
+        H * W * C for numeric X; 1 for a one-column frame of images; absent for a sequence.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, if X was a frame whose names are all strings.
+
+    See Also
+    --------
+    load_image_folder : Lists the files of a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from sklearn_cnn import ImageReader
+    >>> path = Path(tempfile.mkdtemp(), "gray.png")
+    >>> Image.new("L", (6, 4), 128).save(path)
+    >>> ImageReader(image_shape=(2, 2)).fit_transform([path])
+    array([[128, 128, 128, 128]], dtype=uint8)
+    """
+
+    _parameter_constraints: dict = {
+        "image_shape": [tuple, list, None],
+        "channel_axis": [Options(Integral, {-1, 1})],
+        "resize_mode": [StrOptions({"squash", "crop", "pad"})],
+        "flatten": ["boolean"],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
+        "verbose": ["verbose"],
+    }
+
+    # what it returns is an array in memory
+    in_memory = True
+
+    def __init__(
+        self,
+        image_shape=None,
+        *,
+        channel_axis=-1,
+        resize_mode="squash",
+        flatten=True,
+        memory=None,
+        verbose=0,
+    ):
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.resize_mode = resize_mode
+        self.flatten = flatten
+        self.memory = memory
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Learn the size of the images, and check that each can be read.
+
+        Parameters
+        ----------
+        X : sequence of paths, PIL images or arrays, or array-like
+            Images, as `CNNClassifier.fit` takes them.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ImageReader
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read as images.
+        """
+        self._read(X, reset=True)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Learn the size of the images and return them, reading each once.
+
+        Parameters
+        ----------
+        X : sequence of paths, PIL images or arrays, or array-like
+            Images.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n, H*W*C) or (n, H, W, C), uint8 or float32
+            The images.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read as images.
+        """
+        return self._read(X, reset=True)
+
+    def transform(self, X):
+        """Return images as an array.
+
+        Parameters
+        ----------
+        X : sequence of paths, PIL images or arrays, or array-like
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n, H*W*C) or (n, H, W, C), uint8 or float32
+            The images; float32 where X is numbers of another dtype than uint8.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be read, or holds images of another size and `image_shape` is None.
+        """
+        check_is_fitted(self)
+        return self._read(X, reset=False)
+
+    def _read(self, X, reset):
+        self._validate_params()
+        check_image_shape(self.image_shape)
+        images = read_images(self, X, reset=reset)[:].numpy()
+        return images.reshape(len(images), -1) if self.flatten else images
+
+    @property
+    def _n_features_out(self):
+        height, width, channels = self.image_shape_
+        return height * width * channels
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
