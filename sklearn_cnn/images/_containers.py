@@ -225,6 +225,8 @@ def refuse_others(X):
     if isinstance(X, Dataset) or is_image_column(X) or is_image_sequence(X):
         return
     first = _first_cell(X) if _has_rows(X) else None
+    if isinstance(first, (list, tuple)) and len(first) > 0:
+        first = first[0]
     if isinstance(first, (str, bytes, os.PathLike)):
         raise TypeError(
             f"X holds {type(first).__name__} values such as {first!r}: argument must be images as "
