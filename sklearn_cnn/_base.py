@@ -126,11 +126,13 @@ class BaseCNN(
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images as numbers of any real dtype: arrays, memmaps, torch tensors, frames, or a
-            sequence or one-column frame of arrays. uint8 stays uint8, all else becomes
-            float32. Four dimensions follow `channel_axis`.
-        y : array-like of shape (n,) or (n, n_outputs)
-            Targets.
+            Images as numbers of any real dtype: arrays, memmaps, torch tensors, frames; or a
+            sequence or one-column frame of arrays, PIL images or paths of files, or a torch
+            Dataset. Numbers: uint8 stays uint8, all else becomes float32; four dimensions
+            follow `channel_axis`. Files and PIL images become uint8 of one channel if all of
+            them are gray, else of three.
+        y : array-like of shape (n,) or (n, n_outputs), default=None
+            Targets. May be left out only if X is a Dataset of (image, label) pairs.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples, not negative. A weight of 0 leaves a sample out.
         X_val : array-like, default=None
@@ -374,7 +376,7 @@ class BaseCNN(
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images.
+            Images, as in `fit`.
 
         Returns
         -------

@@ -39,8 +39,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         architecture are set by `architecture__<name>`.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C). How flat rows unflatten (these are never resized), and the size
-        that images of any size are resized to, in `fit` and in `predict`. None: the size
-        seen in `fit` is the size; flat rows whose length is a perfect square are square gray
+        that images and files of any size are resized to, in `fit` and in `predict`. None: the
+        size seen in `fit` is the size; flat rows whose length is a perfect square are square gray
         images, others strips of height 1; guesses that may be wrong warn.
     channel_axis : {-1, 1}, default=-1
         Where X of four dimensions keeps its channels, and in which order flat rows hold
@@ -268,7 +268,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images.
+            Images, as in `fit`.
 
         Returns
         -------
@@ -286,7 +286,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images.
+            Images, as in `fit`.
 
         Returns
         -------
@@ -303,7 +303,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images.
+            Images, as in `fit`.
 
         Returns
         -------
@@ -318,7 +318,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images.
+            Images, as in `fit`.
 
         Returns
         -------
