@@ -16,7 +16,7 @@ from sklearn.metrics import r2_score
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
-from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor
+from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
 
 
@@ -803,7 +803,7 @@ WRONG_OF_BOTH = {
     "image_shape": ["8x8", 8, (8,), (0, 8), (8.0, 8.0), (8, 8, 1, 1), (8, -8)],
     "channel_axis": [0, 3, None, "last"],
     "resize_mode": ["stretch", None],
-    "augmentation": ["no such preset", 3, Augmentation(crop=-1)],
+    "augmentation": ["no such preset", 3],
     "test_time_augmentation": ["yes", None],
     "loss": ["log-loss", 3, None],
     "optimizer": ["adammm", 3, None],

@@ -48,7 +48,7 @@ class Augmentation(BaseEstimator):
         Probability that a rectangle of 2 to 40 % of an image is filled with the image's mean
         colour [1]_.
     mixup : float, default=0.0
-        alpha of mixup [2]_, 0.2 say; 0 is none. Each image is mixed with another one of its
+        The alpha of mixup [2]_, 0.2 say; 0 is none. Each image is mixed with another one of its
         batch, at a share out of Beta(alpha, alpha), and its loss likewise. For classifiers.
     fill : {"reflect", "edge", "zeros"}, default="reflect"
         What comes in from outside of an image that is moved: the image mirrored at its edge,
