@@ -73,6 +73,16 @@ def test_shape_and_dtype_are_kept(dtype, shape, fill):
     np.testing.assert_array_equal(X, original)
 
 
+def test_views_memory_that_is_read_only_and_tensors_will_do():
+    X, augmentation = noise(), Augmentation(**ALL)
+    expected = augmentation.apply(X[:, :, ::-1].copy(), random_state=0)
+    X.setflags(write=False)
+    reversed_view = X[:, :, ::-1]
+    np.testing.assert_array_equal(augmentation.apply(reversed_view, random_state=0), expected)
+    tensor = torch.from_numpy(reversed_view.copy())
+    np.testing.assert_array_equal(augmentation.apply(tensor, random_state=0), expected)
+
+
 def test_nothing_is_changed_that_is_not_asked_for():
     X = noise()
     np.testing.assert_array_equal(Augmentation().apply(X), X)

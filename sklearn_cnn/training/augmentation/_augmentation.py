@@ -7,12 +7,12 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import (
     Interval,
-    Options,
     RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
 
+from sklearn_cnn.images import as_numpy
 from sklearn_cnn.training.augmentation._geometry import FILLS, Moves, move_boxes
 from sklearn_cnn.training.augmentation._pixels import change_colour, draw_mixture, erase, mix
 from sklearn_cnn.training.device import draw_seed
@@ -105,7 +105,7 @@ class Augmentation(BaseEstimator):
         "erasing": [Interval(Real, 0, 1, closed="both")],
         "mixup": [Interval(Real, 0, None, closed="left")],
         "fill": [StrOptions(set(FILLS))],
-        "keypoints": ["boolean", Options(str, {"boxes"}), None],
+        "keypoints": ["boolean", StrOptions({"boxes"}), None],
         "flip_index": ["array-like", None],
     }
 
@@ -142,7 +142,7 @@ class Augmentation(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, H, W) or (n, H, W, C)
-            Images. uint8 stays uint8, all else becomes float32.
+            Images. uint8 stays uint8, all else but bool becomes float32.
         y : array-like of shape (n, n_coordinates), default=None
             With `keypoints`, coordinates that move with the images.
         random_state : int, RandomState instance or None, default=None
@@ -161,11 +161,15 @@ class Augmentation(BaseEstimator):
             If a parameter is out of its range, or X or y has another shape.
         """
         self._check()
-        X = np.asarray(X)
+        X = np.asarray(as_numpy(X))
         if X.ndim not in (3, 4):
             raise ValueError(f"X must have shape (n, H, W) or (n, H, W, C), got {X.shape}.")
-        images = torch.from_numpy(X if X.dtype == np.uint8 else X.astype(np.float32))
-        images = images.reshape(*X.shape[:3], -1).permute(0, 3, 1, 2)
+        # a copy: torch has no read-only tensors, nor such of reversed order
+        pixels = np.array(
+            X, dtype=np.uint8 if X.dtype in (bool, np.uint8) else np.float32, order="C"
+        )
+        images = torch.from_numpy(pixels if X.ndim == 4 else pixels[..., np.newaxis])
+        images = images.permute(0, 3, 1, 2)
         generator = torch.Generator().manual_seed(draw_seed(random_state))
         coordinates = None
         if y is not None:
