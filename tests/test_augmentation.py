@@ -406,6 +406,7 @@ def test_a_wrong_value_is_refused_by_name(name, value):
     ("params", "n_columns", "message"),
     [
         ({}, 4, "keypoints=True"),
+        ({"keypoints": True, "mixup": 0.2}, 4, "mixup"),
         ({"keypoints": False}, 4, "keypoints=True"),
         ({"keypoints": True}, 3, "multiple of 2"),
         ({"keypoints": "boxes"}, 6, "multiple of 4"),

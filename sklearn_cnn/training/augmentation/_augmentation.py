@@ -13,8 +13,10 @@ from sklearn.utils._param_validation import (
 )
 
 from sklearn_cnn.images import as_numpy
-from sklearn_cnn.training.augmentation._geometry import FILLS, Moves, move_boxes
-from sklearn_cnn.training.augmentation._pixels import change_colour, draw_mixture, erase, mix
+from sklearn_cnn.training.augmentation._changes import change, restored
+from sklearn_cnn.training.augmentation._coordinates import check_coordinates
+from sklearn_cnn.training.augmentation._geometry import FILLS
+from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.training.device import draw_seed
 
 
@@ -160,115 +162,52 @@ class Augmentation(BaseEstimator):
         ValueError
             If a parameter is out of its range, or X or y has another shape.
         """
-        self._check()
-        X = np.asarray(as_numpy(X))
-        if X.ndim not in (3, 4):
-            raise ValueError(f"X must have shape (n, H, W) or (n, H, W, C), got {X.shape}.")
-        # a copy: torch has no read-only tensors, nor such of reversed order
-        pixels = np.array(
-            X, dtype=np.uint8 if X.dtype in (bool, np.uint8) else np.float32, order="C"
-        )
-        images = torch.from_numpy(pixels if X.ndim == 4 else pixels[..., np.newaxis])
-        images = images.permute(0, 3, 1, 2)
+        check_parameters(self)
+        pixels = _read_pixels(X)
+        coordinates = None if y is None else _read_coordinates(self, y, len(pixels))
+        images = torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1)).permute(0, 3, 1, 2)
         generator = torch.Generator().manual_seed(draw_seed(random_state))
-        coordinates = None
-        if y is not None:
-            coordinates = torch.from_numpy(self._check_y(y, len(X)))
-        changed, coordinates = self._change(images, coordinates, generator)
+        changed, coordinates = change(self, images, coordinates, generator)
         if self.mixup:
-            changed = mix(changed.float(), *draw_mixture(len(X), self.mixup, generator))
-        changed = restored(changed, images).permute(0, 2, 3, 1).reshape(X.shape).numpy()
+            changed = mix(changed.float(), *draw_mixture(len(pixels), self.mixup, generator))
+        changed = restored(changed, images).permute(0, 2, 3, 1).reshape(pixels.shape).numpy()
         return changed if y is None else (changed, coordinates.numpy())
 
-    @property
-    def _moves_pixels(self):
-        return bool(self.flip or self.crop or self.rotation or self.scale)
 
-    def _check(self):
-        """Check the parameters by themselves."""
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+def check_parameters(augmentation):
+    """Raise a ValueError if a parameter of an augmentation is out of its range."""
+    validate_parameter_constraints(
+        augmentation._parameter_constraints,
+        augmentation.get_params(deep=False),
+        type(augmentation).__name__,
+    )
+    if augmentation.flip_index is not None:
+        index = np.asarray(augmentation.flip_index)
+        if index.ndim != 1 or not np.array_equal(np.sort(index), np.arange(len(index))):
+            raise ValueError(
+                "flip_index must hold each of 0 to n_points - 1 once (point i of the mirrored "
+                f"image is what was point flip_index[i]), got {augmentation.flip_index!r}."
+            )
+    if augmentation.mixup and augmentation.keypoints:
+        raise ValueError("mixup mixes labels, and keypoints says that y holds coordinates.")
+
+
+def _read_pixels(X):
+    X = np.asarray(as_numpy(X))
+    if X.ndim not in (3, 4):
+        raise ValueError(f"X must have shape (n, H, W) or (n, H, W, C), got {X.shape}.")
+    # a copy: torch has no read-only tensors, nor such of reversed order
+    dtype = np.uint8 if X.dtype in (bool, np.uint8) else np.float32
+    return np.array(X, dtype=dtype, order="C")
+
+
+def _read_coordinates(augmentation, y, n_samples):
+    if not augmentation.keypoints:
+        raise ValueError(
+            f'y moves with keypoints=True or keypoints="boxes" only, got {augmentation!r}.'
         )
-        if self.flip_index is not None:
-            index = np.asarray(self.flip_index)
-            if index.ndim != 1 or not np.array_equal(np.sort(index), np.arange(len(index))):
-                raise ValueError(
-                    "flip_index must hold each of 0 to n_points - 1 once (point i of the mirrored "
-                    f"image is what was point flip_index[i]), got {self.flip_index!r}."
-                )
-
-    def _check_y(self, y, n_samples):
-        y = np.asarray(y, dtype=np.float32)
-        if not self.keypoints:
-            raise ValueError(f'y moves with keypoints=True or keypoints="boxes" only, got {self}.')
-        if y.ndim != 2 or len(y) != n_samples:
-            raise ValueError(f"y must have shape ({n_samples}, n_coordinates), got {y.shape}.")
-        self._check_coordinates(y.shape[1], self.flip)
-        return y
-
-    def _check_coordinates(self, n_coordinates, mirrored):
-        """Check that y of so many columns holds what `keypoints` says, and can be mirrored."""
-        per_thing = 4 if self.keypoints == "boxes" else 2
-        if n_coordinates % per_thing:
-            form = "x0, y0, x1, y1" + ("" if per_thing == 4 else ", ...")
-            raise ValueError(
-                f"keypoints={self.keypoints!r} takes y of {form}: a multiple of {per_thing} "
-                f"columns, but y has {n_coordinates}."
-            )
-        if self.keypoints == "boxes" or not mirrored:
-            return
-        n_points = n_coordinates // 2
-        if self.flip_index is None and n_points > 1:
-            raise ValueError(
-                "Mirroring swaps left and right points, so keypoints=True needs flip_index: point "
-                "i of the mirrored image is what was point flip_index[i]. Write "
-                f"flip_index=range({n_points}) if no point changes places with another."
-            )
-        if self.flip_index is not None and len(self.flip_index) != n_points:
-            raise ValueError(
-                f"flip_index has {len(self.flip_index)} entries, but y has {n_points} points."
-            )
-
-    def _change(self, images, coordinates, generator):
-        """Return images, float32 if they were computed with, and moved coordinates; no mixup."""
-        if self._moves_pixels:
-            size = tuple(images.shape[2:])
-            moves = Moves.draw(
-                len(images),
-                size,
-                generator,
-                flip=self.flip,
-                crop=self._crop_of(size),
-                rotation=self.rotation,
-                scale=self.scale,
-            )
-            images = moves.move_images(images, self.fill)
-            if coordinates is not None:
-                coordinates = self._move(moves, coordinates)
-        if self.brightness or self.contrast:
-            images = change_colour(images.float(), self.brightness, self.contrast, generator)
-        if self.erasing:
-            images = erase(images.float(), self.erasing, generator)
-        return images, coordinates
-
-    def _crop_of(self, size):
-        if isinstance(self.crop, Integral):
-            return int(self.crop), int(self.crop)
-        return tuple(round(self.crop * side) for side in size)
-
-    def _move(self, moves, coordinates):
-        """Move coordinates of shape (b, n_coordinates) with their images."""
-        if self.keypoints == "boxes":
-            return move_boxes(moves, coordinates.unflatten(1, (-1, 4))).flatten(1)
-        points = moves.move_points(coordinates.unflatten(1, (-1, 2)))
-        if self.flip_index is not None:
-            index = torch.as_tensor(np.asarray(self.flip_index), device=points.device)
-            points = torch.where(moves.flipped[:, None, None], points[:, index], points)
-        return points.flatten(1)
-
-
-def restored(changed, images):
-    """Return changed images in the dtype and layout of the images that they were made of."""
-    if images.dtype == torch.uint8 and changed.dtype != torch.uint8:
-        changed = changed.round().clamp(0, 255).to(torch.uint8)
-    return changed.contiguous(memory_format=torch.channels_last)
+    y = np.array(y, dtype=np.float32)
+    if y.ndim != 2 or len(y) != n_samples:
+        raise ValueError(f"y must have shape ({n_samples}, n_coordinates), got {y.shape}.")
+    check_coordinates(augmentation, y.shape[1], augmentation.flip)
+    return torch.from_numpy(y)

@@ -2,7 +2,7 @@
 
 from sklearn.base import clone
 
-from sklearn_cnn.training.augmentation._augmentation import Augmentation
+from sklearn_cnn.training.augmentation._augmentation import Augmentation, check_parameters
 
 # How they were chosen: benchmarks/results/augmentation.md
 _PRESETS = {
@@ -39,7 +39,7 @@ def as_augmentation(spec):
     """
     augmentation = _named(spec)
     if isinstance(augmentation, Augmentation):
-        augmentation._check()
+        check_parameters(augmentation)
     return augmentation
 
 

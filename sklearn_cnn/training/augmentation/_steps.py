@@ -7,7 +7,9 @@ import torch
 
 from sklearn_cnn.images import is_resized
 from sklearn_cnn.targets import Continuous, MixedTargets
-from sklearn_cnn.training.augmentation._augmentation import Augmentation, restored
+from sklearn_cnn.training.augmentation._augmentation import Augmentation
+from sklearn_cnn.training.augmentation._changes import change, moves_pixels, restored
+from sklearn_cnn.training.augmentation._coordinates import check_coordinates
 from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.training.augmentation._presets import as_augmentation
 
@@ -72,8 +74,8 @@ def _check_target(augmentation, target):
             "augmentation has mixup, which mixes labels, but y holds numbers. Write mixup=0."
         )
     if augmentation.keypoints:
-        augmentation._check_coordinates(target.n_outputs, augmentation.flip)
-    elif augmentation.keypoints is None and target.n_outputs > 1 and augmentation._moves_pixels:
+        check_coordinates(augmentation, target.n_outputs, augmentation.flip)
+    elif augmentation.keypoints is None and target.n_outputs > 1 and moves_pixels(augmentation):
         raise ValueError(
             f"{augmentation!r} moves images, but y of {target.n_outputs} columns would stay where "
             "it is: wrong if it holds coordinates. Write Augmentation(..., keypoints=True) for "
@@ -104,9 +106,9 @@ class _AugmentationStep:
         if augmentation.keypoints:
             # targets are standardized, images move in pixels
             pixels = self.target.to_units(targets)
-            changed, pixels = augmentation._change(images, pixels, generator)
+            changed, pixels = change(augmentation, images, pixels, generator)
             return restored(changed, images), self.target.from_units(pixels), weights
-        changed, _ = augmentation._change(images, None, generator)
+        changed, _ = change(augmentation, images, None, generator)
         if augmentation.mixup:
             partner, share = draw_mixture(len(images), augmentation.mixup, generator)
             changed = mix(changed.float(), partner, share)

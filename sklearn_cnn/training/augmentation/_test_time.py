@@ -4,6 +4,7 @@ import torch
 
 from sklearn_cnn.targets import Continuous
 from sklearn_cnn.training.augmentation._augmentation import Augmentation
+from sklearn_cnn.training.augmentation._coordinates import check_coordinates, move_coordinates
 from sklearn_cnn.training.augmentation._geometry import Moves
 from sklearn_cnn.training.augmentation._presets import as_augmentation
 
@@ -53,13 +54,14 @@ def _mirror_back(augmentation, target, size):
         )
     if not keypoints:
         return _unchanged
-    augmentation._check_coordinates(target.n_outputs, mirrored=True)
+    check_coordinates(augmentation, target.n_outputs, mirrored=True)
 
     def mirror_back(outputs):
         flipped = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device)
         still = torch.zeros(len(outputs), 2, dtype=torch.int64, device=outputs.device)
         moves = Moves(size, flipped, still, None)
-        return target.from_units(augmentation._move(moves, target.to_units(outputs)))
+        back = move_coordinates(augmentation, moves, target.to_units(outputs))
+        return target.from_units(back)
 
     return mirror_back
 
