@@ -89,7 +89,9 @@ def cost():
         ours = milliseconds(lambda step=step: step(images, y, None, generator), 100)
         line = f"{name:22}{ours:6.2f} ms{1000 * BATCH / ours:11,.0f}{ours / step_time:10.1%}"
         if isinstance(transform, v2.MixUp):
-            line += f"{milliseconds(lambda t=transform: t(images, y), 20):8.2f} ms"
+            # it mixes floats only
+            floats = images.float()
+            line += f"{milliseconds(lambda t=transform, f=floats: t(f, y), 20):8.2f} ms"
         elif transform is not None:
             line += f"{milliseconds(lambda t=transform: t(images), 20):8.2f} ms"
             each = milliseconds(lambda t=transform: torch.stack([t(i) for i in images]), 5)
