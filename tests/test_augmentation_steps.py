@@ -207,6 +207,7 @@ def test_colour_and_erasing_move_nothing():
         (Augmentation(mixup=0.2), 2, "mixup=0"),
         (Augmentation(mixup=0.2), 1, "mixup=0"),
         (Augmentation(crop=-1), 1, "crop"),
+        (Augmentation, 1, r"Augmentation\(\)"),
         ("photo", 1, r"named 'photo'; the names are \['flip_crop', 'photos', 'symbols'\]"),
     ],
 )

@@ -38,6 +38,8 @@ def as_augmentation(spec):
         If no augmentation has that name, or a parameter of it is out of its range.
     """
     augmentation = _named(spec)
+    if isinstance(augmentation, type) and issubclass(augmentation, Augmentation):
+        raise ValueError("augmentation got the class Augmentation. Pass an object: Augmentation().")
     if isinstance(augmentation, Augmentation):
         check_parameters(augmentation)
     return augmentation
