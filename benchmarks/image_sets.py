@@ -1,22 +1,51 @@
 """Real image sets: from the folder SKLEARN_CNN_DATA where it is set, else by download."""
 
 import gzip
+import io
 import os
 from pathlib import Path
 
 import numpy as np
-from torchvision.datasets import FashionMNIST
+import PIL.Image
+from torchvision.datasets import CIFAR10, FashionMNIST
+
+_CACHE = Path.home() / ".cache" / "sklearn_cnn"
 
 
 def load_fashion_mnist():
     """Return X_train, y_train, X_test, y_test; images are uint8 of 28 x 28."""
     folder = os.environ.get("SKLEARN_CNN_DATA")
     if folder is None:
-        root = Path.home() / ".cache" / "sklearn_cnn"
-        sets = [FashionMNIST(root, train=train, download=True) for train in (True, False)]
+        sets = [FashionMNIST(_CACHE, train=train, download=True) for train in (True, False)]
         return tuple(np.asarray(part) for s in sets for part in (s.data, s.targets))
     names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"]
     return tuple(_read_idx(Path(folder, "fashion_mnist", f"{name}-ubyte.gz")) for name in names)
+
+
+def load_cifar10_20k():
+    """Return X_train, y_train, X_test, y_test: 20,000 and 5,000 images, uint8 of 32 x 32 x 3."""
+    folder = os.environ.get("SKLEARN_CNN_DATA")
+    if folder is None:
+        sets = [CIFAR10(_CACHE, train=train, download=True) for train in (True, False)]
+        sizes = 20000, 5000
+        return tuple(
+            np.asarray(part)[:size]
+            for s, size in zip(sets, sizes, strict=True)
+            for part in (s.data, s.targets)
+        )
+    with np.load(Path(folder, "cifar10_20k.npz")) as blocks:
+        return tuple(
+            part
+            for side in ("train", "test")
+            for part in (_read_stacked(blocks, f"{side}_webp"), blocks[f"y_{side}"])
+        )
+
+
+def _read_stacked(blocks, prefix):
+    """Decode blocks of images that are stacked to one tall picture each."""
+    names = sorted(name for name in blocks if name.startswith(prefix))
+    pictures = [PIL.Image.open(io.BytesIO(blocks[name].tobytes())).convert("RGB") for name in names]
+    return np.concatenate([np.asarray(picture).reshape(-1, 32, 32, 3) for picture in pictures])
 
 
 def _read_idx(path):

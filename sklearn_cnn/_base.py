@@ -19,6 +19,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
 from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
+from sklearn_cnn.training.augmentation import (
+    Augmentation,
+    as_augmentation,
+    augmentation_step,
+    mirrored_mean,
+    refuse_resized,
+    with_parameters,
+)
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.device import (
     draw_seed,
@@ -37,6 +45,9 @@ from sklearn_cnn.training.watchers import (
     SklearnCallbacks,
     with_callbacks,
 )
+
+# Parameters with parameters of their own, and what replaces a name by its object.
+_OBJECTS_OF_NAMES = {"architecture": as_architecture, "augmentation": with_parameters}
 
 
 def restored_on_failure(method):
@@ -74,7 +85,8 @@ class BaseCNN(
         "image_shape": [tuple, list, None],
         "channel_axis": [Options(Integral, {-1, 1})],
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
-        "augmentation": [callable, None],
+        "augmentation": [str, Augmentation, callable, None],
+        "test_time_augmentation": ["boolean"],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
@@ -194,6 +206,7 @@ class BaseCNN(
 
     def _check_parameters(self):
         self._validate_params()
+        as_augmentation(self.augmentation)
         check_image_shape(self.image_shape)
 
     def _read_training_set(self, X, y, sample_weight, continued, classes=None, partial=False):
@@ -204,6 +217,7 @@ class BaseCNN(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
+        refuse_resized(self.augmentation, X, self.image_shape, self.channel_axis)
         if not continued:
             self._forget()
         images, broken = read_training_images(self, X, reset=not continued)
@@ -298,12 +312,14 @@ class BaseCNN(
                 f"loss={self.loss!r} has no `reduction`, so sample_weight and class_weight cannot "
                 'act on it. Give it one, with "none" returning a loss for each sample.'
             )
+        if self.test_time_augmentation:
+            self._averaged(net)  # raises if predictions could not be averaged
         device = torch.device(net.device)
         batches = TrainingBatches(
             data.on(device),
             batch_size=resolve_batch_size(self.batch_size, len(data)),
             generator=torch.Generator(device).manual_seed(seed),
-            augmentation=self.augmentation,
+            augmentation=augmentation_step(self.augmentation, self._target, net.criterion_),
         )
         validation = None
         if held_out is not None:
@@ -395,13 +411,21 @@ class BaseCNN(
 
     def _raw_predict(self, X):
         check_is_fitted(self)
-        return self.net_.raw_predict(read_images(self, X)).numpy()
+        images = read_images(self, X)
+        averaged = self._averaged(self.net_) if self.test_time_augmentation else None
+        return self.net_.raw_predict(images, averaged).numpy()
+
+    def _averaged(self, net):
+        """Return the module with test-time augmentation."""
+        size = self.image_shape_[:2]
+        return mirrored_mean(net.module_, self.augmentation, self._target, size)
 
     def set_params(self, **params):
         """Set the parameters of this estimator.
 
-        `architecture__<parameter>` works for an architecture that is given by its name or as
-        an `nn.Module` class too: the architecture is then replaced by its object first.
+        `architecture__<parameter>` and `augmentation__<parameter>` work where these are
+        given by name, or the architecture as an `nn.Module` class, too: what the name stands
+        for takes its place first.
 
         Parameters
         ----------
@@ -418,9 +442,10 @@ class BaseCNN(
         ValueError
             If there is no such parameter.
         """
-        if any(name.startswith("architecture__") for name in params):
-            architecture = as_architecture(params.get("architecture", self.architecture))
-            params = {**params, "architecture": architecture}
+        for owner, as_object in _OBJECTS_OF_NAMES.items():
+            if any(name.startswith(f"{owner}__") for name in params):
+                spec = params.get(owner, getattr(self, owner))
+                params = {**params, owner: as_object(spec)}
         return super().set_params(**params)
 
     def __sklearn_tags__(self):

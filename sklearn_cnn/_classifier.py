@@ -48,9 +48,14 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
         juts out, or by filling up with zeros.
-    augmentation : callable, default=None
-        Maps a batch of images of shape (b, C, H, W), of the dtype of X, to one of the same
-        shape, at random; torchvision's v2 transforms do. In training only.
+    augmentation : str, Augmentation or callable, default=None
+        How training images are changed at random: a name out of `available_augmentations()`,
+        an `Augmentation` object, or a function that maps a batch of images of shape
+        (b, C, H, W), of the dtype of X, to one of the same shape; torchvision's v2 transforms
+        do. In training only. Parameters of an object are set by `augmentation__<name>`.
+    test_time_augmentation : bool, default=False
+        Whether predictions are means of the logits of an image and of its mirror image. It
+        may be set after `fit`; validation scores in training and `transform` are without it.
     loss : {"auto", "log_loss", "hinge"} or nn.Module, default="auto"
         "auto" is "log_loss": cross-entropy, of the softmax over classes or, for multilabel
         y, of a sigmoid a label. "hinge" has no `predict_proba`. A module takes logits of
@@ -183,6 +188,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         channel_axis=-1,
         resize_mode="squash",
         augmentation=None,
+        test_time_augmentation=False,
         loss="auto",
         optimizer="adamw",
         lr=0.005,
@@ -211,6 +217,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         self.channel_axis = channel_axis
         self.resize_mode = resize_mode
         self.augmentation = augmentation
+        self.test_time_augmentation = test_time_augmentation
         self.loss = loss
         self.optimizer = optimizer
         self.lr = lr

@@ -35,9 +35,15 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
         juts out, or by filling up with zeros.
-    augmentation : callable, default=None
-        Maps a batch of images of shape (b, C, H, W), of the dtype of X, to one of the same
-        shape, at random; torchvision's v2 transforms do. In training only.
+    augmentation : str, Augmentation or callable, default=None
+        How training images are changed at random: a name out of `available_augmentations()`,
+        an `Augmentation` object, or a function that maps a batch of images of shape
+        (b, C, H, W), of the dtype of X, to one of the same shape; torchvision's v2 transforms
+        do. In training only. Parameters of an object are set by `augmentation__<name>`.
+    test_time_augmentation : bool, default=False
+        Whether predictions are means over an image and its mirror image; coordinates are
+        mirrored back as `augmentation` says. It may be set after `fit`; validation scores in
+        training and `transform` are without it.
     loss : {"auto", "squared_error", "absolute_error", "huber", "quantile"} or nn.Module, \
             default="auto"
         "auto" is "squared_error". The losses act on standardized targets: "huber" is linear
@@ -172,6 +178,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         channel_axis=-1,
         resize_mode="squash",
         augmentation=None,
+        test_time_augmentation=False,
         loss="auto",
         quantile=0.5,
         optimizer="adamw",
@@ -200,6 +207,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         self.channel_axis = channel_axis
         self.resize_mode = resize_mode
         self.augmentation = augmentation
+        self.test_time_augmentation = test_time_augmentation
         self.loss = loss
         self.quantile = quantile
         self.optimizer = optimizer

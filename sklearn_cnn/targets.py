@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -217,6 +218,16 @@ class Continuous:
         standardized = ((columns - self.mean) / self.scale).astype(np.float32)
         return torch.from_numpy(standardized)
 
+    def to_units(self, encoded):
+        """Return a tensor of encoded targets, on any device, in the user's units."""
+        scale, mean = (encoded.new_tensor(learned) for learned in (self.scale, self.mean))
+        return encoded * scale + mean
+
+    def from_units(self, y):
+        """Return a tensor of targets in the user's units, on any device, encoded."""
+        scale, mean = (y.new_tensor(learned) for learned in (self.scale, self.mean))
+        return (y - mean) / scale
+
     def decode(self, outputs):
         """Return outputs in the user's units, and in the shape that y had in `fit`."""
         y = (outputs * self.scale + self.mean).astype(self.dtype)
@@ -277,6 +288,15 @@ class QuantileLoss(nn.Module):
         return losses.mean() if self.reduction == "mean" else losses
 
 
+class MixedTargets(NamedTuple):
+    """Two targets for each image of a batch, and the weight that each of them has in its loss."""
+
+    first: torch.Tensor
+    first_weight: torch.Tensor
+    second: torch.Tensor
+    second_weight: torch.Tensor
+
+
 class WeightedLoss(nn.Module):
     """A loss that takes a weight for each sample.
 
@@ -295,7 +315,13 @@ class WeightedLoss(nn.Module):
             self.loss.reduction = "none"
 
     def forward(self, logits, target, weight=None):
-        """Return the mean over the batch of the weighted losses of its samples."""
+        """Return the mean over the batch of the weighted losses of its samples.
+
+        The loss of `MixedTargets` is the sum of their two.
+        """
+        if isinstance(target, MixedTargets):
+            first = self(logits, target.first, target.first_weight)
+            return first + self(logits, target.second, target.second_weight)
         losses = self.loss(logits, target)
         if weight is None:
             return losses.mean()

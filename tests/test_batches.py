@@ -137,9 +137,9 @@ def test_batches_are_channels_last():
 def test_augmentation_sees_each_batch_and_leaves_the_samples_alone():
     shapes = []
 
-    def negate(images):
+    def negate(images, targets, weights, _):
         shapes.append(tuple(images.shape))
-        return images.neg_()
+        return images.neg_(), targets, weights
 
     batches = batches_of(10, 4, augmentation=negate)
     rows = sorted(-row for row in order_of(batches))

@@ -804,6 +804,7 @@ WRONG_OF_BOTH = {
     "channel_axis": [0, 3, None, "last"],
     "resize_mode": ["stretch", None],
     "augmentation": ["no such preset", 3],
+    "test_time_augmentation": ["yes", None],
     "loss": ["log-loss", 3, None],
     "optimizer": ["adammm", 3, None],
     "lr": [0, -1e-3, "fast", None, np.nan, np.inf],

@@ -5,7 +5,7 @@ from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages
 from sklearn_cnn.images._reader import read_images, read_training_images
-from sklearn_cnn.images._shape import ImageShape, check_image_shape
+from sklearn_cnn.images._shape import ImageShape, check_image_shape, is_resized
 from sklearn_cnn.images._threads import reading_threads
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "LazyImages",
     "as_numpy",
     "check_image_shape",
+    "is_resized",
     "labels_of",
     "load_image_folder",
     "read_images",

@@ -142,6 +142,26 @@ def fits(found, image_shape):
     return len(image_shape) == 2 or found.channels == image_shape[2]
 
 
+def is_resized(X, image_shape, channel_axis):
+    """Say whether `image_shape` resizes the images of X, as far as X tells without being read.
+
+    Parameters
+    ----------
+    X : array-like or sequence
+        Flat rows are never resized; a sequence may hold images of any size.
+    image_shape : tuple of int or None
+    channel_axis : {-1, 1}
+    """
+    if image_shape is None:
+        return False
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) == 2 and shape[1] > 1:
+        return False
+    if len(shape) > 2:
+        return array_shape(shape, channel_axis).size != tuple(image_shape[:2])
+    return True
+
+
 def _given_shape(n_features, image_shape):
     height, width = image_shape[:2]
     if len(image_shape) == 3:

@@ -50,9 +50,9 @@ class TrainingBatches:
     batch_size : int
         Images in a batch; the last one takes what is left.
     generator : torch.Generator
-        On the device; draws the order.
+        On the device; draws the order, and what an `Augmentation` does.
     augmentation : callable or None
-        Maps a batch of shape (b, C, H, W) to one of the same shape.
+        See `augmentation_step`.
     """
 
     samples: Samples
@@ -75,10 +75,9 @@ class TrainingBatches:
         batches = rows[order].split(self._sizes())
         for drawn, images in zip(batches, read_ahead(of.images, batches), strict=True):
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            images = images.to(rows.device).permute(0, 3, 1, 2)
-            if self.augmentation is not None:
-                images = _checked(self.augmentation(images), images)
-            yield images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
+            images, targets = images.to(rows.device).permute(0, 3, 1, 2), of.targets[drawn]
+            batch = images, targets, None if of.weights is None else of.weights[drawn]
+            yield batch if self.augmentation is None else self.augmentation(*batch, self.generator)
 
     def _sizes(self):
         full, rest = divmod(len(self), self.batch_size)
@@ -87,19 +86,6 @@ class TrainingBatches:
             # batch normalization has no variance to learn from a single small image
             sizes[-2:] = [self.batch_size + 1]
         return sizes
-
-
-def _checked(augmented, images):
-    """Return augmented images; prediction sees images of the shape and dtype they had before."""
-    if not isinstance(augmented, torch.Tensor):
-        raise ValueError(f"augmentation must return a tensor, got {type(augmented).__name__}.")
-    if augmented.shape != images.shape or augmented.dtype != images.dtype:
-        raise ValueError(
-            "augmentation must return images of the shape and dtype that it gets: it got "
-            f"{tuple(images.shape)}, {images.dtype}, and returned {tuple(augmented.shape)}, "
-            f"{augmented.dtype}. What prediction shall see too belongs into X."
-        )
-    return augmented
 
 
 def prediction_batches(images, batch_size, device):

@@ -1,0 +1,20 @@
+"""Augmentation: images changed at random in training, on the device, in whole batches."""
+
+from sklearn_cnn.training.augmentation._augmentation import Augmentation
+from sklearn_cnn.training.augmentation._presets import (
+    as_augmentation,
+    available_augmentations,
+    with_parameters,
+)
+from sklearn_cnn.training.augmentation._steps import augmentation_step, refuse_resized
+from sklearn_cnn.training.augmentation._test_time import mirrored_mean
+
+__all__ = [
+    "Augmentation",
+    "as_augmentation",
+    "augmentation_step",
+    "available_augmentations",
+    "mirrored_mean",
+    "refuse_resized",
+    "with_parameters",
+]

@@ -1,0 +1,67 @@
+"""One augmentation's changes of one batch of images, in their order."""
+
+from numbers import Integral
+
+import torch
+
+from sklearn_cnn.training.augmentation._coordinates import move_coordinates
+from sklearn_cnn.training.augmentation._geometry import Moves
+from sklearn_cnn.training.augmentation._pixels import change_colour, erase
+
+
+def moves_pixels(augmentation):
+    """Say whether an augmentation takes pixels to other places."""
+    return any((augmentation.flip, augmentation.crop, augmentation.rotation, augmentation.scale))
+
+
+def change(augmentation, images, coordinates, generator):
+    """Change a batch in every way but mixup, which concerns labels too.
+
+    Parameters
+    ----------
+    augmentation : Augmentation
+    images : Tensor of shape (b, C, H, W), uint8 or float32
+    coordinates : Tensor of shape (b, n_coordinates), float32, or None
+        In pixels.
+    generator : torch.Generator
+        On the device of the images.
+
+    Returns
+    -------
+    images : Tensor of shape (b, C, H, W)
+        float32 if they were computed with: see `restored`.
+    coordinates : Tensor of shape (b, n_coordinates) or None
+    """
+    if moves_pixels(augmentation):
+        size = tuple(images.shape[2:])
+        moves = Moves.draw(
+            len(images),
+            size,
+            generator,
+            flip=augmentation.flip,
+            crop=_in_pixels(augmentation.crop, size),
+            rotation=augmentation.rotation,
+            scale=augmentation.scale,
+        )
+        images = moves.move_images(images, augmentation.fill)
+        if coordinates is not None:
+            coordinates = move_coordinates(augmentation, moves, coordinates)
+    brightness, contrast = augmentation.brightness, augmentation.contrast
+    if brightness or contrast:
+        images = change_colour(images.float(), brightness, contrast, generator)
+    if augmentation.erasing:
+        images = erase(images.float(), augmentation.erasing, generator)
+    return images, coordinates
+
+
+def restored(changed, images):
+    """Return changed images in the dtype of the images that they were made of, channels last."""
+    if images.dtype == torch.uint8 and changed.dtype != torch.uint8:
+        changed = changed.round().clamp(0, 255).to(torch.uint8)
+    return changed.contiguous(memory_format=torch.channels_last)
+
+
+def _in_pixels(crop, size):
+    if isinstance(crop, Integral):
+        return int(crop), int(crop)
+    return tuple(round(crop * side) for side in size)

@@ -1,0 +1,73 @@
+"""Names for augmentations, and what may stand for one in `augmentation=`."""
+
+from sklearn.base import clone
+
+from sklearn_cnn.training.augmentation._augmentation import Augmentation, check_parameters
+
+# How they were chosen: benchmarks/results/augmentation.md
+_PRESETS = {
+    "flip_crop": Augmentation(flip=True, crop=0.125),
+    "photos": Augmentation(flip=True, crop=0.125, brightness=0.3, contrast=0.3),
+    "symbols": Augmentation(crop=0.08, rotation=10, scale=0.1, fill="edge"),
+}
+
+
+def available_augmentations():
+    """List the names that `augmentation=` takes.
+
+    Returns
+    -------
+    dict of str to Augmentation
+        A copy of what each name stands for, in alphabetical order of the names.
+
+    Examples
+    --------
+    >>> from sklearn_cnn import available_augmentations
+    >>> list(available_augmentations())
+    ['flip_crop', 'photos', 'symbols']
+    """
+    return {name: clone(_PRESETS[name]) for name in sorted(_PRESETS)}
+
+
+def as_augmentation(spec):
+    """Return what a value of `augmentation=` stands for: a name is replaced by its object.
+
+    Raises
+    ------
+    ValueError
+        If no augmentation has that name, or a parameter of it is out of its range.
+    """
+    augmentation = _named(spec)
+    if isinstance(augmentation, type) and issubclass(augmentation, Augmentation):
+        raise ValueError("augmentation got the class Augmentation. Pass an object: Augmentation().")
+    if isinstance(augmentation, Augmentation):
+        check_parameters(augmentation)
+    return augmentation
+
+
+def with_parameters(spec):
+    """Return the object whose parameters `augmentation__<parameter>` sets.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or no augmentation has that name.
+    """
+    augmentation = _named(spec)
+    if not hasattr(augmentation, "set_params"):
+        raise ValueError(
+            f"augmentation={augmentation!r} has no parameters to set. Write "
+            "augmentation=Augmentation() or the name of a preset, one of "
+            f"{sorted(_PRESETS)}, beside augmentation__<parameter>."
+        )
+    return augmentation
+
+
+def _named(spec):
+    if not isinstance(spec, str):
+        return spec
+    if spec not in _PRESETS:
+        raise ValueError(
+            f"There is no augmentation named {spec!r}; the names are {sorted(_PRESETS)}."
+        )
+    return clone(_PRESETS[spec])

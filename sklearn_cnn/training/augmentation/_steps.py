@@ -1,0 +1,133 @@
+"""Augmentation as a step of training: images, targets and weights of a batch at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sklearn_cnn.images import is_resized
+from sklearn_cnn.targets import Continuous, MixedTargets
+from sklearn_cnn.training.augmentation._augmentation import Augmentation
+from sklearn_cnn.training.augmentation._changes import change, moves_pixels, restored
+from sklearn_cnn.training.augmentation._coordinates import check_coordinates
+from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
+from sklearn_cnn.training.augmentation._presets import as_augmentation
+
+
+def augmentation_step(spec, target, loss):
+    """Return the step of training that a value of `augmentation=` stands for.
+
+    Parameters
+    ----------
+    spec : None, str, Augmentation or callable
+    target : SingleLabel, MultiLabel or Continuous
+    loss : WeightedLoss
+
+    Returns
+    -------
+    callable or None
+        Maps (images, targets, weights, generator) to images, targets and weights.
+
+    Raises
+    ------
+    ValueError
+        If the augmentation is unknown, or does not suit the target or the loss.
+    """
+    augmentation = as_augmentation(spec)
+    if augmentation is None:
+        return None
+    if not isinstance(augmentation, Augmentation):
+        return _CallableStep(augmentation)
+    _check_target(augmentation, target)
+    if augmentation.mixup and not loss.takes_weights:
+        raise ValueError(
+            "augmentation mixes losses (mixup), which needs one of each image. Give the loss a "
+            '`reduction`, with "none" returning a loss for each sample.'
+        )
+    return _AugmentationStep(augmentation, target)
+
+
+def refuse_resized(spec, X, image_shape, channel_axis):
+    """Raise a ValueError if coordinates are to move on images that are resized first.
+
+    y may be in pixels of the images before or after, and nothing in it says which.
+    """
+    keypoints = getattr(as_augmentation(spec), "keypoints", None)
+    if keypoints and is_resized(X, image_shape, channel_axis):
+        raise ValueError(
+            f"augmentation has keypoints={keypoints!r}, whose y is in pixels of the image that the "
+            f"network gets, but image_shape={tuple(image_shape)} resizes X. Pass X resized as an "
+            "array, and y in pixels of it, without image_shape."
+        )
+
+
+def _check_target(augmentation, target):
+    if not isinstance(target, Continuous):
+        if augmentation.keypoints:
+            raise ValueError(
+                f"augmentation has keypoints={augmentation.keypoints!r}, but y holds labels. "
+                "Coordinates are for CNNRegressor."
+            )
+        return
+    if augmentation.mixup:
+        raise ValueError(
+            "augmentation has mixup, which mixes labels, but y holds numbers. Write mixup=0."
+        )
+    if augmentation.keypoints:
+        check_coordinates(augmentation, target.n_outputs, augmentation.flip)
+    elif augmentation.keypoints is None and target.n_outputs > 1 and moves_pixels(augmentation):
+        raise ValueError(
+            f"{augmentation!r} moves images, but y of {target.n_outputs} columns would stay where "
+            "it is: wrong if it holds coordinates. Write Augmentation(..., keypoints=True) for "
+            'points x0, y0, x1, y1, ..., keypoints="boxes" for corners of boxes, or '
+            "keypoints=False for numbers that do not change when the image moves."
+        )
+
+
+@dataclass
+class _CallableStep:
+    """Any function of a batch of images; it draws from the global generators, seeded by fit."""
+
+    function: Any
+
+    def __call__(self, images, targets, weights, generator):
+        return _checked(self.function(images), images), targets, weights
+
+
+@dataclass
+class _AugmentationStep:
+    """An `Augmentation` that moves coordinates and mixes targets too."""
+
+    augmentation: Augmentation
+    target: Any
+
+    def __call__(self, images, targets, weights, generator):
+        augmentation = self.augmentation
+        if augmentation.keypoints:
+            # targets are standardized, images move in pixels
+            pixels = self.target.to_units(targets)
+            changed, pixels = change(augmentation, images, pixels, generator)
+            return restored(changed, images), self.target.from_units(pixels), weights
+        changed, _ = change(augmentation, images, None, generator)
+        if augmentation.mixup:
+            partner, share = draw_mixture(len(images), augmentation.mixup, generator)
+            changed = mix(changed.float(), partner, share)
+            # the weight of a sample stays with its target
+            weights = torch.ones_like(share) if weights is None else weights
+            own, others = share * weights, (1 - share) * weights[partner]
+            targets = MixedTargets(targets, own, targets[partner], others)
+            weights = None
+        return restored(changed, images), targets, weights
+
+
+def _checked(augmented, images):
+    """Return augmented images; prediction sees images of the shape and dtype they had before."""
+    if not isinstance(augmented, torch.Tensor):
+        raise ValueError(f"augmentation must return a tensor, got {type(augmented).__name__}.")
+    if augmented.shape != images.shape or augmented.dtype != images.dtype:
+        raise ValueError(
+            "augmentation must return images of the shape and dtype that it gets: it got "
+            f"{tuple(images.shape)}, {images.dtype}, and returned {tuple(augmented.shape)}, "
+            f"{augmented.dtype}. What prediction shall see too belongs into X."
+        )
+    return augmented
