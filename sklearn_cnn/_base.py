@@ -106,6 +106,7 @@ class BaseCNN(
     }
 
     _target: Any
+    _architecture: Architecture
 
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):

@@ -94,9 +94,10 @@ def _encode_object(value):
 
 def _place(kind):
     """Return where a class of torch is found."""
+    name = kind.__name__
     for room, module in _ROOMS.items():
-        if getattr(module, kind.__name__, None) is kind:
-            return {"room": room, "name": kind.__name__}
+        if getattr(module, name, None) is kind:
+            return {"room": room, "name": name}
     raise TypeError(f"{kind!r} cannot be saved without code.")
 
 

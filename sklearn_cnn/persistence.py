@@ -166,7 +166,7 @@ def _parameters(content, given, structure):
             f"A saved estimator holds plain values only, so these parameters did not come back: "
             f"{described}. Predictions do not need them; set them again before you train on.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     return parameters
 

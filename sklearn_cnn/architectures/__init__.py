@@ -9,6 +9,7 @@ from sklearn_cnn.architectures._registry import (
     register_architecture,
 )
 from sklearn_cnn.architectures._resnet import ResNet
+from sklearn_cnn.architectures._summary import summary
 from sklearn_cnn.architectures._torch_module import TorchModule
 from sklearn_cnn.architectures._torchvision import TorchvisionModel
 
@@ -22,4 +23,5 @@ __all__ = [
     "as_architecture",
     "available_architectures",
     "register_architecture",
+    "summary",
 ]

@@ -9,6 +9,8 @@ import torch
 from sklearn import config_context
 from torch import nn
 
+from sklearn_cnn.architectures._heads import last_linear_name
+
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
 
 
@@ -98,13 +100,7 @@ def last_linear(module):
     ValueError
         If it has none.
     """
-    linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    if not linears:
-        raise ValueError(
-            "transform returns the input of the network's last nn.Linear, but this network has "
-            "none. Use an architecture that ends in one."
-        )
-    return linears[-1]
+    return module.get_submodule(last_linear_name(module))
 
 
 def _check_output(module, architecture, image, n_outputs):

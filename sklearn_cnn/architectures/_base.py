@@ -2,9 +2,12 @@
 
 from abc import abstractmethod
 
+import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn.architectures._standardize import Standardize
+from sklearn_cnn.architectures._summary import table_of_layers
+from sklearn_cnn.training.device import seeded
 from sklearn_cnn.training.finetuning import FineTuning
 
 
@@ -70,6 +73,38 @@ class Architecture(BaseEstimator):
             begin to learn. By default all parts learn alike.
         """
         return FineTuning()
+
+    def summary(self, image_shape, n_outputs=1):
+        """Return a table of the layers of the network for images of a shape.
+
+        Parameters
+        ----------
+        image_shape : tuple of (int, int, int)
+            Height, width and channels.
+        n_outputs : int, default=1
+            Number of outputs.
+
+        Returns
+        -------
+        torchinfo.ModelStatistics
+            It prints as a table of layers, the shapes of their outputs, their parameters and
+            their multiply-adds, for one image; the totals are its attributes
+            `total_params`, `trainable_params` and `total_mult_adds`.
+
+        Raises
+        ------
+        ImportError
+            If torchinfo is not installed.
+        ValueError
+            If the network cannot take the images.
+        """
+        height, width, channels = image_shape
+        # the weights do not matter, and the user's generators must not notice
+        with seeded(0, torch.device("cpu")), torch.no_grad():
+            network = self.without_weights().build(channels, (height, width), n_outputs).eval()
+            # lazy layers get their shape in a first pass
+            network(torch.zeros((1, channels, height, width)))
+            return table_of_layers(network, image_shape)
 
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.

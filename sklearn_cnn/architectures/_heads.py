@@ -27,8 +27,8 @@ def last_linear_name(module):
     names = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     if not names:
         raise ValueError(
-            f"{type(module).__name__} has no nn.Linear, and so no last layer that could be "
-            "replaced. Use a network that ends in one."
+            "transform returns the input of the network's last nn.Linear, and fine-tuning puts a "
+            "new one in its place, but this network has none. Use an architecture that ends in one."
         )
     return names[-1]
 

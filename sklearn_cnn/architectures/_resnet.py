@@ -139,12 +139,14 @@ class BasicBlock(nn.Module):
 
     def __init__(self, in_channels, out_channels, stride):
         super().__init__()
+        convolution, last_norm = _convolution(out_channels, out_channels, 3)
+        nn.init.zeros_(last_norm.weight)
         self.residual = nn.Sequential(
             *_convolution(in_channels, out_channels, 3, stride),
             nn.ReLU(inplace=True),
-            *_convolution(out_channels, out_channels, 3),
+            convolution,
+            last_norm,
         )
-        nn.init.zeros_(self.residual[-1].weight)
         keeps_shape = stride == 1 and in_channels == out_channels
         self.shortcut = nn.Sequential(
             *([] if keeps_shape else _convolution(in_channels, out_channels, 1, stride))
@@ -171,4 +173,4 @@ def _convolution(in_channels, out_channels, kernel_size, stride=1):
         in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
     )
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return [convolution, nn.BatchNorm2d(out_channels)]
+    return convolution, nn.BatchNorm2d(out_channels)

@@ -203,7 +203,7 @@ class TorchvisionModel(Architecture):
         TorchvisionModel
             One with `weights=None`.
         """
-        return TorchvisionModel(self.name)
+        return TorchvisionModel(self.name, freeze=self.freeze)
 
     def _make(self, in_channels, image_size, n_outputs, is_random):
         """Return the network with random weights."""
@@ -297,9 +297,7 @@ class TorchvisionModel(Architecture):
     def _adapted(self, state, network, in_channels, image_size):
         """Return a state dict whose first convolution and positions suit the images."""
         state = {
-            name: tensor
-            for name, tensor in state.items()
-            if not name.startswith(_AUXILIARY_PARTS)
+            name: tensor for name, tensor in state.items() if not name.startswith(_AUXILIARY_PARTS)
         }
         if self.name.startswith("squeezenet"):
             state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
