@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pickle
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import sklearn_cnn
 from sklearn_cnn._encoding import decode, encode
 from sklearn_cnn.architectures import TorchModule, as_architecture
 from sklearn_cnn.architectures._assembly import assemble
+from sklearn_cnn.architectures._weights import load_tensors
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 from sklearn_cnn.training.device import has_device, resolve_device, seeded
 from sklearn_cnn.training.finetuning import FineTuning
@@ -257,12 +257,7 @@ def _write(content, path):
 
 
 def _read(path):
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ValueError(
-            f"{os.fspath(path)!r} is no file that save wrote, or a broken one: {error}"
-        ) from error
+    content = load_tensors(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(
             f"{os.fspath(path)!r} holds no estimator of sklearn_cnn. For the weights of a network "

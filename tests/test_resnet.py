@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from drawn import bars_and_discs, placed_discs
 from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ResNet
-from drawn import bars_and_discs, placed_discs
 
 SMALL = {"widths": (4, 8)}
 

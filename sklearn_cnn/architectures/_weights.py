@@ -1,7 +1,6 @@
 """Learned weights: files that hold them, and how they reach a network."""
 
 import os
-import pickle
 import re
 
 import torch
@@ -38,13 +37,7 @@ def read_weights_file(path):
         raise FileNotFoundError(f"There is no file of weights at {path!r}.")
     if path.endswith(".safetensors"):
         return _read_safetensors(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ValueError(
-            f"{path!r} is no file of weights, or a broken one: torch.load with "
-            f"weights_only=True says {error}"
-        ) from error
+    state = load_tensors(path)
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         found = list(state)[:_MOST_NAMES] if isinstance(state, dict) else type(state).__name__
         raise ValueError(
@@ -52,6 +45,26 @@ def read_weights_file(path):
             "Write one with torch.save(network.state_dict(), path)."
         )
     return {_OLD_DENSENET_NAME.sub(r"\1\2", name): tensor for name, tensor in state.items()}
+
+
+def load_tensors(path):
+    """Return what `torch.save` wrote, if that is tensors and plain values alone.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    # a reader of broken bytes may fail in any way
+    except Exception as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is no file of tensors that torch.save wrote, or a broken one: "
+            f"torch.load with weights_only=True says {error}"
+        ) from error
 
 
 def fit_into(network, state, head, source):
