@@ -58,9 +58,9 @@ def save_estimator(estimator, path):
         "net": encode({name: getattr(net, name) for name in _NET_SETTINGS}),
         "fine_tuning": encode(dataclasses.asdict(net.fine_tuning)),
         "history": encode(list(net.history_)),
-        "weights": encode(dict(net.module_.state_dict())),
+        "weights": _cpu_weights(net.module_),
         "frozen": [name for parameter, name in names.items() if not parameter.requires_grad],
-        "loss_weights": encode(dict(net.criterion_.state_dict())),
+        "loss_weights": _cpu_weights(net.criterion_),
         "optimizer": encode(net.optimizer_.state_dict()),
         "optimizer_groups": groups,
     }
@@ -99,6 +99,14 @@ def load_estimator(path, architecture=None, kind=None):
     estimator._architecture = structure
     estimator.net_ = _restored_net(estimator, content, path)
     return estimator
+
+
+def _cpu_weights(module):
+    """Return a state dict as torch writes it, with the versions of its layers."""
+    state = module.state_dict()
+    for name, tensor in state.items():
+        state[name] = tensor.cpu()
+    return state
 
 
 def _encode_parameters(estimator):
@@ -188,7 +196,7 @@ def _restored_net(estimator, content, path):
         net = estimator._wrap(module, plan, settings["lr_schedule"], device)
     vars(net).update(settings)
     net.history_.extend(decode(content["history"]))
-    net.criterion_.load_state_dict(decode(content["loss_weights"]))
+    net.criterion_.load_state_dict(content["loss_weights"])
     _restore_optimizer(net, decode(content["optimizer"]), content["optimizer_groups"])
     net.has_stepped_ = True
     return net
@@ -196,7 +204,7 @@ def _restored_net(estimator, content, path):
 
 def _load_weights(module, weights, path):
     try:
-        module.load_state_dict(decode(weights))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(
             f"The weights in {os.fspath(path)!r} are not those of the architecture: {error}"

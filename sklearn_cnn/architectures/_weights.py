@@ -55,16 +55,15 @@ def load_tensors(path):
     ValueError
         If it is something else.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    # a reader of broken bytes may fail in any way
-    except Exception as error:
-        raise ValueError(
-            f"{os.fspath(path)!r} is no file of tensors that torch.save wrote, or a broken one: "
-            f"torch.load with weights_only=True says {error}"
-        ) from error
+    with open(path, "rb") as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        # a reader of broken bytes may fail in any way
+        except Exception as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} is no file of tensors that torch.save wrote, or a broken "
+                f"one: torch.load with weights_only=True says {error}"
+            ) from error
 
 
 def fit_into(network, state, head, source):
@@ -100,7 +99,10 @@ def fit_into(network, state, head, source):
     if any(unfit.values()):
         found = "; ".join(f"they {how} {_some(names)}" for how, names in unfit.items() if names)
         raise ValueError(f"{source} are not weights of {type(network).__name__}: {found}.")
-    network.load_state_dict(state, strict=False)
+    # torch keeps the versions of layers in its own dict
+    complete = network.state_dict()
+    complete.update(state)
+    network.load_state_dict(complete)
 
 
 def _read_safetensors(path):
