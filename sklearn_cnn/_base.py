@@ -11,14 +11,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_cnn.architectures import Architecture, as_architecture
-from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
+from sklearn_cnn.architectures._assembly import (
+    assemble,
+    fine_tuning_of,
+    last_linear,
+    penultimate,
+    same_layers,
+)
 from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
+from sklearn_cnn.persistence import load_estimator, save_estimator
 from sklearn_cnn.training.augmentation import (
     Augmentation,
     as_augmentation,
@@ -110,6 +122,7 @@ class BaseCNN(
     }
 
     _target: Any
+    _architecture: Architecture
 
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):
@@ -281,13 +294,24 @@ class BaseCNN(
 
     def _make_net(self, data, continued, lr_schedule, device):
         """Make the net, or a copy of the last one so that a failure leaves that untouched."""
+        architecture = as_architecture(self.architecture)
         if continued:
+            if not same_layers(architecture, self._architecture):
+                raise ValueError(
+                    f"The network of the last fit is {self._architecture!r}, which "
+                    f"architecture={self.architecture!r} cannot change when training goes on. "
+                    "Restore the parameter, or start anew: fit with warm_start=False."
+                )
             net = copy.deepcopy(self.net_)
             net.lr, net.lr_schedule = self.lr, lr_schedule
             return net
-        size = self.image_shape_[:2]
-        architecture = as_architecture(self.architecture)
         module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
+        self._architecture = clone(architecture.without_weights())
+        return self._wrap(module, fine_tuning_of(architecture, module), lr_schedule, device)
+
+    def _wrap(self, module, fine_tuning, lr_schedule, device):
+        """Return the net that trains a module."""
+        size = self.image_shape_[:2]
         precision = resolve_precision(self.precision, device, size)
         return Net(
             module,
@@ -303,6 +327,7 @@ class BaseCNN(
             prediction_batch_size=prediction_batch_size(size),
             compile=self.compile,
             callbacks=copy.deepcopy(list(self.callbacks or [])),
+            fine_tuning=fine_tuning,
         ).initialize()
 
     def _train(self, net, data, held_out, n_epochs, watchers, seed):
@@ -419,6 +444,77 @@ class BaseCNN(
         """Return the module with test-time augmentation."""
         size = self.image_shape_[:2]
         return mirrored_mean(net.module_, self.augmentation, self._target, size)
+
+    def save(self, path):
+        """Write the fitted estimator to a file that holds no code.
+
+        The file holds tensors and plain values, so that reading it runs nothing: unlike a
+        pickle, it may come from anyone.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; one that is there is replaced as a whole.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If labels or another learned attribute are neither numbers nor text.
+
+        See Also
+        --------
+        load : Read the file.
+        """
+        check_is_fitted(self)
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path, architecture=None):
+        """Read a fitted estimator that `save` wrote.
+
+        Predictions are those of the estimator that was saved, and training goes on from
+        where it was. Parameters that are code of your own (`callbacks`, a function as
+        `augmentation`, a loss) come back as their defaults, with a warning. So do learned
+        weights that another `fit` would start from: in place of
+        `Finetuned(FrozenEstimator(...))` stands the architecture of its source.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        architecture : Architecture, nn.Module, class or callable, default=None
+            Your own network, if you saved one: its code is not in the file. Parameters of
+            its constructor that were set are set again.
+
+        Returns
+        -------
+        CNNClassifier or CNNRegressor
+            The estimator, of the class that `load` is called on.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is broken, not written by `save`, written by a newer version, holds
+            another class of estimator, or needs `architecture`.
+
+        Warns
+        -----
+        UserWarning
+            If a parameter did not come back, or the device is missing on this machine.
+
+        See Also
+        --------
+        save : Write the file.
+        """
+        estimator = load_estimator(path, architecture, kind=cls)
+        if not isinstance(estimator, cls):
+            found = type(estimator).__name__
+            raise ValueError(f"{path!r} holds a {found}: load it with {found}.load(path).")
+        return estimator
 
     def set_params(self, **params):
         """Set the parameters of this estimator.

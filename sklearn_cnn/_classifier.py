@@ -31,12 +31,15 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     Parameters
     ----------
-    architecture : str, Architecture, nn.Module class or callable, default="convnet"
-        The network: a name out of `architectures.available_architectures()`, an object such
-        as `ConvNet((32, 64))`, or your own `nn.Module` class or a function that returns a
-        module, which is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
-        `image_size` and `image_shape` it names and must return logits. Parameters of the
-        architecture are set by `architecture__<name>`.
+    architecture : str, Architecture, nn.Module or callable, default="convnet"
+        The network. A name: "convnet", "resnet" (both for small images), any of torchvision's
+        classification models ("resnet18", "efficientnet_b0", ...), or one that
+        `architectures.register_architecture` added; `architectures.available_architectures()`
+        lists them. An object: `ConvNet`, `ResNet`, `TorchvisionModel`, `Finetuned`. Or your
+        own `nn.Module` class, or a function that returns a module, which is passed whichever
+        of `in_channels`, `num_classes` (or `n_outputs`), `image_size` and `image_shape` it
+        names and must return logits. A module itself is copied, and each fit starts from its
+        weights. Parameters of the architecture are set by `architecture__<name>`.
     image_shape : tuple of int, default=None
         (H, W) or (H, W, C). How flat rows unflatten (these are never resized), and the size
         that images and files of any size are resized to, in `fit` and in `predict`. None: the

@@ -6,12 +6,8 @@ import torch
 from torch import nn
 
 from sklearn_cnn.architectures import ConvNet, TorchModule
-from sklearn_cnn.architectures._assembly import (
-    Standardize,
-    assemble,
-    last_linear,
-    penultimate,
-)
+from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
+from sklearn_cnn.architectures._standardize import Standardize
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = torch.from_numpy(GENERATOR.integers(0, 256, (12, 8, 6, 3), dtype=np.uint8))

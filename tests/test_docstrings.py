@@ -1,5 +1,6 @@
-"""Public docstrings are whole by numpydoc's own validation."""
+"""Public docstrings are whole by numpydoc's own validation, and their examples run."""
 
+import doctest
 import inspect
 
 import pytest
@@ -38,3 +39,27 @@ def test_the_public_names_are_found():
 def test_docstring_is_whole(name):
     errors = [error for error in validate(name)["errors"] if error[0] not in OPTIONAL]
     assert errors == []
+
+
+EXAMPLES = [
+    test
+    for module in (sklearn_cnn, architectures)
+    for name in module.__all__
+    for test in doctest.DocTestFinder(recurse=False).find(
+        getattr(module, name), f"{module.__name__}.{name}", globs={}
+    )
+    if test.examples
+]
+
+
+def test_the_examples_are_found():
+    names = [example.name for example in EXAMPLES]
+    assert "sklearn_cnn.CNNClassifier" in names
+    assert "sklearn_cnn.architectures.TorchModule" in names
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_example_runs(example):
+    printed = []
+    doctest.DocTestRunner(verbose=False).run(example, out=printed.append)
+    assert printed == []

@@ -10,6 +10,7 @@ from sklearn_cnn.architectures import (
     Architecture,
     ConvNet,
     TorchModule,
+    TorchvisionModel,
     _registry,
     as_architecture,
     available_architectures,
@@ -49,7 +50,7 @@ def test_a_registered_name_is_taken_from_then_on():
     assert estimator.architecture.widths == (4,)
 
 
-@pytest.mark.parametrize("name", ["convnet", "mine"])
+@pytest.mark.parametrize("name", ["convnet", "mine", "resnet18"])
 def test_a_clash_of_names_is_refused(name):
     if name == "mine":
         register_architecture("mine", ConvNet((4,)))
@@ -112,9 +113,17 @@ def test_the_class_of_an_architecture_is_refused():
         as_architecture(ConvNet)
 
 
-def test_an_instance_of_a_module_is_refused():
-    with pytest.raises(TypeError, match=r"an instance of Net\. Pass its class"):
-        as_architecture(Net(3))
+def test_an_instance_of_a_module_is_wrapped():
+    net = Net(3)
+    architecture = as_architecture(net)
+    assert isinstance(architecture, TorchModule)
+    assert architecture.module is net
+
+
+def test_the_names_of_torchvision_are_among_the_names():
+    assert {"resnet18", "vgg11_bn", "vit_b_16"} < set(available_architectures())
+    assert as_architecture("resnet18").get_params() == TorchvisionModel("resnet18").get_params()
+    assert "fcn_resnet50" not in available_architectures()
 
 
 @pytest.mark.parametrize("given", [3, None, ["convnet"]])

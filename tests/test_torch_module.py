@@ -1,9 +1,13 @@
 """The user's own modules: what their constructors are passed, and their parameters."""
 
+import copy
 import functools
 
+import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sklearn_cnn import CNNClassifier
@@ -83,6 +87,72 @@ def test_partials_and_functions():
 
 def test_what_a_partial_sets_is_not_overridden():
     assert build(functools.partial(Net, in_channels=1)).arguments == (1, 5, 8, 1)
+
+
+def test_an_instance_is_copied():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
+    built = TorchModule(net).build(3, (8, 8), 5)
+    assert built is not net
+    assert torch.equal(built[1].weight, net[1].weight)
+    assert built[1].weight is not net[1].weight
+
+
+def test_an_instance_has_no_parameters():
+    architecture = TorchModule(nn.Sequential(nn.Linear(2, 2)))
+    assert architecture.get_params() == {}
+    assert repr(architecture) == "TorchModule(<Sequential instance>)"
+    with pytest.raises(ValueError, match="Invalid parameter 'width' for <Sequential instance>"):
+        architecture.set_params(width=3)
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 6, 6), dtype=np.uint8)
+LABELS = np.arange(30) % 2
+
+
+def small_net():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def test_each_fit_starts_from_the_weights_of_the_instance_and_leaves_them():
+    net = small_net()
+    before = copy.deepcopy(net.state_dict())
+    model = CNNClassifier(net, max_epochs=2, random_state=0).fit(IMAGES, LABELS)
+    again = clone(model).fit(IMAGES, LABELS)
+    assert model.architecture is net
+    assert not torch.equal(model.module_.network[1].weight, before["1.weight"])
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name])
+        assert torch.equal(
+            model.module_.network.state_dict()[name], again.module_.network.state_dict()[name]
+        )
+
+
+def test_the_weights_of_the_instance_are_where_training_starts():
+    net = small_net()
+    tiny = CNNClassifier(net, lr=1e-12, max_epochs=1, random_state=0).fit(IMAGES, LABELS)
+    torch.testing.assert_close(tiny.module_.network.state_dict(), net.state_dict())
+
+
+def test_frozen_parts_of_an_instance_stay_as_they_are():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(32, 2))
+    net[:2].requires_grad_(False)
+    model = CNNClassifier(net, max_epochs=2, random_state=0).fit(IMAGES, LABELS)
+    trained = model.module_.network
+    for name, tensor in net[:2].state_dict().items():
+        assert torch.equal(trained[:2].state_dict()[name], tensor)
+    assert not torch.equal(trained[3].weight, net[3].weight)
+
+
+def test_a_search_over_instances():
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 2))
+    search = GridSearchCV(
+        CNNClassifier(max_epochs=1, random_state=0), {"architecture": [small_net(), wide]}, cv=2
+    ).fit(IMAGES, LABELS)
+    assert [len(net) for net in search.cv_results_["param_architecture"]] == [4, 4]
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert "Sequential" in repr(search)
 
 
 def test_each_build_is_a_module_of_its_own():

@@ -2,18 +2,26 @@
 
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._convnet import ConvNet
+from sklearn_cnn.architectures._finetuned import Finetuned
 from sklearn_cnn.architectures._registry import (
     as_architecture,
     available_architectures,
     register_architecture,
 )
+from sklearn_cnn.architectures._resnet import ResNet
+from sklearn_cnn.architectures._summary import summary
 from sklearn_cnn.architectures._torch_module import TorchModule
+from sklearn_cnn.architectures._torchvision import TorchvisionModel
 
 __all__ = [
     "Architecture",
     "ConvNet",
+    "Finetuned",
+    "ResNet",
     "TorchModule",
+    "TorchvisionModel",
     "as_architecture",
     "available_architectures",
     "register_architecture",
+    "summary",
 ]

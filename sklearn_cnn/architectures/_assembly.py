@@ -1,60 +1,17 @@
 """The whole module that is trained: standardization of the pixels, then the network."""
 
+import dataclasses
+import re
 from collections import OrderedDict
 from contextlib import contextmanager
 
 import torch
+from sklearn import config_context
 from torch import nn
 
-# Images whose statistics are summed up at a time, to bound the memory of their float64 copy.
-_CHUNK = 512
+from sklearn_cnn.architectures._heads import last_linear_name
 
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
-
-
-class Standardize(nn.Module):
-    """Subtracts a mean and divides by a standard deviation, a channel.
-
-    It is part of the module, so that predictions, saved models and exports preprocess as
-    training did.
-
-    Parameters
-    ----------
-    mean, std : Tensor of shape (C,)
-    """
-
-    def __init__(self, mean, std):
-        super().__init__()
-        self.register_buffer("mean", mean.reshape(1, -1, 1, 1))
-        self.register_buffer("std", std.reshape(1, -1, 1, 1))
-
-    @classmethod
-    def of(cls, images, rows):
-        """Return the standardization of some of the images.
-
-        Parameters
-        ----------
-        images : Tensor or LazyImages of shape (n, H, W, C)
-        rows : Tensor of int64
-            Which images count.
-        """
-        total = torch.zeros(images.shape[3], dtype=torch.float64)
-        squares = torch.zeros_like(total)
-        for chunk in rows.split(_CHUNK):
-            pixels = images[chunk].double()
-            total += pixels.sum(dim=(0, 1, 2))
-            squares += pixels.square().sum(dim=(0, 1, 2))
-        n_pixels = len(rows) * images.shape[1] * images.shape[2]
-        mean = total / n_pixels
-        variance = squares / n_pixels - mean.square()
-        # a channel without variance, up to rounding, is only centred
-        constant = variance <= 1e-12 * mean.square()
-        std = torch.where(constant, torch.ones_like(variance), variance).sqrt()
-        return cls(mean.float(), std.float())
-
-    def forward(self, images):
-        """Standardize images of shape (b, C, H, W), of any dtype, to float32."""
-        return (images.float() - self.mean) / self.std
 
 
 def assemble(architecture, images, rows, n_outputs):
@@ -81,12 +38,31 @@ def assemble(architecture, images, rows, n_outputs):
     """
     height, width, channels = images.shape[1:]
     network = architecture.build(channels, (height, width), n_outputs)
-    parts = OrderedDict(standardize=Standardize.of(images, rows), network=network)
+    standardize = architecture.standardization(images, rows)
+    parts = OrderedDict(standardize=standardize, network=network)
     # float32 whatever torch's default dtype is now
     module = nn.Sequential(parts).float().eval()
     # lazy layers get their shape, and so can be laid out, in this first pass
     _check_output(module, architecture, images[rows[:1]], n_outputs)
     return module.float().to(memory_format=torch.channels_last)
+
+
+def fine_tuning_of(architecture, module):
+    """Return the `FineTuning` of an assembled module, by the names of its parameters."""
+    plan = architecture.fine_tuning(module.network)
+    ratios = {f"network.{name}": ratio for name, ratio in plan.lr_ratios.items()}
+    return dataclasses.replace(plan, lr_ratios=ratios)
+
+
+def same_layers(architecture, other):
+    """Say whether two architectures build the same layers, whatever their weights."""
+    return _description(architecture) == _description(other)
+
+
+def _description(architecture):
+    with config_context(print_changed_only=True):
+        # functions of a copy or of another process lie elsewhere in memory
+        return re.sub(" at 0x[0-9a-f]+", "", repr(architecture.without_weights()))
 
 
 @contextmanager
@@ -124,13 +100,7 @@ def last_linear(module):
     ValueError
         If it has none.
     """
-    linears = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    if not linears:
-        raise ValueError(
-            "transform returns the input of the network's last nn.Linear, but this network has "
-            "none. Use an architecture that ends in one."
-        )
-    return linears[-1]
+    return module.get_submodule(last_linear_name(module))
 
 
 def _check_output(module, architecture, image, n_outputs):

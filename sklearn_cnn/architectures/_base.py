@@ -2,7 +2,13 @@
 
 from abc import abstractmethod
 
+import torch
 from sklearn.base import BaseEstimator
+
+from sklearn_cnn.architectures._standardize import Standardize
+from sklearn_cnn.architectures._summary import table_of_layers
+from sklearn_cnn.training.device import seeded
+from sklearn_cnn.training.finetuning import FineTuning
 
 
 class Architecture(BaseEstimator):
@@ -10,7 +16,8 @@ class Architecture(BaseEstimator):
 
     A subclass declares its parameters in `__init__`, which only stores them, and builds a
     fresh network in `build`. `get_params`, `set_params`, `clone` and `repr` then work by
-    scikit-learn's own machinery, and with them `architecture__widths` in a grid.
+    scikit-learn's own machinery, and with them `architecture__widths` in a grid. The other
+    methods are for networks that start from learned weights.
     """
 
     @abstractmethod
@@ -32,3 +39,81 @@ class Architecture(BaseEstimator):
             Maps float32 images of shape (n, in_channels, height, width) to logits of shape
             (n, n_outputs); there is no softmax at the end.
         """
+
+    def standardization(self, images, rows):
+        """Return the layer that brings pixels to the scale that the network expects.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, H, W, C), uint8 or float32
+            The training images.
+        rows : torch.Tensor of int64
+            Which of them count.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images of shape (b, C, H, W) to float32 images of that shape. By default
+            those that count get mean 0 and standard deviation 1 in each channel.
+        """
+        return Standardize.of(images, rows)
+
+    def fine_tuning(self, network):
+        """Return how the parts of a network differ in learning.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        FineTuning
+            Names of its parameters to ratios of the learning rate, and when frozen parts
+            begin to learn. By default all parts learn alike.
+        """
+        return FineTuning()
+
+    def summary(self, image_shape, n_outputs=1):
+        """Return a table of the layers of the network for images of a shape.
+
+        Parameters
+        ----------
+        image_shape : tuple of (int, int, int)
+            Height, width and channels.
+        n_outputs : int, default=1
+            Number of outputs.
+
+        Returns
+        -------
+        torchinfo.ModelStatistics
+            It prints as a table of layers, the shapes of their outputs, their parameters and
+            their multiply-adds, for one image; the totals are its attributes
+            `total_params`, `trainable_params` and `total_mult_adds`.
+
+        Raises
+        ------
+        ImportError
+            If torchinfo is not installed.
+        ValueError
+            If the network cannot take the images.
+        """
+        height, width, channels = image_shape
+        # the weights do not matter, and the user's generators must not notice
+        with seeded(0, torch.device("cpu")), torch.no_grad():
+            network = self.without_weights().build(channels, (height, width), n_outputs).eval()
+            # lazy layers get their shape in a first pass
+            network(torch.zeros((1, channels, height, width)))
+            return table_of_layers(network, image_shape)
+
+    def without_weights(self):
+        """Return an architecture that builds the same layers with random weights.
+
+        A saved estimator is rebuilt by it, and so needs nothing but its own file.
+
+        Returns
+        -------
+        Architecture
+            By default this object itself.
+        """
+        return self

@@ -8,9 +8,11 @@ from torch import nn
 
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._convnet import ConvNet
+from sklearn_cnn.architectures._resnet import ResNet
 from sklearn_cnn.architectures._torch_module import TorchModule
+from sklearn_cnn.architectures._torchvision import TorchvisionModel, torchvision_names
 
-_registry: dict[str, Architecture] = {"convnet": ConvNet()}
+_registry: dict[str, Architecture] = {"convnet": ConvNet(), "resnet": ResNet()}
 
 
 def available_architectures():
@@ -19,9 +21,10 @@ def available_architectures():
     Returns
     -------
     list of str
-        In alphabetical order.
+        In alphabetical order: what is registered, and torchvision's classification models,
+        such as "resnet18", which stands for `TorchvisionModel("resnet18")`.
     """
-    return sorted(_registry)
+    return sorted({*_registry, *torchvision_names()})
 
 
 def register_architecture(name, architecture):
@@ -46,8 +49,10 @@ def register_architecture(name, architecture):
             "register_architecture takes an Architecture object, got "
             f"{type(architecture).__name__}. Wrap an nn.Module class in TorchModule."
         )
-    if name in _registry:
-        raise ValueError(f"There is an architecture named {name!r} already: {_registry[name]!r}.")
+    if name in available_architectures():
+        raise ValueError(
+            f"There is an architecture named {name!r} already: {as_architecture(name)!r}."
+        )
     _registry[name] = clone(architecture)
 
 
@@ -56,8 +61,9 @@ def as_architecture(spec):
 
     Parameters
     ----------
-    spec : str, Architecture, nn.Module class or callable
-        A registered name, an object (returned as it is), or what `TorchModule` wraps.
+    spec : str, Architecture, nn.Module, nn.Module class or callable
+        A name out of `available_architectures`, an object (returned as it is), or what
+        `TorchModule` wraps.
 
     Returns
     -------
@@ -74,25 +80,23 @@ def as_architecture(spec):
     if isinstance(spec, Architecture):
         return spec
     if isinstance(spec, str):
-        if spec not in _registry:
-            raise ValueError(
-                f"There is no architecture named {spec!r}; "
-                f"the names are {available_architectures()}."
-            )
-        return clone(_registry[spec])
-    if isinstance(spec, nn.Module):
-        raise TypeError(
-            f"architecture got an instance of {type(spec).__name__}. Pass its class instead, or "
-            "TorchModule(cls, ...) with the arguments of its constructor, so that every fit "
-            "starts from fresh weights."
+        if spec in _registry:
+            return clone(_registry[spec])
+        if spec in torchvision_names():
+            return TorchvisionModel(spec)
+        raise ValueError(
+            f"There is no architecture named {spec!r}; the names are {available_architectures()}."
         )
     if inspect.isclass(spec) and issubclass(spec, Architecture):
         raise TypeError(
             f"architecture got the class {spec.__name__}. Pass an object: {spec.__name__}()."
         )
-    if inspect.isclass(spec) or inspect.isroutine(spec) or isinstance(spec, functools.partial):
+    is_factory = (
+        inspect.isclass(spec) or inspect.isroutine(spec) or isinstance(spec, functools.partial)
+    )
+    if is_factory or isinstance(spec, nn.Module):
         return TorchModule(spec)
     raise TypeError(
-        "architecture must be a name, an Architecture, an nn.Module class or a function that "
-        f"returns an nn.Module, got {spec!r}."
+        "architecture must be a name, an Architecture, an nn.Module, its class or a function "
+        f"that returns one, got {spec!r}."
     )

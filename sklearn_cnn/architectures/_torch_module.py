@@ -1,5 +1,6 @@
-"""The user's own `nn.Module` class or factory as an architecture."""
+"""The user's own `nn.Module`, its class or a factory as an architecture."""
 
+import copy
 import functools
 import inspect
 
@@ -18,32 +19,35 @@ _FACT_NAMES = {
 
 
 class TorchModule(Architecture):
-    """A torch module's class, or a function that returns a module, as an architecture.
+    """The user's own torch module as an architecture: its class, a function, or an instance.
 
-        The constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
-        `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
-        `params`. Its output must be logits of shape (n, n_outputs).
+    A constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
+    `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
+    `params`. Its output must be logits of shape (n, n_outputs).
 
-        Parameters
-        ----------
-        module : type or callable
-            A subclass of `torch.nn.Module`, a function or a `functools.partial`.
-        **params : dict
-            Arguments of the constructor. They are parameters of this object, so that
-            `architecture__<name>` works in a search.
+    An instance is copied in each fit and never trained itself: each fit starts from the
+    weights that it has, and parts whose parameters have `requires_grad` off do not learn.
 
-        Examples
-        --------
-        >>> from sklearn.base import clone
-    from torch import nn
-        >>> from sklearn_cnn.architectures import TorchModule
-        >>> class Net(nn.Sequential):
-        ...     def __init__(self, in_channels, num_classes, width=8):
-        ...         super().__init__(
-        ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
-        ...             nn.Flatten(), nn.Linear(width, num_classes))
-        >>> TorchModule(Net, width=4).set_params(width=16)
-        TorchModule(Net, width=16)
+    Parameters
+    ----------
+    module : type, callable or torch.nn.Module
+        A subclass of `torch.nn.Module`, a function or a `functools.partial` that returns a
+        module, or a module.
+    **params : dict
+        Arguments of the constructor; an instance has none. They are parameters of this
+        object, so that `architecture__<name>` works in a search.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_cnn.architectures import TorchModule
+    >>> class Net(nn.Sequential):
+    ...     def __init__(self, in_channels, num_classes, width=8):
+    ...         super().__init__(
+    ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
+    ...             nn.Flatten(), nn.Linear(width, num_classes))
+    >>> TorchModule(Net, width=4).set_params(width=16)
+    TorchModule(Net, width=16)
     """
 
     def __init__(self, module, /, **params):
@@ -91,7 +95,7 @@ class TorchModule(Architecture):
         return self
 
     def build(self, in_channels, image_size, n_outputs):
-        """Call the constructor with what it asks for.
+        """Call the constructor with what it asks for, or copy the instance.
 
         Parameters
         ----------
@@ -117,6 +121,9 @@ class TorchModule(Architecture):
         """
         for name in self.params:
             self._check_name(name)
+        if isinstance(self.module, nn.Module):
+            # the images of the first check are on the CPU
+            return copy.deepcopy(self.module).cpu()
         facts = {
             "in_channels": in_channels,
             "n_outputs": n_outputs,
@@ -152,6 +159,8 @@ class TorchModule(Architecture):
 
 
 def _arguments(module):
+    if isinstance(module, nn.Module):
+        return {}
     return inspect.signature(module).parameters
 
 
@@ -167,4 +176,6 @@ def _defaults(module):
 def _name(module):
     if isinstance(module, functools.partial):
         return f"partial({_name(module.func)})"
+    if isinstance(module, nn.Module):
+        return f"<{type(module).__name__} instance>"
     return getattr(module, "__name__", repr(module))

@@ -10,7 +10,8 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.device import has_device
-from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
+from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
+from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_groups
 
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
@@ -48,6 +49,8 @@ class Net(NeuralNet):
     compile : bool
         Whether training runs through `torch.compile`.
     callbacks : list of skorch callbacks
+    fine_tuning : FineTuning or None
+        Rates of parts of the module, and when frozen ones begin to learn.
     """
 
     device: str
@@ -68,6 +71,7 @@ class Net(NeuralNet):
         prediction_batch_size=64,
         compile=False,
         callbacks=None,
+        fine_tuning=None,
     ):
         self.weight_decay = weight_decay
         # skorch's own `compile` would leave a wrapped module_ behind
@@ -76,6 +80,7 @@ class Net(NeuralNet):
         self.precision = precision
         self.prediction_precision = prediction_precision
         self.prediction_batch_size = prediction_batch_size
+        self.fine_tuning = fine_tuning or FineTuning()
         super().__init__(
             module,
             criterion,
@@ -114,7 +119,13 @@ class Net(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly=None):
         """Make the optimizer of the module's parameters."""
-        self.optimizer_ = make_optimizer(self.optimizer, self.module_, self.lr, self.weight_decay)
+        self.optimizer_ = make_optimizer(
+            self.optimizer,
+            self.module_,
+            self.lr,
+            self.weight_decay,
+            self.fine_tuning.lr_ratios,
+        )
         return self
 
     def fit(self, batches, validation=None, epochs=None, watchers=()):
@@ -168,6 +179,8 @@ class Net(NeuralNet):
         self._set_lr(self.lr)
         try:
             for epoch in range(epochs):
+                if self.fine_tuning.unfreeze_after == len(self.history_):
+                    self.unfreeze()
                 for watcher in watchers:
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", **data)
@@ -204,7 +217,7 @@ class Net(NeuralNet):
         """
         schedule = SCHEDULES[self.lr_schedule]
         begins, ends = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
-        self.module_.train()
+        to_train_mode(self.module_)
         total = torch.zeros((), dtype=torch.float32, device=self.device)
         for batch in batches:
             if schedule is not None:
@@ -222,6 +235,17 @@ class Net(NeuralNet):
         # skorch's Checkpoint looks for a row of the last batch
         self.history_.new_batch()
         self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
+
+    def unfreeze(self):
+        """Let every parameter learn from now on."""
+        self.module_.requires_grad_(True)
+        known = {p for group in self.optimizer_.param_groups for p in group["params"]}
+        for group in parameter_groups(
+            self.module_, self.lr, self.weight_decay, self.fine_tuning.lr_ratios
+        ):
+            group["params"] = [p for p in group["params"] if p not in known]
+            if group["params"]:
+                self.optimizer_.add_param_group(group)
 
     def train_step(self, batch, module):
         """Learn from one batch; return its loss, detached, on the device."""
@@ -319,7 +343,7 @@ class Net(NeuralNet):
 
     def _set_lr(self, lr):
         for group in self.optimizer_.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["lr_ratio"]
 
     @property
     def _device_type(self):

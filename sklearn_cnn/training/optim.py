@@ -44,11 +44,8 @@ def resolve_weight_decay(weight_decay, optimizer):
     return _WEIGHT_DECAYS.get(kind, 0.0)
 
 
-def make_optimizer(optimizer, module, lr, weight_decay):
-    """Return a torch optimizer of a module's parameters.
-
-    Weight decay is for the weights of layers alone: biases and normalizations have one
-    dimension and are left free, as is usual since [1]_.
+def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
+    """Return a torch optimizer of those parameters of a module that are not frozen.
 
     Parameters
     ----------
@@ -58,23 +55,15 @@ def make_optimizer(optimizer, module, lr, weight_decay):
     lr : float
         Largest learning rate.
     weight_decay : float
+    lr_ratios : dict of str to float, default=None
+        See `parameter_groups`.
 
     Returns
     -------
     torch.optim.Optimizer
-
-    References
-    ----------
-    .. [1] T. He et al., "Bag of tricks for image classification with convolutional neural
-       networks", CVPR 2019.
     """
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[optimizer]
-    trained = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
     arguments = {"lr": lr}
     chosen = set(getattr(optimizer, "keywords", {}))
     for name in ("lr", "weight_decay"):
@@ -86,7 +75,43 @@ def make_optimizer(optimizer, module, lr, weight_decay):
     if "fused" in inspect.signature(optimizer).parameters and not chosen & _EXCLUDE_FUSED:
         # one pass over the parameters instead of several
         arguments["fused"] = True
-    return optimizer([group for group in groups if group["params"]], **arguments)
+    return optimizer(parameter_groups(module, lr, weight_decay, lr_ratios), **arguments)
+
+
+def parameter_groups(module, lr, weight_decay, lr_ratios=None):
+    """Return the parameters of a module that are not frozen, as groups of an optimizer.
+
+    Weight decay is for the weights of layers alone: biases and normalizations have one
+    dimension and are left free, as is usual since [1]_.
+
+    Parameters
+    ----------
+    module : nn.Module
+    lr, weight_decay : float
+    lr_ratios : dict of str to float, default=None
+        What `lr` is multiplied by for the parameters of these names; a group keeps the
+        factor as `lr_ratio`.
+
+    Returns
+    -------
+    list of dict
+        First those that learn at the full rate.
+
+    References
+    ----------
+    .. [1] T. He et al., "Bag of tricks for image classification with convolutional neural
+       networks", CVPR 2019.
+    """
+    lr_ratios = lr_ratios or {}
+    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    groups = []
+    for ratio in sorted({lr_ratios.get(name, 1.0) for name, _ in trained}, reverse=True):
+        alike = [p for name, p in trained if lr_ratios.get(name, 1.0) == ratio]
+        of_group = {"lr": lr * ratio, "lr_ratio": ratio}
+        decayed = {"params": [p for p in alike if p.ndim > 1], "weight_decay": weight_decay}
+        free = {"params": [p for p in alike if p.ndim <= 1], "weight_decay": 0.0}
+        groups += [{**group, **of_group} for group in (decayed, free) if group["params"]]
+    return groups
 
 
 def one_cycle(progress):

@@ -1,0 +1,82 @@
+"""What learned weights are worth: fine-tuning against training from scratch.
+
+    python benchmarks/transfer.py            about three minutes on two cores
+
+A network learns eight classes of Fashion-MNIST. The other two, which are hard to tell apart,
+are then learned from 50 images each: by the same architecture from scratch, and by fine-tuning
+in several ways. Ten draws of the images; the test images of the two classes are the same.
+
+Fashion-MNIST comes out of the folder that SKLEARN_CNN_DATA names, or else through
+torchvision's download.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from image_sets import load_fashion_mnist
+from sklearn.frozen import FrozenEstimator
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import ConvNet, Finetuned
+
+PAIRS = {"pullover or coat": (2, 4), "T-shirt or shirt": (0, 6)}
+N_SOURCE, N_A_CLASS, N_SEEDS = 16_000, 50, 10
+
+
+def learn_the_others(X, y, pair):
+    """Return a network frozen after it learned the classes that are not of the pair."""
+    rows = np.flatnonzero(~np.isin(y, pair))[:N_SOURCE]
+    source = CNNClassifier(ConvNet(), max_epochs=6, random_state=0)
+    return FrozenEstimator(source.fit(X[rows], y[rows]))
+
+
+def candidates(source):
+    """Return what is compared: names to architectures."""
+    return {
+        "from scratch": ConvNet(),
+        "all layers, trunk at a tenth of the rate": Finetuned(source),
+        "all layers at the same rate": Finetuned(source, head_lr_ratio=1.0),
+        "new last layer alone": Finetuned(source, freeze=True),
+        "the same, all layers after half of the epochs": Finetuned(
+            source, freeze=True, unfreeze_after=10
+        ),
+    }
+
+
+def draw(y, pair, seed):
+    """Return the rows of 50 images of each class of the pair."""
+    rng = np.random.default_rng(seed)
+    of_class = [rng.choice(np.flatnonzero(y == label), N_A_CLASS, replace=False) for label in pair]
+    return np.concatenate(of_class)
+
+
+def compare(task, pair, data):
+    """Print the test accuracies of one pair of classes."""
+    X, y, X_test, y_test = data
+    start = time.perf_counter()
+    source = learn_the_others(X, y, pair)
+    print(f"{task}: source learned in {time.perf_counter() - start:.0f} s", flush=True)
+    tested = np.isin(y_test, pair)
+    scores = {}
+    for name, architecture in candidates(source).items():
+        start = time.perf_counter()
+        scores[name] = []
+        for seed in range(N_SEEDS):
+            rows = draw(y, pair, seed)
+            classifier = CNNClassifier(architecture, random_state=seed).fit(X[rows], y[rows])
+            scores[name].append(classifier.score(X_test[tested], y_test[tested]))
+        gain = np.subtract(scores[name], scores["from scratch"])
+        print(
+            f"  {name:46} {np.mean(scores[name]):.3f} ± {np.std(scores[name], ddof=1):.3f}"
+            f"   better by {gain.mean():+.3f}, for {(gain > 0).sum():2} of {N_SEEDS} seeds"
+            f"   {time.perf_counter() - start:5.0f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    images = load_fashion_mnist()
+    for task, pair in PAIRS.items():
+        compare(task, pair, images)

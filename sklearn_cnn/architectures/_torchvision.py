@@ -1,0 +1,338 @@
+"""torchvision's classification networks, with fresh or learned weights."""
+
+import inspect
+import os
+
+import torch
+import torchvision
+from sklearn.utils._param_validation import validate_parameter_constraints
+from torch import nn
+from torch.func import functional_call
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from sklearn_cnn.architectures._base import Architecture
+from sklearn_cnn.architectures._heads import (
+    FINE_TUNING_CONSTRAINTS,
+    as_stem_weight,
+    check_unfreezing,
+    freeze_parts,
+    last_linear_name,
+    plan_fine_tuning,
+)
+from sklearn_cnn.architectures._standardize import Standardize, pixel_range
+from sklearn_cnn.architectures._weights import fit_into, read_weights_file
+
+# Networks with outputs for training beside the head, which a loss on logits has no use for.
+_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+_AUXILIARY_PARTS = ("aux1.", "aux2.", "AuxLogits.")
+
+# MaxViT divides its maps into 7 x 7 windows after halving the image five times.
+_MAXVIT_STEP = 7 * 32
+
+# No network needs images larger than this.
+_LARGE_SIDE = 512
+
+
+def torchvision_names():
+    """List the names of torchvision's classification models."""
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+class TorchvisionModel(Architecture):
+    """One of torchvision's networks for classification, from scratch or pretrained.
+
+    The first convolution is made for the images' channels, and the last layer for the
+    outputs. Most of these networks are made for photos of 224 x 224; images too small for one
+    are refused with the smallest size that it takes. For small images see `ResNet`.
+
+    Parameters
+    ----------
+    name : str
+        A name out of `torchvision.models.list_models(module=torchvision.models)`.
+    weights : str, path or torchvision.models.WeightsEnum, default=None
+        Learned weights to start from. A name of torchvision's, "DEFAULT" or
+        "IMAGENET1K_V1" for example, is downloaded once and kept in torch's cache. A file
+        holds a `state_dict` of this network: `.safetensors`, or what `torch.save` wrote,
+        read with `weights_only=True`. None: random weights.
+    freeze : bool or sequence of str, default=False
+        What does not learn: with True all but the last layer, else the parts of the network
+        of these names, such as `("conv1", "layer1")`. Frozen parts compute in training what
+        they do in prediction: normalizations keep their statistics.
+    head_lr_ratio : float, default=1.0
+        How many times as fast as the rest of the network the last layer learns: it learns
+        at `lr`, the rest at `lr / head_lr_ratio`.
+    unfreeze_after : int, default=None
+        Epochs after which the frozen parts learn too. None: never.
+
+    Notes
+    -----
+    With weights, pixels are brought to [0, 1] and standardized by the mean and standard
+    deviation that the weights were trained with (those of torchvision's default weights, if
+    they come out of a file), not by those of the images. So they have to be of dtype uint8,
+    0 to 255, or float in [0, 1]. Without weights they may be of any scale.
+
+    A last layer of another number of outputs than in `weights` starts at random. The first
+    convolution sums its weights over the channels for gray images, and repeats them in turn,
+    scaled, for more channels than three. Position embeddings of vision transformers are
+    interpolated to the size of the images. Outputs for training only (GoogLeNet, Inception)
+    are left out. SqueezeNet ends in a Linear behind the mean over the image instead of a
+    convolution before it.
+
+    Examples
+    --------
+    >>> from sklearn_cnn.architectures import TorchvisionModel
+    >>> network = TorchvisionModel("resnet18").build(1, (64, 64), 5)
+    >>> network.conv1.in_channels, network.fc.out_features
+    (1, 5)
+    """
+
+    _parameter_constraints: dict = {
+        "name": [str],
+        "weights": [str, os.PathLike, torchvision.models.WeightsEnum, None],
+        **FINE_TUNING_CONSTRAINTS,
+    }
+
+    def __init__(self, name, *, weights=None, freeze=False, head_lr_ratio=1.0, unfreeze_after=None):
+        self.name = name
+        self.weights = weights
+        self.freeze = freeze
+        self.head_lr_ratio = head_lr_ratio
+        self.unfreeze_after = unfreeze_after
+
+    def build(self, in_channels, image_size, n_outputs):
+        """Build the network, and load its weights.
+
+        Parameters
+        ----------
+        in_channels : int
+            Number of channels of an image.
+        image_size : tuple of (int, int)
+            Height and width in pixels.
+        n_outputs : int
+            Number of outputs.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images of shape (n, in_channels, height, width) to logits of shape
+            (n, n_outputs).
+
+        Raises
+        ------
+        ValueError
+            If torchvision has no such network or weights, the images are too small for it,
+            or the weights are those of another network.
+        FileNotFoundError
+            If `weights` is a path without a file.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        if self.name not in torchvision_names():
+            raise ValueError(
+                f"torchvision has no classification model named {self.name!r}; the names are "
+                f"{torchvision_names()}."
+            )
+        check_unfreezing(self.freeze, self.unfreeze_after)
+        state = self._read_weights()
+        network = self._make(in_channels, tuple(image_size), n_outputs, is_random=state is None)
+        if state is not None:
+            state = self._adapted(state, network, in_channels, image_size)
+            fit_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
+        freeze_parts(network, self.freeze)
+        return network
+
+    def standardization(self, images, rows):
+        """Return the layer that brings pixels to the scale that the network expects.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, H, W, C), uint8 or float32
+            The training images.
+        rows : torch.Tensor of int64
+            Which of them count.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images of shape (b, C, H, W) to float32 images of that shape.
+
+        Raises
+        ------
+        ValueError
+            If the network has learned weights and the pixels are floats outside of [0, 1].
+        """
+        if self.weights is None:
+            return super().standardization(images, rows)
+        if images.dtype != torch.uint8:
+            low, high = pixel_range(images, rows)
+            if low < 0 or high > 1:
+                raise ValueError(
+                    f"weights={self.weights!r} were trained on pixels from 0 to 1, but X has "
+                    f"floats from {low:g} to {high:g}. Pass pixels as uint8 from 0 to 255, or "
+                    "as floats in [0, 1]."
+                )
+        mean, std = self._pixel_statistics()
+        channels = torch.arange(images.shape[3]) % len(mean)
+        if images.shape[3] == 1:
+            mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
+        scale = 255.0 if images.dtype == torch.uint8 else 1.0
+        return Standardize(mean[channels] * scale, std[channels] * scale)
+
+    def fine_tuning(self, network):
+        """Return how the parts of the network differ in learning.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        FineTuning
+            Names of its parameters to ratios of the learning rate, and when frozen parts
+            begin to learn.
+        """
+        return plan_fine_tuning(network, self.head_lr_ratio, self.unfreeze_after)
+
+    def without_weights(self):
+        """Return an architecture that builds the same layers with random weights.
+
+        Returns
+        -------
+        TorchvisionModel
+            One with `weights=None`.
+        """
+        return TorchvisionModel(self.name, freeze=self.freeze)
+
+    def _make(self, in_channels, image_size, n_outputs, is_random):
+        """Return the network with random weights."""
+        arguments = {}
+        if self.name in _WITH_AUXILIARY_HEADS:
+            arguments = {"aux_logits": False, "init_weights": is_random}
+        elif self.name.startswith("vit_"):
+            step = int(self.name.rpartition("_")[2])
+            self._check_sides(image_size, step, is_square=True)
+            arguments = {"image_size": image_size[0]}
+        elif self.name.startswith("maxvit_"):
+            self._check_sides(image_size, _MAXVIT_STEP, is_square=False)
+            arguments = {"input_size": image_size}
+        network = torchvision.models.get_model(self.name, num_classes=n_outputs, **arguments)
+        if self.name.startswith("squeezenet"):
+            network.classifier = nn.Sequential(
+                nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, n_outputs)
+            )
+        _replace_stem(network, in_channels)
+        self._check_size(network.eval(), in_channels, image_size)
+        return network
+
+    def _check_sides(self, image_size, step, is_square):
+        height, width = image_size
+        fits = height % step == 0 and width % step == 0
+        if fits and (height == width or not is_square):
+            return
+        side = step * -(-max(image_size) // step)
+        raise ValueError(
+            f"{self.name} cannot take images of {height} x {width}: it needs at least "
+            f"{step} x {step}, and {'square images with ' if is_square else ''}sides that are "
+            f"multiples of {step}. Write image_shape=({side}, {side}) to have images resized, or "
+            "use ResNet, which takes images of any size."
+        )
+
+    def _check_size(self, network, in_channels, image_size):
+        if _takes(network, in_channels, image_size):
+            return
+        # bisection: _LARGE_SIDE is enough, 0 is not
+        too_small, side = 0, _LARGE_SIDE
+        while side - too_small > 1:
+            middle = (too_small + side) // 2
+            if _takes(network, in_channels, (middle, middle)):
+                side = middle
+            else:
+                too_small = middle
+        raise ValueError(
+            f"{self.name} cannot take images of {image_size[0]} x {image_size[1]}: it needs at "
+            f"least {side} x {side}. Write image_shape=({side}, {side}) to have images resized, "
+            "or use ResNet, which takes images of any size."
+        )
+
+    def _read_weights(self):
+        """Return the state dict that `weights` stands for, or None."""
+        if self.weights is None:
+            return None
+        named = self._torchvision_weights()
+        if named is None:
+            return read_weights_file(self.weights)
+        return named.get_state_dict(check_hash=True, weights_only=True)
+
+    def _torchvision_weights(self):
+        """Return the member of torchvision's enumeration that `weights` names, if it does."""
+        kinds = torchvision.models.get_model_weights(self.name)
+        if isinstance(self.weights, torchvision.models.WeightsEnum):
+            if self.weights not in kinds:
+                raise ValueError(
+                    f"weights={self.weights!r} are not those of {self.name}, which are "
+                    f"{list(kinds.__members__)}."
+                )
+            return self.weights
+        name = os.fspath(self.weights)
+        if name in kinds.__members__:
+            return kinds[name]
+        if name.isidentifier() and not os.path.exists(name):
+            raise ValueError(
+                f"weights={name!r} is neither a file nor a name of weights of {self.name}, which "
+                f"are {list(kinds.__members__)}."
+            )
+        return None
+
+    def _pixel_statistics(self):
+        """Return mean and standard deviation of pixels in [0, 1] that the weights expect."""
+        if self.name in _WITH_AUXILIARY_HEADS:
+            # what torchvision's `transform_input` makes of its usual standardization
+            return torch.full((3,), 0.5), torch.full((3,), 0.5)
+        default = torchvision.models.get_model_weights(self.name).DEFAULT
+        preset = (self._torchvision_weights() or default).transforms()
+        return torch.tensor(preset.mean), torch.tensor(preset.std)
+
+    def _adapted(self, state, network, in_channels, image_size):
+        """Return a state dict whose first convolution and positions suit the images."""
+        state = {
+            name: tensor for name, tensor in state.items() if not name.startswith(_AUXILIARY_PARTS)
+        }
+        if self.name.startswith("squeezenet"):
+            state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
+        stem = _stem_name(network) + ".weight"
+        if getattr(state.get(stem), "ndim", 0) == 4:
+            state[stem] = as_stem_weight(state[stem], in_channels)
+        if "encoder.pos_embedding" in state:
+            state = interpolate_embeddings(image_size[0], network.patch_size, state)
+        return state
+
+
+def _stem_name(network):
+    return next(n for n, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
+
+
+def _replace_stem(network, in_channels):
+    """Put a first convolution for another number of channels in the place of the old one."""
+    name = _stem_name(network)
+    old = network.get_submodule(name)
+    if old.in_channels == in_channels:
+        return
+    arguments = inspect.signature(nn.Conv2d).parameters
+    same = {n: getattr(old, n) for n in arguments if n not in ("bias", "device", "dtype")}
+    new = nn.Conv2d(**{**same, "in_channels": in_channels, "bias": old.bias is not None})
+    network.set_submodule(name, new)
+
+
+def _takes(network, in_channels, image_size):
+    """Say whether a network takes images of a size; nothing is computed but shapes."""
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    shapes = {name: tensor.to("meta") for name, tensor in tensors}
+    image = torch.empty((1, in_channels, *image_size), device="meta")
+    try:
+        with torch.no_grad():
+            functional_call(network, shapes, (image,))
+    except RuntimeError:
+        return False
+    return True

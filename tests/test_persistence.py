@@ -1,0 +1,376 @@
+"""A saved estimator comes back the same, and reading its file runs no code."""
+
+import functools
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from drawn import bars_and_discs, placed_discs, several_shapes
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import (
+    Architecture,
+    ConvNet,
+    Finetuned,
+    ResNet,
+    TorchModule,
+    TorchvisionModel,
+)
+
+X, Y = bars_and_discs(40)
+
+
+class Net(nn.Sequential):
+    def __init__(self, in_channels, num_classes, width=2):
+        super().__init__(nn.Conv2d(in_channels, width, 3), nn.Flatten(), nn.LazyLinear(num_classes))
+
+
+class Own(Architecture):
+    def __init__(self, width=2):
+        self.width = width
+
+    def build(self, in_channels, image_size, n_outputs):
+        return Net(in_channels, n_outputs, self.width)
+
+
+class OwnLoss(nn.Module):
+    def forward(self, logits, target):
+        return nn.functional.cross_entropy(logits, target)
+
+
+class OwnClassifier(CNNClassifier):
+    pass
+
+
+def classifier(**params):
+    settings = {"architecture": ConvNet((4,)), "max_epochs": 2, "random_state": 0}
+    return CNNClassifier(**{**settings, **params})
+
+
+def saved_and_loaded(model, tmp_path, architecture=None):
+    model.save(tmp_path / "model.pt")
+    return type(model).load(tmp_path / "model.pt", architecture)
+
+
+def assert_same(loaded, model, images=X):
+    if isinstance(model, CNNClassifier):
+        np.testing.assert_array_equal(
+            loaded.decision_function(images), model.decision_function(images)
+        )
+    np.testing.assert_array_equal(loaded.predict(images), model.predict(images))
+    assert loaded.predict(images).dtype == model.predict(images).dtype
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"architecture": "convnet"},
+        {"architecture": ResNet((4,), depth=(1,))},
+        {"architecture": "squeezenet1_1", "image_shape": (17, 17)},
+        {"architecture": TorchvisionModel("mnasnet0_5", freeze=("layers.0",))},
+        {"early_stopping": True, "validation_fraction": 0.3},
+        {"loss": "hinge"},
+        {"loss": nn.MultiMarginLoss(margin=0.5)},
+        {"optimizer": "sgd"},
+        {"optimizer": torch.optim.RMSprop},
+        {"optimizer": functools.partial(torch.optim.AdamW, betas=(0.8, 0.95))},
+        {"class_weight": {"bar": 1.0, "disc": 2.0}},
+        {"class_weight": "balanced", "device": "cpu", "precision": "float32"},
+        {"lr": 0.01, "max_epochs": 1, "image_shape": [12, 12]},
+    ],
+    ids=lambda params: "-".join(params) or "defaults",
+)
+def test_predictions_attributes_and_parameters_come_back(params, tmp_path):
+    model = classifier(**params).fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = saved_and_loaded(model, tmp_path)
+    assert_same(loaded, model)
+    assert repr(loaded) == repr(model)
+    assert hasattr(loaded, "predict_proba") == hasattr(model, "predict_proba")
+    for name in (
+        "n_outputs_",
+        "n_features_in_",
+        "image_shape_",
+        "n_iter_",
+        "loss_curve_",
+        "best_loss_",
+        "validation_scores_",
+        "best_validation_score_",
+        "history_",
+        "device_",
+        "precision_",
+    ):
+        assert getattr(loaded, name) == getattr(model, name), name
+    assert loaded.score(X, Y) == model.score(X, Y)
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+
+
+def test_parameters_of_numpys_types_come_back_as_pythons(tmp_path):
+    model = classifier(lr=np.float64(0.01), max_epochs=np.int64(1)).fit(X, Y)
+    loaded = saved_and_loaded(model, tmp_path)
+    assert (loaded.lr, loaded.max_epochs) == (0.01, 1)
+    assert (type(loaded.lr), type(loaded.max_epochs)) == (float, int)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["a", "long label"]),
+        np.array(["ä", "z"], dtype="<U9"),
+        np.array(["a", "long label"], dtype=object),
+        np.array([3, -7]),
+        np.array([3, 7], dtype=np.uint8),
+        np.array([2**40, 1]),
+        np.array([False, True]),
+        np.array([1.0, 2.0], dtype=np.float32),
+    ],
+    ids=lambda labels: f"{labels.dtype}",
+)
+def test_labels_of_every_type_come_back_exactly(labels, tmp_path):
+    y = labels[np.arange(40) % 2]
+    model = classifier(max_epochs=1).fit(X, y)
+    loaded = saved_and_loaded(model, tmp_path)
+    assert loaded.classes_.dtype == model.classes_.dtype
+    np.testing.assert_array_equal(loaded.classes_, model.classes_)
+    assert [type(label) for label in loaded.classes_] == [type(label) for label in model.classes_]
+    assert_same(loaded, model)
+
+
+def test_several_labels_an_image(tmp_path):
+    images, y = several_shapes(40)
+    model = classifier().fit(images, y)
+    loaded = saved_and_loaded(model, tmp_path)
+    assert_same(loaded, model, images)
+    np.testing.assert_array_equal(loaded.predict_proba(images), model.predict_proba(images))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("columns", [slice(0, 2), 0])
+def test_numbers_in_their_units_and_shape(columns, dtype, tmp_path):
+    images, y = placed_discs(40)
+    y = (1e6 + 10 * y[:, columns]).astype(dtype)
+    model = CNNRegressor(ConvNet((4,)), max_epochs=1, random_state=0).fit(images, y)
+    assert_same(saved_and_loaded(model, tmp_path), model, images)
+
+
+def test_names_of_columns_come_back(tmp_path):
+    frame = pd.DataFrame(X[..., 0].reshape(40, -1)).rename(columns="p{}".format)
+    model = classifier(image_shape=(12, 12)).fit(frame, Y)
+    loaded = saved_and_loaded(model, tmp_path)
+    np.testing.assert_array_equal(loaded.feature_names_in_, model.feature_names_in_)
+    np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", torch.optim.RMSprop])
+def test_training_goes_on_as_it_would_have(optimizer, tmp_path):
+    model = classifier(optimizer=optimizer, class_weight="balanced").fit(X, Y)
+    loaded = saved_and_loaded(model, tmp_path)
+    for one in model, loaded:
+        one.partial_fit(X[:20], Y[:20])
+        one.set_params(warm_start=True).fit(X, Y)
+    assert_same(loaded, model)
+    assert loaded.loss_curve_ == model.loss_curve_
+
+
+def test_fine_tuning_goes_on_as_it_would_have(tmp_path):
+    classifier().fit(X, Y).save(tmp_path / "source.pt")
+    tuned = Finetuned(str(tmp_path / "source.pt"), freeze=True, unfreeze_after=2)
+    for n_epochs in 1, 2, 3:
+        model = classifier(architecture=tuned, max_epochs=n_epochs).fit(X, Y)
+        loaded = saved_and_loaded(model, tmp_path)
+        assert repr(loaded) == repr(model)
+        for one in model, loaded:
+            one.partial_fit(X, Y).partial_fit(X, Y)
+        assert_same(loaded, model)
+
+
+def test_a_frozen_source_does_not_come_back(tmp_path):
+    source = FrozenEstimator(classifier().fit(X, Y))
+    model = classifier(architecture=Finetuned(source)).fit(X, Y)
+    with pytest.warns(UserWarning, match="did not come back: architecture=Finetuned"):
+        loaded = saved_and_loaded(model, tmp_path)
+    assert_same(loaded, model)
+    assert repr(loaded.architecture) == repr(ConvNet((4,)))
+
+
+def test_what_is_code_does_not_come_back_and_is_named(tmp_path):
+    model = classifier(callbacks=[Callback()], augmentation=lambda images: images, loss=OwnLoss())
+    model.fit(X, Y)
+    with pytest.warns(UserWarning, match="callbacks=.*set them again") as caught:
+        loaded = saved_and_loaded(model, tmp_path)
+    assert caught[0].filename == __file__
+    for name in "callbacks", "augmentation", "loss":
+        assert f"{name}=" in str(caught[0].message)
+    assert (loaded.callbacks, loaded.augmentation, loaded.loss) == (None, None, "auto")
+    assert_same(loaded, model)
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (Net, Net),
+        (TorchModule(Net, width=5), Net),
+        (TorchModule(Net, width=5), TorchModule(Net)),
+        (functools.partial(Net, width=5), functools.partial(Net, width=5)),
+        (Own(width=5), Own(width=5)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(432, 2)),) * 2,
+    ],
+    ids=["class", "parameters", "object", "partial", "architecture", "instance"],
+)
+def test_networks_of_ones_own_are_passed_again(given, again, tmp_path):
+    model = classifier(architecture=given).fit(X, Y)
+    model.save(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"a network of your own.*load\(path, architecture="):
+        CNNClassifier.load(tmp_path / "model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = CNNClassifier.load(tmp_path / "model.pt", architecture=again)
+    assert_same(loaded, model)
+    loaded.partial_fit(X, Y)
+    assert_same(loaded, model.partial_fit(X, Y))
+
+
+def test_another_network_than_the_saved_one_is_refused(tmp_path):
+    classifier(architecture=Net).fit(X, Y).save(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="are not those of the architecture"):
+        CNNClassifier.load(tmp_path / "model.pt", architecture=ConvNet((4,)))
+
+
+def test_the_kind_of_estimator_must_agree(tmp_path):
+    classifier().fit(X, Y).save(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"holds a CNNClassifier: load it with CNNClassifier\.l"):
+        CNNRegressor.load(tmp_path / "model.pt")
+
+
+def test_a_class_of_ones_own_loads_itself(tmp_path):
+    model = OwnClassifier(ConvNet((4,)), max_epochs=1).fit(X, Y)
+    assert type(saved_and_loaded(model, tmp_path)) is OwnClassifier
+    with pytest.raises(ValueError, match=r"holds a OwnClassifier: load it with OwnClassifier\.lo"):
+        CNNClassifier.load(tmp_path / "model.pt")
+
+
+def test_only_a_fitted_estimator_is_saved(tmp_path):
+    with pytest.raises(NotFittedError):
+        classifier().save(tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file():
+    with pytest.raises(FileNotFoundError):
+        CNNClassifier.load("nowhere.pt")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_named(share, tmp_path):
+    path = tmp_path / "model.pt"
+    classifier(max_epochs=1).fit(X, Y).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"model\.pt' is no file of tensors .* a broken one"):
+        CNNClassifier.load(path)
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.ones(2)}, [1, 2], torch.ones(2)])
+def test_tensors_of_someone_else(content, tmp_path):
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="holds no estimator of sklearn_cnn"):
+        CNNClassifier.load(tmp_path / "model.pt")
+
+
+def test_a_newer_version_is_named(tmp_path):
+    path = tmp_path / "model.pt"
+    classifier(max_epochs=1).fit(X, Y).save(path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "version": 2, "written_by": "9.9"}, path)
+    with pytest.raises(ValueError, match=r"written by sklearn_cnn 9\.9 in version 2.*up to 1"):
+        CNNClassifier.load(path)
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    marker = tmp_path / "run"
+
+    class Malicious:
+        def __reduce__(self):
+            return os.mkdir, (str(marker),)
+
+    torch.save(Malicious(), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="weights_only=True"):
+        CNNClassifier.load(tmp_path / "model.pt")
+    assert not marker.exists()
+
+
+def test_a_failing_save_leaves_the_earlier_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    model = classifier(max_epochs=1).fit(X, Y)
+    model.save(path)
+    before = path.read_bytes()
+
+    def full_disk(_, part):
+        part.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_device_is_named(tmp_path, monkeypatch):
+    model = classifier(max_epochs=1).fit(X, Y).set_params(device="cuda:7")
+    model.save(tmp_path / "model.pt")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(UserWarning, match="device='cuda:7', which this machine does not"):
+        loaded = CNNClassifier.load(tmp_path / "model.pt")
+    assert loaded.device_ == "cpu"
+    assert_same(loaded, model)
+
+
+def test_loading_leaves_global_generators_alone(tmp_path):
+    classifier(max_epochs=1).fit(X, Y).save(tmp_path / "model.pt")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    CNNClassifier.load(tmp_path / "model.pt")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_another_process_predicts_the_same(tmp_path):
+    model = classifier().fit(X, Y)
+    model.save(tmp_path / "model.pt")
+    np.save(tmp_path / "X.npy", X)
+    script = (
+        "import sys, numpy as np\n"
+        "from sklearn_cnn import CNNClassifier\n"
+        "model = CNNClassifier.load(sys.argv[1] + '/model.pt')\n"
+        "outputs = model.decision_function(np.load(sys.argv[1] + '/X.npy'))\n"
+        "np.save(sys.argv[1] + '/outputs.npy', outputs)\n"
+    )
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], check=True, env={**os.environ, **threads}
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), model.decision_function(X))
+
+
+def test_an_augmentation_comes_back_with_what_prediction_needs_of_it(tmp_path):
+    X, y = placed_discs(16)
+    points = Augmentation(flip=True, keypoints=True, flip_index=range(1))
+    model = CNNRegressor(
+        max_epochs=1, augmentation=points, test_time_augmentation=True, random_state=0
+    )
+    model.fit(X, y).save(tmp_path / "model.pt")
+    loaded = CNNRegressor.load(tmp_path / "model.pt")
+    assert loaded.augmentation.get_params() == {**points.get_params(), "flip_index": [0]}
+    assert np.array_equal(loaded.predict(X), model.predict(X))

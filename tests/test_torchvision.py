@@ -1,0 +1,306 @@
+"""torchvision's networks: each of its families is built, trained a step and refused."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import TorchvisionModel
+from sklearn_cnn.architectures._heads import as_stem_weight, last_linear_name
+from sklearn_cnn.architectures._torchvision import torchvision_names
+
+# Smallest side in pixels that a family takes; 1 for those that are not here.
+SMALLEST = {
+    "alexnet": 63,
+    "convnext": 32,
+    "densenet": 29,
+    "googlenet": 15,
+    "inception": 75,
+    "maxvit": 224,
+    "squeezenet1_0": 21,
+    "squeezenet1_1": 17,
+    "swin": 4,
+    "vgg": 32,
+    "vit_b_16": 16,
+    "vit_b_32": 32,
+    "vit_l_16": 16,
+    "vit_l_32": 32,
+    "vit_h_14": 14,
+}
+
+# One of each family, the smallest; benchmarks/torchvision_models.py trains all 80.
+TRAINED = [
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_x_400mf",
+    "regnet_y_400mf",
+    "resnet18",
+    "resnext50_32x4d",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_0",
+    "squeezenet1_1",
+    "swin_t",
+    "swin_v2_t",
+    "vgg11",
+    "vit_b_32",
+    "wide_resnet50_2",
+]
+
+# More parameters than these have to be made with values, which takes seconds each.
+LARGEST_BUILT = 20e6
+
+NAMES = torchvision_names()
+
+
+def smallest_side(name):
+    return next((side for family, side in SMALLEST.items() if name.startswith(family)), 1)
+
+
+def n_parameters_of(name):
+    return torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"]
+
+
+def images(side, n=4, channels=2, dtype=np.uint8):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (n, side, side, channels)).astype(dtype)
+
+
+def test_every_family_is_trained():
+    def family(name):
+        return name.rstrip("0123456789_").split("_")[0].rstrip("0123456789")
+
+    assert {family(name) for name in NAMES} == {family(name) for name in TRAINED}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_step_of_training_at_the_smallest_size(name, monkeypatch):
+    # images that fill up a batch would take most of the time
+    monkeypatch.setattr("sklearn_cnn._base.prediction_batch_size", lambda _: 1)
+    side = smallest_side(name)
+    model = CNNClassifier(name, max_epochs=1, batch_size=4, device="cpu", random_state=0)
+    model.fit(images(side), ["a", "b", "c", "a"])
+    assert model.n_outputs_ == 3
+    assert np.isfinite(model.loss_curve_).all()
+    assert model.transform(images(side, 1)).shape[0] == 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if smallest_side(name) > 1])
+def test_smaller_images_are_refused_with_the_smallest_size(name):
+    if n_parameters_of(name) > LARGEST_BUILT and name not in TRAINED and "vit" not in name:
+        pytest.skip("of a family that is covered, and takes seconds to make")
+    side = smallest_side(name)
+    message = rf"{name} cannot take images of {side - 1} x {side - 1}: it needs at least "
+    with pytest.raises(ValueError, match=message + f"{side} x {side}"):
+        TorchvisionModel(name).build(3, (side - 1, side - 1), 2)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n_parameters_of(n) <= LARGEST_BUILT])
+def test_stem_and_head_suit_the_data(name):
+    side = max(smallest_side(name), 32)
+    network = TorchvisionModel(name).build(5, (side, side), 7).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 5, side, side)).shape == (1, 7)
+    assert network.get_submodule(last_linear_name(network)).out_features == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("vit_b_32", (40, 40), r"multiples of 32\. Write image_shape=\(64, 64\)"),
+        ("vit_b_32", (64, 32), "square images"),
+        ("maxvit_t", (256, 256), r"multiples of 224\. Write image_shape=\(448, 448\)"),
+    ],
+)
+def test_networks_of_windows_say_which_sizes_they_take(name, size, message):
+    with pytest.raises(ValueError, match=message):
+        TorchvisionModel(name).build(3, size, 2)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"no classification model named 'resnet19'.*'resnet18'"):
+        TorchvisionModel("resnet19").build(3, (32, 32), 2)
+
+
+def test_a_regressor_takes_them_too():
+    model = CNNRegressor("squeezenet1_1", max_epochs=1, image_shape=(17, 17), random_state=0)
+    model.fit(images(20), [0.0, 1.0, 2.0, -5.0])
+    assert model.predict(images(20)).shape == (4,)
+
+
+# ------------------------------------------------------------------------------ learned weights
+
+
+@pytest.fixture
+def resnet():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return torchvision.models.resnet18().eval()
+
+
+@pytest.fixture
+def downloaded(resnet, tmp_path, monkeypatch):
+    """Put weights where torchvision keeps what it downloaded."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    url = torchvision.models.ResNet18_Weights.DEFAULT.url
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(resnet.state_dict(), folder / url.rpartition("/")[2])
+    return resnet
+
+
+@pytest.mark.parametrize(
+    "weights", ["DEFAULT", "IMAGENET1K_V1", torchvision.models.ResNet18_Weights.IMAGENET1K_V1]
+)
+def test_torchvisions_weights_by_name(downloaded, weights):
+    network = TorchvisionModel("resnet18", weights=weights).build(3, (32, 32), 1000).eval()
+    image = torch.rand(2, 3, 32, 32)
+    assert torch.equal(network(image), downloaded(image))
+
+
+def test_weights_of_another_network_by_name_are_refused():
+    other = torchvision.models.VGG11_Weights.DEFAULT
+    with pytest.raises(ValueError, match=r"are not those of resnet18, which are \['IMAGENET1K_V1'"):
+        TorchvisionModel("resnet18", weights=other).build(3, (32, 32), 2)
+    with pytest.raises(ValueError, match=r"'IMAGENET1K_V9' is neither a file nor a name"):
+        TorchvisionModel("resnet18", weights="IMAGENET1K_V9").build(3, (32, 32), 2)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_out_of_a_file(resnet, tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(resnet.state_dict(), path)
+    network = TorchvisionModel("resnet18", weights=path).build(3, (32, 32), 1000).eval()
+    image = torch.rand(2, 3, 32, 32)
+    assert torch.equal(network(image), resnet(image))
+
+
+def test_a_head_of_another_size_is_new(downloaded):
+    network = TorchvisionModel("resnet18", weights="DEFAULT").build(3, (32, 32), 5)
+    ours, theirs = network.state_dict(), downloaded.state_dict()
+    assert ours["fc.weight"].shape == (5, 512)
+    assert all(torch.equal(ours[n], theirs[n]) for n in theirs if not n.startswith("fc."))
+
+
+def test_a_gray_image_gives_what_the_same_image_in_equal_colours_gave(downloaded):
+    gray = TorchvisionModel("resnet18", weights="DEFAULT").build(1, (32, 32), 1000).eval()
+    image = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(
+        gray(image), downloaded(image.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 7])
+def test_weights_of_a_stem_keep_their_sum(channels):
+    weight = torch.rand(4, 3, 5, 5, dtype=torch.float64)
+    adapted = as_stem_weight(weight, channels)
+    assert adapted.shape == (4, channels, 5, 5)
+    if channels % 3 == 0 or channels == 1:
+        torch.testing.assert_close(adapted.sum(dim=1), weight.sum(dim=1))
+
+
+@pytest.mark.usefixtures("downloaded")
+def test_pixels_are_standardized_as_the_weights_expect():
+    X, y = images(32, channels=3), [0, 1, 0, 1]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    architecture = TorchvisionModel("resnet18", weights="DEFAULT")
+    for unit in 255, 1:
+        pixels = X if unit == 255 else (X / np.float32(255))
+        model = CNNClassifier(architecture, max_epochs=1, random_state=0).fit(pixels, y)
+        layer = model.module_.standardize
+        torch.testing.assert_close(layer.mean.flatten(), mean * unit)
+        torch.testing.assert_close(layer.std.flatten(), std * unit)
+
+
+@pytest.mark.usefixtures("downloaded")
+def test_floats_that_are_no_pixels_are_refused():
+    architecture = TorchvisionModel("resnet18", weights="DEFAULT")
+    with pytest.raises(ValueError, match=r"floats from .* to .*uint8 from 0 to 255, or as floats"):
+        CNNClassifier(architecture).fit(images(32, channels=3, dtype=np.float32), [0, 1, 0, 1])
+
+
+def test_inception_gets_the_pixels_of_its_own_transformation():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = torchvision.models.googlenet(
+            aux_logits=False, transform_input=True, init_weights=False
+        ).eval()
+    ours = torchvision.models.googlenet(aux_logits=False, init_weights=False).eval()
+    ours.load_state_dict(theirs.state_dict())
+    pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    standardize = TorchvisionModel("googlenet", weights="DEFAULT").standardization(
+        pixels.permute(0, 2, 3, 1), torch.arange(1)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(
+            ours(standardize(pixels)), theirs((pixels / 255 - mean) / std), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_auxiliary_heads_of_a_file_are_left_out(tmp_path):
+    trained = torchvision.models.googlenet(aux_logits=True, init_weights=False)
+    torch.save(trained.state_dict(), tmp_path / "weights.pth")
+    network = TorchvisionModel("googlenet", weights=tmp_path / "weights.pth").build(3, (64, 64), 2)
+    assert torch.equal(network.conv1.conv.weight, trained.conv1.conv.weight)
+
+
+def test_positions_are_interpolated_to_the_size_of_the_images(tmp_path):
+    trained = torchvision.models.vit_b_32(image_size=96)
+    nn.init.normal_(trained.encoder.pos_embedding)
+    torch.save(trained.state_dict(), tmp_path / "weights.pth")
+    architecture = TorchvisionModel("vit_b_32", weights=tmp_path / "weights.pth")
+    for side, n_positions in ((64, 5), (96, 10)):
+        network = architecture.build(3, (side, side), 2)
+        positions = network.encoder.pos_embedding
+        assert positions.shape == (1, n_positions, 768)
+        assert torch.equal(positions[:, 0], trained.encoder.pos_embedding[:, 0])
+    assert torch.equal(positions, trained.encoder.pos_embedding)
+
+
+# ------------------------------------------------------------------------------------- freezing
+
+
+def test_a_frozen_trunk_does_not_change_and_the_head_does(downloaded):
+    X, y = images(32, 8, channels=3), np.arange(8) % 2
+    architecture = TorchvisionModel("resnet18", weights="DEFAULT", freeze=True)
+    model = CNNClassifier(architecture, max_epochs=2, random_state=0).fit(X, y)
+    learned, before = model.module_.network.state_dict(), downloaded.state_dict()
+    assert all(torch.equal(learned[n], before[n]) for n in before if not n.startswith("fc."))
+    fresh = CNNClassifier(architecture, lr=1e-12, max_epochs=1, random_state=0).fit(X, y)
+    assert not torch.allclose(learned["fc.weight"], fresh.module_.network.fc.weight)
+    assert [len(group["params"]) for group in model.net_.optimizer_.param_groups] == [1, 1]
+    assert all(p.grad is None for n, p in model.module_.network.named_parameters() if "fc" not in n)
+
+
+@pytest.mark.usefixtures("downloaded")
+def test_named_parts_are_frozen():
+    network = TorchvisionModel("resnet18", weights="DEFAULT", freeze=("conv1", "layer1.0")).build(
+        3, (32, 32), 2
+    )
+    frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
+    assert "conv1.weight" in frozen
+    assert all(n.startswith(("conv1.", "layer1.0.")) for n in frozen)
+
+
+@pytest.mark.usefixtures("downloaded")
+def test_an_unknown_part_is_named_with_the_parts():
+    architecture = TorchvisionModel("resnet18", weights="DEFAULT", freeze=("layer9",))
+    with pytest.raises(ValueError, match=r"no part named 'layer9'.*'layer1', 'layer2'"):
+        architecture.build(3, (32, 32), 2)
+
+
+def test_unfreezing_of_what_is_not_frozen_is_refused():
+    with pytest.raises(ValueError, match="unfreeze_after=3 has no effect with freeze=False"):
+        TorchvisionModel("resnet18", unfreeze_after=3).build(3, (32, 32), 2)

@@ -1,0 +1,116 @@
+"""Files of weights, and how they reach a network."""
+
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from sklearn_cnn.architectures._weights import fit_into, read_weights_file
+
+
+class Code:
+    """What no file of weights may hold."""
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_a_file_gives_back_the_state(tmp_path, suffix):
+    path, state = tmp_path / f"w{suffix}", network().state_dict()
+    (save_file if suffix == ".safetensors" else torch.save)(state, path)
+    read = read_weights_file(path)
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], state[name]) for name in state)
+
+
+def test_a_missing_file():
+    with pytest.raises(FileNotFoundError, match=r"no file of weights at 'nowhere\.pth'"):
+        read_weights_file("nowhere.pth")
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"\x80\x02junk", b"text" * 100])
+def test_a_broken_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match="or a broken one"):
+        read_weights_file(tmp_path / name)
+
+
+def test_a_truncated_file(tmp_path):
+    torch.save(network().state_dict(), tmp_path / "w.pth")
+    whole = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="or a broken one"):
+        read_weights_file(tmp_path / "w.pth")
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    torch.save(network(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="weights_only=True"):
+        read_weights_file(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"), [({"model": {"a": 1}, "epoch": 3}, "'model', 'epoch'"), ([1], "list")]
+)
+def test_a_checkpoint_is_no_state_dict(tmp_path, content, found):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=f"must hold a state dict.*{found}"):
+        read_weights_file(tmp_path / "w.pth")
+
+
+def test_safetensors_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    save_file(network().state_dict(), tmp_path / "w.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"sklearn-cnn\[safetensors\]"):
+        read_weights_file(tmp_path / "w.safetensors")
+
+
+def test_old_names_of_densenet(tmp_path):
+    old = {"features.denseblock1.denselayer2.norm.1.weight": torch.ones(2)}
+    torch.save(old, tmp_path / "w.pth")
+    assert list(read_weights_file(tmp_path / "w.pth")) == [
+        "features.denseblock1.denselayer2.norm1.weight"
+    ]
+
+
+def test_weights_that_fit_are_loaded():
+    target, source = network(), network()
+    fit_into(target, source.state_dict(), "3", "weights")
+    assert all(map(torch.equal, target.state_dict().values(), source.state_dict().values()))
+
+
+def test_a_head_of_another_size_stays_as_it_is():
+    target, state = network(), network().state_dict()
+    state["3.weight"], state["3.bias"] = torch.ones(5, 2), torch.ones(5)
+    head = target[3].weight.clone()
+    fit_into(target, state, "3", "weights")
+    assert torch.equal(target[3].weight, head)
+    assert torch.equal(target[0].weight, state["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("0.weight"), r"lack 0\.weight"),
+        (lambda state: state.update(extra=torch.ones(1)), "have in excess extra"),
+        (lambda state: state.update({"0.bias": torch.ones(9)}), r"have in other shapes 0\.bias"),
+    ],
+)
+def test_weights_of_another_network_are_refused_and_nothing_is_loaded(change, message):
+    target, state = network(), network().state_dict()
+    change(state)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(ValueError, match=f"these are not weights of Sequential: they {message}"):
+        fit_into(target, state, "3", "these")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+
+
+def test_long_lists_of_names_are_cut():
+    state = {f"layer{i}": torch.ones(1) for i in range(9)}
+    with pytest.raises(ValueError, match="layer0, layer1, layer2 and 6 more"):
+        fit_into(network(), state, "3", "these")
