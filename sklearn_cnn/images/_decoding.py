@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torchvision.io  # noqa: F401 (registers torch.ops.image)
 from PIL import Image, ImageOps
-from torchvision.io import decode_jpeg, decode_png
 
 # Formats that only hold pixels: others, such as EPS, run programs or fetch further files. MPO is
 # opened as JPEG, which it begins with; Pillow has no opener of that name.
@@ -19,13 +19,17 @@ _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # ITU-R 601, in 65536ths, as Pillow computes gray
 _LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32)
 
-# What torchvision decodes exactly as Pillow does, in half the time: (format, mode).
+# What torchvision decodes exactly as Pillow does, in half the time: (format, mode) to the name of
+# its operator. Its Python functions warn of their removal at each call; where the operators are
+# missing, Pillow decodes.
 _FAST_DECODERS = {
-    ("JPEG", "L"): decode_jpeg,
-    ("JPEG", "RGB"): decode_jpeg,
-    ("PNG", "L"): decode_png,
-    ("PNG", "RGB"): decode_png,
+    ("JPEG", "L"): "decode_jpeg",
+    ("JPEG", "RGB"): "decode_jpeg",
+    ("PNG", "L"): "decode_png",
+    ("PNG", "RGB"): "decode_png",
 }
+# What the operators call the channels that the file has.
+_UNCHANGED = 0
 # EXIF's tag of the orientation, its values that swap height and width, and what each asks for,
 # of pixels of shape (H, W, C).
 _ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
@@ -246,11 +250,12 @@ def convert_channels(images, channels):
 
 
 def _decode_fast(content, file):
-    """Return the pixels by torchvision's decoders; None if those differ from Pillow's."""
-    decoder = _FAST_DECODERS.get(file.kind)
+    """Return the pixels by torchvision's decoders; None where those do not do as Pillow does."""
+    decoder = getattr(torch.ops.image, _FAST_DECODERS.get(file.kind, "none"), None)
     if decoder is None:
         return None
-    pixels = decoder(torch.frombuffer(content, dtype=torch.uint8)).permute(1, 2, 0)
+    encoded = torch.frombuffer(content, dtype=torch.uint8)
+    pixels = decoder(encoded, _UNCHANGED, False).permute(1, 2, 0)
     # colour of 16 bits stays so in torchvision
     if pixels.dtype != torch.uint8:
         return None
