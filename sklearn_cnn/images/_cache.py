@@ -89,7 +89,7 @@ class ImageCache:
             try:
                 files = json.loads(index.read_text())
                 images = np.load(index.with_suffix(".npy"), mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 warnings.warn(
                     f"{index} of the image cache cannot be read ({error}): its images are decoded "
                     "again.",

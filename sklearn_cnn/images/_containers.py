@@ -14,9 +14,11 @@ from torch.utils.data import Dataset, IterableDataset
 def is_image_column(X):
     """Say whether X is a one-column frame or (n, 1) array that holds an image a cell."""
     shape: tuple[int, ...] = getattr(X, "shape", ())
-    if len(shape) != 2 or shape[1] != 1 or shape[0] == 0:
+    if len(shape) != 2 or shape[1] != 1 or shape[0] == 0 or issparse(X):
         return False
-    return is_image(_first_cell(X))
+    if isinstance(X, np.ndarray) and not _holds_objects(X):
+        return False
+    return _any_image(cells_of(X))
 
 
 def is_image_sequence(X):
@@ -27,9 +29,11 @@ def is_image_sequence(X):
         isinstance(X, (np.ndarray, torch.Tensor)) and not _holds_objects(X)
     ):
         return False
-    if len(getattr(X, "shape", (0,))) != 1 or not hasattr(X, "__len__") or len(X) == 0:
+    # a set has a length too, but no order that y could follow
+    has_order = hasattr(X, "__len__") and hasattr(X, "__getitem__")
+    if len(getattr(X, "shape", (0,))) != 1 or not has_order or len(X) == 0:
         return False
-    return is_image(image_of(next(iter(X))))
+    return _any_image(cells_of(X))
 
 
 def cells_of(X):
@@ -40,7 +44,7 @@ def cells_of(X):
         return X.ravel().tolist() if X.dtype.kind in "UT" else list(X.ravel())
     if hasattr(X, "iloc"):
         return list(X if len(X.shape) == 1 else X.iloc[:, 0])
-    if hasattr(X, "to_series"):
+    if hasattr(X, "get_column"):
         return X.to_series(0).to_list()
     return list(X)
 
@@ -233,6 +237,11 @@ def refuse_others(X):
             "numbers, not a string to be read as a number. Paths of image files come in a list, "
             "Series, 1-D array or frame of one column, as str or Path."
         )
+
+
+def _any_image(cells):
+    """Say whether cells start with an image, or one of them is a file or PIL image."""
+    return is_image(image_of(cells[0])) or any(is_path(cell) or is_pil(cell) for cell in cells)
 
 
 def _pair_at(X, row):

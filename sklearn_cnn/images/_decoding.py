@@ -7,26 +7,45 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torchvision.io  # noqa: F401 (registers torch.ops.image)
 from PIL import Image, ImageOps
-from torchvision.io import decode_jpeg, decode_png
 
-# Formats that only hold pixels: others, such as EPS, run programs or fetch further files.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+# Formats that only hold pixels: others, such as EPS, run programs or fetch further files. MPO is
+# opened as JPEG, which it begins with; Pillow has no opener of that name.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 _GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
 _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # ITU-R 601, in 65536ths, as Pillow computes gray
 _LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32)
 
-# What torchvision decodes exactly as Pillow does, in half the time: (format, mode).
+# What torchvision decodes exactly as Pillow does, in half the time: (format, mode) to the name of
+# its operator. Its Python functions warn of their removal at each call; where the operators are
+# missing, Pillow decodes.
 _FAST_DECODERS = {
-    ("JPEG", "L"): decode_jpeg,
-    ("JPEG", "RGB"): decode_jpeg,
-    ("PNG", "L"): decode_png,
-    ("PNG", "RGB"): decode_png,
+    ("JPEG", "L"): "decode_jpeg",
+    ("JPEG", "RGB"): "decode_jpeg",
+    ("PNG", "L"): "decode_png",
+    ("PNG", "RGB"): "decode_png",
 }
-# EXIF's tag of the orientation, and its values that swap height and width.
+# What the operators call the channels that the file has.
+_UNCHANGED = 0
+# EXIF's tag of the orientation, its values that swap height and width, and what each asks for,
+# of pixels of shape (H, W, C).
 _ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
+_TURNS = {
+    2: lambda pixels: pixels.flip(1),
+    3: lambda pixels: pixels.flip(0, 1),
+    4: lambda pixels: pixels.flip(0),
+    5: lambda pixels: pixels.transpose(0, 1),
+    6: lambda pixels: pixels.rot90(-1),
+    7: lambda pixels: pixels.transpose(0, 1).flip(0, 1),
+    8: lambda pixels: pixels.rot90(),
+}
+# Where a PNG may hold an orientation: as EXIF, as text, or in XMP.
+_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+# TIFF's tags of width and height.
+_TIFF_SIZE = 256, 257
 
 
 class BrokenImageError(ValueError):
@@ -45,6 +64,8 @@ class ImageFile(NamedTuple):
         In pixels, after the rotation that EXIF asks for.
     channels : {1, 3}
         1 for gray, else 3; an alpha channel does not count.
+    orientation : int
+        What EXIF or XMP asks for, from 1, which is none, to 8.
     kind : tuple of (str, str)
         Format and mode as Pillow names them.
     """
@@ -55,6 +76,7 @@ class ImageFile(NamedTuple):
     height: int
     width: int
     channels: int
+    orientation: int
     kind: tuple[str, str]
 
 
@@ -108,10 +130,11 @@ def read_header(path):
             raise BrokenImageError("the file is empty")
         with Image.open(file, formats=FORMATS) as image:
             _check_pixels(*image.size)
-            height, width = pil_size(image)
+            orientation = _orientation(image, file)
+            height, width = _upright(_stored_size(image), orientation)
             kind = image.format or "", image.mode
             channels = pil_channels(image)
-    return ImageFile(path, n_bytes, modified, height, width, channels, kind)
+    return ImageFile(path, n_bytes, modified, height, width, channels, orientation, kind)
 
 
 def decode_file(file, with_alpha=False):
@@ -135,13 +158,10 @@ def decode_file(file, with_alpha=False):
         If the file is damaged, or has changed since its header was read.
     """
     channels = 4 if with_alpha else file.channels
-    decoder = None if with_alpha else _FAST_DECODERS.get(file.kind)
     with _naming_the_reason():
         content = _content(file)
-        if decoder is not None:
-            encoded = torch.frombuffer(content, dtype=torch.uint8)
-            pixels = decoder(encoded, apply_exif_orientation=True).permute(1, 2, 0)
-        else:
+        pixels = None if with_alpha else _decode_fast(content, file)
+        if pixels is None:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 pixels = decode_pil(image, with_alpha)
     if tuple(pixels.shape) != (file.height, file.width, channels):
@@ -186,10 +206,27 @@ def pil_channels(image):
 
 
 def pil_size(image):
-    """Return height and width of a PIL image, once it is turned as its EXIF says."""
-    width, height = image.size
-    is_sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
-    return (width, height) if is_sideways else (height, width)
+    """Return height and width of a PIL image, once it is turned as its EXIF says.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Its pixels are loaded if they are still in a file.
+
+    Returns
+    -------
+    height, width : int
+
+    Raises
+    ------
+    BrokenImageError
+        If that fails.
+    """
+    with _naming_the_reason():
+        _check_pixels(*image.size)
+        # here, since threads that load the same image disturb each other
+        image.load()
+        return _upright(image.size, image.getexif().get(_ORIENTATION, 1))
 
 
 def convert_channels(images, channels):
@@ -210,6 +247,42 @@ def convert_channels(images, channels):
         luma = (images.int() * _LUMA).sum(dim=-1, keepdim=True, dtype=torch.int32)
         return ((luma + 2**15) >> 16).to(torch.uint8)
     return images if found == channels else images.expand(*images.shape[:-1], channels)
+
+
+def _decode_fast(content, file):
+    """Return the pixels by torchvision's decoders; None where those do not do as Pillow does."""
+    decoder = getattr(torch.ops.image, _FAST_DECODERS.get(file.kind, "none"), None)
+    if decoder is None:
+        return None
+    encoded = torch.frombuffer(content, dtype=torch.uint8)
+    pixels = decoder(encoded, _UNCHANGED, False).permute(1, 2, 0)
+    # colour of 16 bits stays so in torchvision
+    if pixels.dtype != torch.uint8:
+        return None
+    return _TURNS.get(file.orientation, lambda pixels: pixels)(pixels)
+
+
+def _orientation(image, file):
+    """Return the orientation of an image that was just opened."""
+    if image.format == "PNG":
+        # Pillow would decode the pixels, since EXIF may come after them
+        file.seek(0)
+        content = file.read()
+        if not any(mark in content for mark in _PNG_MARKS):
+            return 1
+    return image.getexif().get(_ORIENTATION, 1)
+
+
+def _stored_size(image):
+    """Return width and height as a file has them: some versions of Pillow turn TIFF's."""
+    if image.format == "TIFF":
+        return tuple(image.tag_v2[tag] for tag in _TIFF_SIZE)
+    return image.size
+
+
+def _upright(size, orientation):
+    width, height = size
+    return (width, height) if orientation in _SIDEWAYS else (height, width)
 
 
 def _content(file):
@@ -235,6 +308,8 @@ def _of_8_bits(image, format):
     if image.mode in ("P", "PA"):
         # by way of the alpha channel that a palette may have
         return image.convert("RGBA")
+    if image.mode == "La":
+        return image.convert("LA")
     # Pillow knows no direct way from CMYK and its like to gray
     return image if image.mode in {*_GRAY_MODES, "RGB", "RGBA"} else image.convert("RGB")
 

@@ -107,4 +107,4 @@ def _sorted_walk(folder):
 def _extensions():
     # jpg, png and their like: whatever Pillow saves in a format that we read
     registered = Image.registered_extensions()
-    return {extension for extension, name in registered.items() if name in FORMATS}
+    return {extension for extension, name in registered.items() if name in {*FORMATS, "MPO"}}

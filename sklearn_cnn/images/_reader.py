@@ -66,6 +66,11 @@ def read_training_images(estimator, X, *, reset, name="X"):
     -----
     UserWarning
         If files are left out; they are counted and named.
+
+    Raises
+    ------
+    ValueError
+        As `read_images`, or if all files are broken.
     """
     broken: dict[int, str] | None = {} if estimator.handle_broken == "skip" else None
     images = _read(estimator, X, reset, name, broken)
@@ -73,7 +78,12 @@ def read_training_images(estimator, X, *, reset, name="X"):
         return images, []
     rows = sorted(broken)
     cells = _containers.cells_of(X)
-    listed = "; ".join(f"{name}[{row}], {str(cells[row])!r}: {broken[row]}" for row in rows[:10])
+    listed = "; ".join(
+        f"{name}[{row}], {str(_containers.image_of(cells[row]))!r}: {broken[row]}"
+        for row in rows[:10]
+    )
+    if len(rows) == len(images):
+        raise ValueError(f"None of the {len(rows)} files of {name} can be read: {listed}.")
     warnings.warn(
         f"{len(rows)} of {len(images)} files of {name} cannot be read and are left out: {listed}"
         f"{'; ...' if len(rows) > 10 else ''}.",

@@ -57,6 +57,10 @@ class Wanted(NamedTuple):
         """Whether the alpha channel is kept."""
         return self.channels == 4
 
+    def with_own_channels(self):
+        """Return the same for images that are not made gray or coloured."""
+        return self._replace(channels=4 if self.with_alpha else None)
+
     def decoded(self, items, name):
         """Return items still to be decoded, brought to what is wanted.
 
@@ -225,11 +229,14 @@ def _add_missing(estimator, cache, files, wanted, named, broken):
             rows.setdefault(file, []).append(row)
     # of a file that is there twice the first row stands for all
     headers = {
-        row: _tried(read_header, path, named, row, broken) for (path, *_), (row, *_) in rows.items()
+        row: _tried(_read_same_header, file, named, row, broken) for file, (row, *_) in rows.items()
     }
     readable = {row: header for row, header in headers.items() if header is not None}
     if readable:
-        images = wanted.decoded(list(readable.values()), named.at(list(readable)))
+        # other fits may want the same files in colour: gray is made when they are read
+        images = wanted.with_own_channels().decoded(
+            list(readable.values()), named.at(list(readable))
+        )
         damaged: dict[int, str] | None = None if broken is None else {}
         with reading_bar(estimator, len(readable)) as bar:
             cache.add(list(readable.values()), images, damaged, bar.update)
@@ -238,6 +245,13 @@ def _add_missing(estimator, cache, files, wanted, named, broken):
     for same in rows.values():
         if broken is not None and same[0] in broken:
             broken.update(dict.fromkeys(same, broken[same[0]]))
+
+
+def _read_same_header(file):
+    header = read_header(file[0])
+    if (header.path, header.n_bytes, header.modified) != file:
+        raise BrokenImageError("the file has changed since it was first looked at")
+    return header
 
 
 def reading_bar(estimator, n_images):
