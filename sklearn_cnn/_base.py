@@ -24,10 +24,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
+    describe,
     fine_tuning_of,
     last_linear,
     penultimate,
-    same_layers,
 )
 from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
 from sklearn_cnn.persistence import load_estimator, save_estimator
@@ -123,6 +123,7 @@ class BaseCNN(
 
     _target: Any
     _architecture: Architecture
+    _described: str
 
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):
@@ -295,18 +296,19 @@ class BaseCNN(
     def _make_net(self, data, continued, lr_schedule, device):
         """Make the net, or a copy of the last one so that a failure leaves that untouched."""
         architecture = as_architecture(self.architecture)
+        described = describe(architecture)
         if continued:
-            if not same_layers(architecture, self._architecture):
+            if described != self._described:
                 raise ValueError(
-                    f"The network of the last fit is {self._architecture!r}, which "
-                    f"architecture={self.architecture!r} cannot change when training goes on. "
-                    "Restore the parameter, or start anew: fit with warm_start=False."
+                    f"The architecture of the last fit is {self._described}, and cannot change to "
+                    f"{described} when training goes on. Restore the parameter, or start anew: "
+                    "fit with warm_start=False."
                 )
             net = copy.deepcopy(self.net_)
             net.lr, net.lr_schedule = self.lr, lr_schedule
             return net
         module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
-        self._architecture = clone(architecture.without_weights())
+        self._architecture, self._described = clone(architecture.without_weights()), described
         return self._wrap(module, fine_tuning_of(architecture, module), lr_schedule, device)
 
     def _wrap(self, module, fine_tuning, lr_schedule, device):

@@ -11,7 +11,7 @@ import torch
 import sklearn_cnn
 from sklearn_cnn._encoding import decode, encode
 from sklearn_cnn.architectures import TorchModule, as_architecture
-from sklearn_cnn.architectures._assembly import assemble
+from sklearn_cnn.architectures._assembly import assemble, describe
 from sklearn_cnn.architectures._weights import load_tensors
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 from sklearn_cnn.training.device import has_device, resolve_device, seeded
@@ -31,7 +31,7 @@ _NET_SETTINGS = (
 )
 
 # Learned attributes that users do not see.
-_PRIVATE = ("_seed", "_n_trainings", "_class_weights")
+_PRIVATE = ("_seed", "_n_trainings", "_class_weights", "_described")
 
 
 def save_estimator(estimator, path):
@@ -97,6 +97,9 @@ def load_estimator(path, architecture=None, kind=None):
         setattr(estimator, name, value)
     estimator._target = _decode_target(content["target"])
     estimator._architecture = structure
+    if estimator.architecture is structure:
+        # it took the place of what the file could not hold
+        estimator._described = describe(structure)
     estimator.net_ = _restored_net(estimator, content, path)
     return estimator
 
@@ -116,7 +119,7 @@ def _encode_parameters(estimator):
         try:
             kept[name] = encode(value)
         except TypeError:
-            lost[name] = repr(value)
+            lost[name] = " ".join(repr(value).split())
     return kept, lost
 
 

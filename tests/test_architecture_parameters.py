@@ -171,7 +171,7 @@ def test_training_does_not_go_on_with_another_architecture(changed, method):
     model = CNNClassifier(ConvNet((4,)), max_epochs=1, warm_start=True, random_state=0).fit(X, Y)
     before = model.decision_function(X)
     model.set_params(**changed)
-    with pytest.raises(ValueError, match=r"last fit is ConvNet\(widths=\(4,\)\).*warm_start=False"):
+    with pytest.raises(ValueError, match=r"last fit is ConvNet\(widths=\(4,\)\), and.*=False"):
         getattr(model, method)(X, Y)
     np.testing.assert_array_equal(model.decision_function(X), before)
 

@@ -24,6 +24,8 @@ from sklearn_cnn.architectures import (
     ResNet,
     TorchModule,
     TorchvisionModel,
+    _registry,
+    register_architecture,
 )
 
 X, Y = bars_and_discs(40)
@@ -239,6 +241,17 @@ def test_networks_of_ones_own_are_passed_again(given, again, tmp_path):
     assert_same(loaded, model)
     loaded.partial_fit(X, Y)
     assert_same(loaded, model.partial_fit(X, Y))
+
+
+def test_a_name_of_ones_own_need_not_be_known_where_the_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(_registry, "_registry", dict(_registry._registry))
+    register_architecture("mine", ConvNet((4,)))
+    model = classifier(architecture="mine").fit(X, Y)
+    model.save(tmp_path / "model.pt")
+    monkeypatch.delitem(_registry._registry, "mine")
+    loaded = CNNClassifier.load(tmp_path / "model.pt")
+    assert_same(loaded, model)
+    assert loaded.architecture == "mine"
 
 
 def test_another_network_than_the_saved_one_is_refused(tmp_path):
