@@ -124,6 +124,16 @@ def test_the_default_dtype_makes_no_difference(default):
     np.testing.assert_array_equal(changed, expected)
 
 
+def test_an_autocast_around_it_makes_no_difference():
+    X, y = blobs(20)
+    augmentation = Augmentation(flip=True, crop=3, rotation=20, keypoints=True, flip_index=[1, 0])
+    expected = augmentation.apply(X, y, random_state=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        changed = augmentation.apply(X, y, random_state=0)
+    np.testing.assert_array_equal(changed[0], expected[0])
+    np.testing.assert_array_equal(changed[1], expected[1])
+
+
 # ------------------------------------------------------------------------------------- moves
 
 

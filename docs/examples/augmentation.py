@@ -58,16 +58,16 @@ def search_digits():
     search = GridSearchCV(
         CNNClassifier(random_state=0),
         [
-            {"augmentation": [None]},
-            {"augmentation": ["symbols"], "augmentation__rotation": [5, 10, 20]},
+            {"augmentation": [None, "symbols"]},
+            {"augmentation": [Augmentation(fill="edge")], "augmentation__rotation": [10, 20]},
         ],
-        cv=3,
+        cv=2,
     )
-    search.fit(X[:300], y[:300])
+    search.fit(X[:200], y[:200])
     results = search.cv_results_
     for params, score in zip(results["params"], results["mean_test_score"], strict=True):
         print(f"{score:.3f}  {params}")
-    print(f"On {len(X) - 300} other digits: {search.score(X[300:], y[300:]):.3f}")
+    print(f"On {len(X) - 200} other digits: {search.score(X[200:], y[200:]):.3f}")
 
 
 if __name__ == "__main__":

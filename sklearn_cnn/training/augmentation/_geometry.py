@@ -91,7 +91,7 @@ class Moves:
             They may lie outside of the image.
         """
         matrix, offset = self._forward()
-        return points @ matrix.transpose(1, 2) + offset[:, None]
+        return _times(matrix[:, None], points) + offset[:, None]
 
     def move_images(self, images, fill):
         """Move images.
@@ -115,14 +115,14 @@ class Moves:
         )
 
     def _forward(self):
-        """Return matrix (b, 2, 2) and offset (b, 2): a point p goes to matrix @ p + offset."""
+        """Return matrix (b, 2, 2) and offset (b, 2): a point p goes to matrix · p + offset."""
         n, device = len(self.flipped), self.flipped.device
         matrix = torch.eye(2, dtype=torch.float32, device=device).repeat(n, 1, 1)
         if self.turn is not None:
             matrix = self.turn.clone()
         matrix[:, :, 0] *= torch.where(self.flipped, -1.0, 1.0)[:, None]
         centre = self._half(device) - 0.5
-        return matrix, centre - matrix @ centre + self.shift
+        return matrix, centre - _times(matrix, centre) + self.shift
 
     def _sources(self):
         """Return for `grid_sample` the place that each pixel comes from, (b, H, W, 2).
@@ -135,7 +135,7 @@ class Moves:
         inverse = (torch.stack([d, -b, -c, a]) / (a * d - b * c)).T.reshape(-1, 2, 2)
         half = self._half(matrix.device)
         back = inverse / half[:, None]
-        start = (0.5 - half) / half - (back @ offset[:, :, None])[:, :, 0]
+        start = (0.5 - half) / half - _times(back, offset)
         rows, columns = (torch.arange(n, device=matrix.device)[:, None] for n in self.size)
         down = rows * back[:, None, :, 1] + start[:, None]
         along = columns * back[:, None, :, 0]
@@ -181,6 +181,11 @@ def move_boxes(moves, boxes):
     corners = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3]].flatten(1).unflatten(1, (-1, 2))
     corners = moves.move_points(corners).unflatten(1, (-1, 4))
     return torch.cat([corners.amin(dim=2), corners.amax(dim=2)], dim=2)
+
+
+def _times(matrix, points):
+    """Multiply matrices (..., 2, 2) by points (..., 2), in float32 whatever autocast says."""
+    return matrix[..., 0] * points[..., :1] + matrix[..., 1] * points[..., 1:]
 
 
 def _inside(positions, length, fill):

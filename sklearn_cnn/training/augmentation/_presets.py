@@ -15,6 +15,10 @@ _PRESETS = {
 def available_augmentations():
     """List the names that `augmentation=` takes.
 
+    "flip_crop" mirrors and shifts, the usual choice for small photos; "photos" changes
+    brightness and contrast too; "symbols" shifts, turns and scales a little and never mirrors,
+    for digits, letters and signs.
+
     Returns
     -------
     dict of str to Augmentation
