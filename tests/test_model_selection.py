@@ -64,7 +64,7 @@ def expected():
 
 @parametrize_with_checks(
     [
-        CachedEstimator(DecisionTreeClassifier(random_state=0), joblib.Memory(None)),
+        CachedEstimator(DecisionTreeClassifier(random_state=0), None),
         CachedEstimator(KMeans(n_clusters=3, random_state=0), None),
     ]
 )
@@ -204,7 +204,6 @@ def test_a_random_state_of_none_is_refused(tmp_path):
     cached = CachedEstimator(pipeline, str(tmp_path))
     with pytest.raises(ValueError, match=r"estimator__pca__random_state=0"):
         cached.fit(X, Y)
-    assert not list(tmp_path.iterdir())
     cached.set_params(memory=None).fit(X, Y)
 
 
