@@ -29,6 +29,7 @@ from sklearn_cnn.training.device import (
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
 from sklearn_cnn.training.samples import Samples, read_weights
+from sklearn_cnn.training.sharing import estimate_memory, shared
 from sklearn_cnn.training.validation import Validation, split_off_validation
 from sklearn_cnn.training.watchers import (
     CallbackSupportMixin,
@@ -165,7 +166,7 @@ class BaseCNN(
         if X_val is not None:
             images = read_images(self, X_val, reset=False, name="X_val")
             held_out = self._encode(images, y_val, sample_weight_val)
-        with self._seeded(continued) as (seed, device):
+        with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data, seed)
             net = self._make_net(data, continued, self.lr_schedule, device)
@@ -180,7 +181,7 @@ class BaseCNN(
         self._check_classes(y, classes)
         continued = hasattr(self, "net_")
         data = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
-        with self._seeded(continued) as (seed, device):
+        with self._seeded(data, continued) as (seed, device):
             net = self._make_net(data, continued, "constant", device)
             self._train(net, data, None, 1, [], seed)
         return self
@@ -253,16 +254,26 @@ class BaseCNN(
         return data.subset(split[0]), data.subset(split[1])
 
     @contextmanager
-    def _seeded(self, continued):
-        """Seed what training draws from; yields the seed and the device."""
+    def _seeded(self, data, continued):
+        """Seed what training draws from; yields the seed and a device with room for it."""
         device = torch.device(self.net_.device) if continued else resolve_device(self.device)
         # each training has a stream of its own, which random_state fixes
         sequence = np.random.SeedSequence([self._seed, self._n_trainings])
         self._n_trainings += 1
         seed = int(sequence.generate_state(1)[0])
         # fit trains whatever mode the caller is in
-        with torch.inference_mode(False), seeded(seed, device):
-            yield seed, device
+        with torch.inference_mode(False), self._room(data, device) as place, seeded(seed, place):
+            yield seed, place
+
+    def _room(self, data, device):
+        """Wait for room on a GPU that other processes use too."""
+        batch_size = resolve_batch_size(self.batch_size, len(data))
+        return shared(
+            device,
+            lambda: estimate_memory(
+                as_architecture(self.architecture), data.images, self._target.n_outputs, batch_size
+            ),
+        )
 
     def _make_net(self, data, continued, lr_schedule, device):
         """Make the net, or a copy of the last one so that a failure leaves that untouched."""

@@ -27,6 +27,7 @@ def machine(monkeypatch):
 
     def pretend(cuda=False, mps=False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 * cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
     return pretend
@@ -57,6 +58,13 @@ def test_a_device_that_the_machine_lacks_is_an_error(machine, asked):
     with pytest.raises(ValueError, match=f"no {kind} device") as caught:
         resolve_device(asked)
     assert 'device="auto"' in str(caught.value)
+
+
+def test_a_gpu_that_the_machine_lacks_is_an_error(machine):
+    machine(cuda=True)
+    with pytest.raises(ValueError, match="this machine has 2 CUDA devices, counted from 0"):
+        resolve_device("cuda:2")
+    assert not rules.has_device("cuda:2")
 
 
 @pytest.mark.parametrize("asked", ["gpu", "CUDA 0", "", "cuda:x"])

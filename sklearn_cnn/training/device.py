@@ -50,6 +50,11 @@ def resolve_device(device="auto"):
             f"device={device!r} was asked for, but torch finds no CUDA device on this machine. "
             'Write device="auto" to take the best device that there is, or device="cpu".'
         )
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but this machine has {torch.cuda.device_count()} "
+            "CUDA devices, counted from 0."
+        )
     if resolved.type == "mps" and not _mps_is_available():
         raise ValueError(
             f"device={device!r} was asked for, but torch finds no MPS device on this machine. "
