@@ -104,14 +104,15 @@ class WorkerMemory(threading.Thread):
         self.finished = threading.Event()
 
     def run(self):
-        """Look at all child processes some fifty times a second."""
-        while not self.finished.wait(0.02):
+        """Look at all child processes ten times a second."""
+        while not self.finished.wait(0.1):
             for child in psutil.Process().children(recursive=True):
                 try:
-                    # what is shared, as memory-mapped arrays are, does not count
-                    self.peak = max(self.peak, child.memory_full_info().uss / 2**20)
+                    memory = child.memory_info()
                 except psutil.Error:
                     continue  # it has just ended
+                # what is shared, as memory-mapped arrays are, does not count
+                self.peak = max(self.peak, (memory.rss - memory.shared) / 2**20)
 
     def __enter__(self):
         self.start()
