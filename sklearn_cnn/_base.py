@@ -4,7 +4,7 @@ import copy
 import functools
 import warnings
 from abc import ABCMeta, abstractmethod
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from numbers import Integral, Real
 from typing import Any
 
@@ -256,24 +256,25 @@ class BaseCNN(
     @contextmanager
     def _seeded(self, data, continued):
         """Seed what training draws from; yields the seed and a device with room for it."""
-        device = torch.device(self.net_.device) if continued else resolve_device(self.device)
+        # a net that goes on has its place already
+        room = nullcontext(torch.device(self.net_.device)) if continued else self._room(data)
         # each training has a stream of its own, which random_state fixes
         sequence = np.random.SeedSequence([self._seed, self._n_trainings])
         self._n_trainings += 1
         seed = int(sequence.generate_state(1)[0])
         # fit trains whatever mode the caller is in
-        with torch.inference_mode(False), self._room(data, device) as place, seeded(seed, place):
-            yield seed, place
+        with torch.inference_mode(False), room as device, seeded(seed, device):
+            yield seed, device
 
-    def _room(self, data, device):
-        """Wait for room on a GPU that other processes use too."""
+    def _room(self, data):
+        """Return a context of the device; on a GPU that others use too it waits for room."""
         batch_size = resolve_batch_size(self.batch_size, len(data))
-        return shared(
-            device,
-            lambda: estimate_memory(
-                as_architecture(self.architecture), data.images, self._target.n_outputs, batch_size
-            ),
-        )
+
+        def estimate():
+            architecture = as_architecture(self.architecture)
+            return estimate_memory(architecture, data.images, self._target.n_outputs, batch_size)
+
+        return shared(resolve_device(self.device), estimate)
 
     def _make_net(self, data, continued, lr_schedule, device):
         """Make the net, or a copy of the last one so that a failure leaves that untouched."""

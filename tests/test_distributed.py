@@ -9,6 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
@@ -65,8 +66,12 @@ def scores(search):
 @pytest.fixture(scope="module")
 def expected():
     """Return the scores of a search in this process, with one thread as the workers have."""
-    with joblib.parallel_config("sequential"):
-        return scores(GridSearchCV(CLASSIFIER, GRID, cv=3, n_jobs=1).fit(X, Y))
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return scores(GridSearchCV(CLASSIFIER, GRID, cv=3).fit(X, Y))
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 @pytest.mark.usefixtures("client")

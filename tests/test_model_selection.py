@@ -8,6 +8,7 @@ import signal
 import joblib
 import numpy as np
 import pytest
+import torch
 from counted import FATAL, LOG, Counted, count
 from joblib.externals.loky import get_reusable_executor
 from sklearn import config_context
@@ -34,6 +35,16 @@ X, Y = X[:90].astype(np.uint8), Y[:90]
 GRID = {"estimator__lr": [0.001, 0.01], "estimator__architecture__widths": [(2,), (4,)]}
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Let torch use one thread here, as in the workers: scores are compared bit for bit."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        yield
+    torch.set_num_threads(n_threads)
+
+
 @pytest.fixture
 def counted(tmp_path, monkeypatch):
     """Return a classifier whose fits are counted, and cached in `tmp_path`."""
@@ -55,7 +66,7 @@ def scores(result):
     return [result.cv_results_[f"split{fold}_test_score"].tolist() for fold in range(3)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def expected():
     """Return the scores of a search without interruption and without a cache."""
     plain = CNNClassifier(ConvNet((2,)), max_epochs=1, random_state=0)
@@ -132,6 +143,7 @@ def test_a_search_is_done_once(counted, expected):
 
 def run_search(folder, options):
     """Run the search as a program of its own would, and hand out its scores."""
+    torch.set_num_threads(1)
     cached = CachedEstimator(counted_classifier(), str(folder / "cache"))
     (folder / "scores").write_bytes(pickle.dumps(scores(search(cached, **options))))
 

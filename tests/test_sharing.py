@@ -5,6 +5,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import numpy as np
@@ -177,6 +178,27 @@ def test_threads_of_one_process_wait_for_each_other(tmp_path):
     assert len(most) == 5
 
 
+def test_memory_that_idle_processes_keep_counts(tmp_path):
+    free = [24 * GIB, 4 * GIB, 12 * GIB]
+    with (
+        hold_place(["gpu"], 5 * GIB, free_memory=lambda _: free[0], folder=tmp_path),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        # there is room by what the fits need, but less is free: it waits until more is
+        looks = []
+
+        def look(_):
+            looks.append(free[min(len(looks) + 1, 2)])
+            return looks[-1]
+
+        def work():
+            with hold_place(["gpu"], 5 * GIB, free_memory=look, folder=tmp_path) as position:
+                return position
+
+        assert pool.submit(work).result(timeout=20) == 0
+        assert looks == free[1:]
+
+
 def test_a_fit_inside_a_fit_shares_its_place(tmp_path):
     options = {"free_memory": lambda _: GIB, "folder": tmp_path, "limit": 1}
     with (
@@ -267,5 +289,8 @@ def test_a_fit_asks_for_a_place_with_its_need(monkeypatch):
     (device, small), (_, large) = asked
     assert device == torch.device("cpu")
     assert large - small > 16 * (weights[1] - weights[0])
+    # a net that goes on has its place
+    fitted.set_params(warm_start=True).fit(X, y).partial_fit(X, y)
+    assert len(asked) == 2
     # the estimate draws from no stream of random numbers
     assert torch.rand(1) == torch.rand(1, generator=torch.Generator().manual_seed(0))

@@ -230,7 +230,7 @@ def hold_place(names, need, *, free_memory, folder, limit=None):
         Bytes that the fit needs.
     free_memory : callable
         Maps a position in `names` to the bytes that are free there now. It is asked of the
-        chosen GPU alone, and only if no fit runs on it: the question takes memory itself.
+        chosen GPU alone: the question takes memory itself.
     folder : Path
         Where the locked files are.
     limit : int or None
@@ -268,11 +268,14 @@ def _take_place(folder, folders, need, free_memory, limit):
         position = choose_gpu(loads, need, limit)
         if position is None:
             return None
-        chosen = folders[position]
+        load, chosen, free = loads[position], folders[position], free_memory(position)
+        if load.needs and limit is None and free < need:
+            # processes without a fit keep some memory too
+            return None
         lock = _lock_first_free(chosen)
         try:
-            if not loads[position].needs:
-                (chosen / "free").write_text(str(free_memory(position)))
+            if not load.needs:
+                (chosen / "free").write_text(str(free))
             Path(lock.lock_file).with_suffix(".need").write_text(str(need))
         except BaseException:
             lock.release()
@@ -299,7 +302,7 @@ def _lock_first_free(folder):
 def _try_lock(path):
     lock = FileLock(path, thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=0)
     except Timeout:
         return None
     return lock
