@@ -11,7 +11,7 @@ LOG, FATAL = "COUNTED_LOG", "COUNTED_FATAL"
 
 
 class Counted(ConvNet):
-    """A `ConvNet` that leaves a line in the file LOG a build; the build number FATAL kills.
+    """A `ConvNet` that leaves a line in the file LOG a build; from number FATAL on a build kills.
 
     The process that builds it ends by SIGKILL, as by `kill -9`.
     """
@@ -19,7 +19,7 @@ class Counted(ConvNet):
     def build(self, in_channels, image_size, n_outputs):
         with open(os.environ[LOG], "a") as log:
             log.write(f"{os.getpid()}\n")
-        if count() == int(os.environ.get(FATAL, 0)):
+        if count() >= float(os.environ.get(FATAL, "inf")):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().build(in_channels, image_size, n_outputs)
 
