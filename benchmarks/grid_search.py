@@ -140,7 +140,12 @@ def timed(name, X, y):
         results = search(X, y, n_jobs).cv_results_
         seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu_start
     folds = [results[f"split{fold}_test_score"].tolist() for fold in range(FOLDS.n_splits)]
-    return {"seconds": seconds, "cpu_seconds": cpu, "worker_mib": memory.peak, "scores": folds}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "worker_mib": memory.peak if n_jobs > 1 else 0.0,
+        "scores": folds,
+    }
 
 
 def memory_of_data(X, y):
