@@ -118,6 +118,8 @@ class _Digester:
         version = getattr(sys.modules.get(root), "__version__", None)
         if root != "__main__" and (version is not None or root in sys.stdlib_module_names):
             return _name(thing), str(version)
+        if isinstance(thing, types.BuiltinFunctionType):
+            return (_name(thing),)
         if isinstance(thing, type):
             content = {n: v for n, v in sorted(vars(thing).items()) if n not in _INCIDENTAL}
             return _name(thing), self.digest(thing.__bases__), self.digest(content)
@@ -133,9 +135,10 @@ class _Digester:
 
     def cell(self, cell):
         try:
-            return "cell", self.digest(cell.cell_contents)
-        except ValueError:
+            contents = cell.cell_contents
+        except ValueError:  # the variable has no value yet
             return "cell", "empty"
+        return "cell", self.digest(contents)
 
     def state(self, value):
         """Return what pickle would store of an object."""

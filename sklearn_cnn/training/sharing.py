@@ -284,12 +284,19 @@ def _take_place(folder, folders, need, free_memory, limit):
 
 
 def _read_load(folder):
-    needs = [
-        int(path.with_suffix(".need").read_text())
-        for path in sorted(folder.glob("*.lock"))
-        if (lock := _try_lock(path)) is None or lock.release()
-    ]
-    return Load(tuple(needs), int((folder / "free").read_text())) if needs else Load()
+    held = [path for path in folder.glob("*.lock") if _is_held(path)]
+    if not held:
+        return Load()
+    needs = tuple(int(path.with_suffix(".need").read_text()) for path in held)
+    return Load(needs, int((folder / "free").read_text()))
+
+
+def _is_held(path):
+    lock = _try_lock(path)
+    if lock is None:
+        return True
+    lock.release()
+    return False
 
 
 def _lock_first_free(folder):
