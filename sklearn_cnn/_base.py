@@ -5,7 +5,7 @@ import functools
 import os
 import warnings
 from abc import ABCMeta, abstractmethod
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from numbers import Integral, Real
 from typing import Any
 
@@ -50,6 +50,7 @@ from sklearn_cnn.training.device import (
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
 from sklearn_cnn.training.samples import Samples, read_weights
+from sklearn_cnn.training.sharing import estimate_memory, shared
 from sklearn_cnn.training.validation import Validation, split_off_validation
 from sklearn_cnn.training.watchers import (
     CallbackSupportMixin,
@@ -198,7 +199,7 @@ class BaseCNN(
             images, broken = read_training_images(self, X_val, reset=False, name="X_val")
             weights = read_weights(sample_weight_val, images, broken)
             held_out = self._encode(images, y_val, weights)
-        with self._seeded(continued) as (seed, device):
+        with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data, seed)
             net = self._make_net(data, continued, self.lr_schedule, device)
@@ -213,7 +214,7 @@ class BaseCNN(
         self._check_classes(y, classes)
         continued = hasattr(self, "net_")
         data = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
-        with self._seeded(continued) as (seed, device):
+        with self._seeded(data, continued) as (seed, device):
             net = self._make_net(data, continued, "constant", device)
             self._train(net, data, None, 1, [], seed)
         return self
@@ -282,16 +283,27 @@ class BaseCNN(
         return data.subset(split[0]), data.subset(split[1])
 
     @contextmanager
-    def _seeded(self, continued):
-        """Seed what training draws from; yields the seed and the device."""
-        device = torch.device(self.net_.device) if continued else resolve_device(self.device)
+    def _seeded(self, data, continued):
+        """Seed what training draws from; yields the seed and a device with room for it."""
+        # a net that goes on has its place already
+        room = nullcontext(torch.device(self.net_.device)) if continued else self._room(data)
         # each training has a stream of its own, which random_state fixes
         sequence = np.random.SeedSequence([self._seed, self._n_trainings])
         self._n_trainings += 1
         seed = int(sequence.generate_state(1)[0])
         # fit trains whatever mode the caller is in
-        with torch.inference_mode(False), seeded(seed, device):
+        with torch.inference_mode(False), room as device, seeded(seed, device):
             yield seed, device
+
+    def _room(self, data):
+        """Return a context of the device; on a GPU that others use too it waits for room."""
+        batch_size = resolve_batch_size(self.batch_size, len(data))
+
+        def estimate():
+            architecture = as_architecture(self.architecture)
+            return estimate_memory(architecture, data, self._target.n_outputs, batch_size)
+
+        return shared(resolve_device(self.device), estimate)
 
     def _make_net(self, data, continued, lr_schedule, device):
         """Make the net, or a copy of the last one so that a failure leaves that untouched."""

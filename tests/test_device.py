@@ -1,6 +1,11 @@
 """Rules of device and precision for machines other than this one, and random numbers."""
 
+import multiprocessing
+import os
 import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -27,6 +32,7 @@ def machine(monkeypatch):
 
     def pretend(cuda=False, mps=False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 * cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
     return pretend
@@ -57,6 +63,13 @@ def test_a_device_that_the_machine_lacks_is_an_error(machine, asked):
     with pytest.raises(ValueError, match=f"no {kind} device") as caught:
         resolve_device(asked)
     assert 'device="auto"' in str(caught.value)
+
+
+def test_a_gpu_that_the_machine_lacks_is_an_error(machine):
+    machine(cuda=True)
+    with pytest.raises(ValueError, match="this machine has 2 CUDA devices, counted from 0"):
+        resolve_device("cuda:2")
+    assert not rules.has_device("cuda:2")
 
 
 @pytest.mark.parametrize("asked", ["gpu", "CUDA 0", "", "cuda:x"])
@@ -228,3 +241,45 @@ def test_seeded_may_be_nested():
         with seeded(2, CPU):
             draw()
         assert draw() == expected
+
+
+def test_threads_take_turns_with_the_global_generators():
+    def draw(seed):
+        with seeded(seed, CPU):
+            # the second draw would be another one if a thread seeded in between
+            torch.rand(1)
+            time.sleep(0.01)
+            return torch.rand(1).item()
+
+    before = torch.get_rng_state()
+    alone = [draw(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(draw, range(8))) == alone
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_while_another_thread_trains_can_train():
+    inside, leave = threading.Event(), threading.Event()
+
+    def train():
+        with seeded(1, CPU):
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    inside.wait()
+    child = multiprocessing.get_context("fork").Process(target=_train_in_child)
+    child.start()
+    child.join(timeout=20)
+    exitcode = child.exitcode
+    child.kill()
+    leave.set()
+    thread.join()
+    assert exitcode == 0
+
+
+def _train_in_child():
+    with seeded(1, CPU):
+        pass

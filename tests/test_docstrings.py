@@ -7,7 +7,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_cnn
-from sklearn_cnn import architectures
+from sklearn_cnn import architectures, model_selection
 
 # Where the summary stands, sections that not every docstring needs, and scikit-learn's way of
 # naming what is returned, `self : object`.
@@ -16,7 +16,7 @@ OPTIONAL = {"GL01", "ES01", "EX01", "SA01", "YD01", "RT02"}
 
 def public_names():
     """Yield what users call and is written here: classes, their methods, functions."""
-    for module in (sklearn_cnn, architectures):
+    for module in (sklearn_cnn, architectures, model_selection):
         for name in module.__all__:
             thing = getattr(module, name)
             yield f"{module.__name__}.{name}"

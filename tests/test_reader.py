@@ -228,7 +228,9 @@ def test_a_memmap_is_not_loaded(tmp_path, channel_axis):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         images = read(mapped, channel_axis=channel_axis)
+        rows = read(mapped.reshape(3, -1), image_shape=(4, 5), channel_axis=channel_axis)
     assert np.shares_memory(images.numpy(), mapped)
+    assert np.shares_memory(rows.numpy(), mapped)
     assert_pixels(images, COLOUR)
 
 

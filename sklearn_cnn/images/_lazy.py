@@ -42,6 +42,11 @@ class LazyImages(ABC):
         """(n, H, W, C)."""
         return (len(self), *self._image_shape)
 
+    @property
+    def nbytes(self):
+        """Bytes that they take on a device: none, since only batches go there."""
+        return 0
+
     def __getitem__(self, rows):
         """Return the images at a slice, or a tensor of int64, of rows."""
         return self._read(self._rows[rows if isinstance(rows, slice) else rows.numpy()])

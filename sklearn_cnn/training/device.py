@@ -4,7 +4,9 @@ The rules are pure functions of what they are told, so that a test can pass in t
 capabilities of a machine that it does not run on.
 """
 
+import os
 import random
+import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -49,6 +51,11 @@ def resolve_device(device="auto"):
         raise ValueError(
             f"device={device!r} was asked for, but torch finds no CUDA device on this machine. "
             'Write device="auto" to take the best device that there is, or device="cpu".'
+        )
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but this machine has {torch.cuda.device_count()} "
+            "CUDA devices, counted from 0."
         )
     if resolved.type == "mps" and not _mps_is_available():
         raise ValueError(
@@ -130,13 +137,32 @@ def draw_seed(random_state):
     return int(np.random.RandomState(random_state).randint(np.iinfo(np.int32).max))
 
 
+_global_generators = threading.RLock()
+
+
+def _renew_lock():
+    """Let a forked process begin with a free lock: the thread that held it is not in it."""
+    global _global_generators
+    _global_generators = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextmanager
 def seeded(seed, device):
     """Seed torch's, NumPy's and Python's global generators, and give them back as they were.
 
     Initialisation, dropout and users' augmentations draw from the global generators; the
-    user's own streams must not notice.
+    user's own streams must not notice. Fits in several threads of one process go one after
+    another, as they could not draw from the same generators at once.
     """
+    with _global_generators:
+        yield from _seeded(seed, device)
+
+
+def _seeded(seed, device):
     # NumPy's legacy generator is the global one: what is seeded here is put back below
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     accelerators = [device] if device.type in ("cuda", "mps") else []

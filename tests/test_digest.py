@@ -1,0 +1,211 @@
+"""Equal values have equal digests, and whatever makes a difference makes one here."""
+
+import collections
+import copy
+import functools
+import os
+import subprocess
+import sys
+import types
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from torch import nn
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn._digest import digest
+from sklearn_cnn.architectures import ConvNet, TorchModule
+
+
+def network(first=0.5):
+    """A network whose weights are the same each time."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    module[0].weight.data[0, 0, 0, 0] = first
+    return module
+
+
+class Factory:
+    """Something of the user's own that has state."""
+
+    def __init__(self, width):
+        self.width = width
+
+
+def holds_itself():
+    """A list inside itself."""
+    cycle = [1]
+    cycle.append(cycle)
+    return cycle
+
+
+SAME = {
+    "array": lambda: np.arange(6.0),
+    "array of text": lambda: np.array(["a", "b"]),
+    "array of objects": lambda: np.array([1, "a", None], dtype=object),
+    "tensor": lambda: torch.arange(6.0),
+    "bfloat16": lambda: torch.ones(3, dtype=torch.bfloat16),
+    "scalar tensor": lambda: torch.tensor(2.0),
+    "module": network,
+    "estimator": lambda: CNNClassifier(ConvNet((4,)), random_state=0),
+    "pipeline": lambda: make_pipeline(MinMaxScaler(), CNNClassifier(nn.Flatten)),
+    "loss": lambda: CNNClassifier(loss=nn.CrossEntropyLoss(weight=torch.ones(2))),
+    "partial": lambda: functools.partial(torch.optim.SGD, momentum=0.9),
+    "method": lambda: Factory(3).__init__,
+    "generator": lambda: np.random.default_rng(0),
+    "random state": lambda: np.random.RandomState(0),
+    "pandas": lambda: pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}),
+    "polars": lambda: pl.DataFrame({"a": [1, 2], "b": ["x", "y"]}),
+    "containers": lambda: {"a": [1, (2.5, b"3")], "b": {4, 5, "six"}, "c": frozenset([None])},
+    "ordered": lambda: collections.OrderedDict(a=1),
+    "dtypes": lambda: [torch.float16, np.dtype("f4"), torch.device("cpu")],
+    "cycle": holds_itself,
+    "module of Python's": lambda: os,
+}
+
+
+@pytest.mark.parametrize("make", SAME.values(), ids=SAME)
+def test_equal_values_have_equal_digests(make):
+    value = make()
+    assert digest(value) == digest(make()) == digest([make()][0])
+    assert len(digest(value)) == 64
+    if not isinstance(value, types.ModuleType):
+        assert digest(cloudpickle.loads(cloudpickle.dumps(value))) == digest(value)
+        assert digest(copy.deepcopy(value)) == digest(value)
+
+
+DIFFERENT = {
+    "type of a number": (1, 1.0),
+    "sign of zero": (0.0, -0.0),
+    "text and bytes": ("a", b"a"),
+    "grouping": ([[1], [2]], [[1, 2]]),
+    "list and tuple": ([1], (1,)),
+    "dtype": (np.zeros(4, np.uint8), np.zeros(4, np.int8)),
+    "shape": (np.zeros((2, 3)), np.zeros((3, 2))),
+    "one pixel": (np.array([[1, 2]]), np.array([[1, 3]])),
+    "array and tensor": (np.zeros(2), torch.zeros(2, dtype=torch.float64)),
+    "weights": (network(0.5), network(0.25)),
+    "a frozen weight": (network(), network().requires_grad_(False)),
+    "order of layers": (
+        nn.Sequential(collections.OrderedDict(a=nn.ReLU(), b=nn.Flatten())),
+        nn.Sequential(collections.OrderedDict(b=nn.Flatten(), a=nn.ReLU())),
+    ),
+    "parameter": (CNNClassifier(lr=0.001), CNNClassifier(lr=0.002)),
+    "parameter of the architecture": (ConvNet((4,)), ConvNet((8,))),
+    "class": (nn.ReLU(), nn.GELU()),
+    "state": (Factory(1), Factory(2)),
+    "column": (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})),
+    "seed": (np.random.RandomState(0), np.random.RandomState(1)),
+}
+
+
+@pytest.mark.parametrize("pair", DIFFERENT.values(), ids=DIFFERENT)
+def test_different_values_have_different_digests(pair):
+    assert digest(pair[0]) != digest(pair[1])
+
+
+def test_layout_and_storage_of_an_array_do_not_matter(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (50, 6, 5), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    everything = [images, np.asfortranarray(images), images[::-1][::-1], np.asarray(mapped)]
+    assert len({digest(array) for array in everything}) == 1
+    assert digest(images[::2]) == digest(images[::2].copy())
+    assert digest(mapped[3:9]) == digest(np.asarray(mapped)[3:9])
+
+
+def test_an_array_that_is_not_contiguous_is_read_in_parts(monkeypatch):
+    monkeypatch.setattr("sklearn_cnn._digest._CHUNK", 64)
+    columns = np.arange(400.0).reshape(20, 20)[:, ::3]
+    assert digest(columns) == digest(columns.copy())
+    assert digest(columns.T) == digest(columns.T.copy())
+
+
+def test_a_fitted_estimator_counts_with_what_it_learned():
+    X, y = load_digits(n_class=2, return_X_y=True)
+    fits = [
+        CNNClassifier(ConvNet((2,)), max_epochs=1, random_state=seed).fit(X, y)
+        for seed in (0, 0, 1)
+    ]
+    for fit in fits:
+        fit.random_state = None
+    first, again, other = (digest(FrozenEstimator(fit)) for fit in fits)
+    assert first == again != other
+    assert digest(clone(fits[0])) == digest(clone(fits[2]))
+
+
+def defined_by(source):
+    """Return the class or function `Thing` of a program's text, as if it stood in a script."""
+    script = {"__name__": "a_script", "nn": nn}
+    exec(source, script)
+    return script["Thing"]
+
+
+CLASS = """
+class Thing(nn.Module):
+    size = {size}
+    def __init__(self, num_classes):
+        super().__init__()
+        self.last = nn.Linear({inputs}, num_classes)
+"""
+
+
+def test_a_class_of_ones_own_counts_with_its_code():
+    thing = defined_by(CLASS.format(size=1, inputs=64))
+    assert digest(thing) == digest(defined_by(CLASS.format(size=1, inputs=64)))
+    assert digest(thing) == digest(defined_by("\n\n" + CLASS.format(size=1, inputs=64)))
+    assert digest(thing) != digest(defined_by(CLASS.format(size=2, inputs=64)))
+    assert digest(thing) != digest(defined_by(CLASS.format(size=1, inputs=32)))
+    assert digest(TorchModule(thing)) == digest(clone(TorchModule(thing)))
+
+
+def test_a_function_counts_with_code_defaults_and_what_it_closes_over():
+    twice = defined_by("def Thing(x, by=2): return x * by")
+    assert digest(twice) == digest(defined_by("def Thing(x, by=2): return x * by"))
+    assert digest(twice) != digest(defined_by("def Thing(x, by=3): return x * by"))
+    assert digest(twice) != digest(defined_by("def Thing(x, by=2): return x + by"))
+
+    def times(factor):
+        return lambda x: x * factor
+
+    assert digest(times(2)) == digest(times(2)) != digest(times(3))
+
+
+def test_a_path_counts_with_the_file_that_it_names(tmp_path):
+    file = tmp_path / "image.png"
+    absent = digest(str(file))
+    file.write_bytes(b"one")
+    first = digest(str(file))
+    assert first == digest(str(file)) != absent
+    os.utime(file, ns=(0, 0))
+    assert digest(str(file)) != first
+    assert digest(np.array([str(file)])) == digest(
+        np.array([str(file)], dtype=object)[:1].astype(str)
+    )
+
+
+def test_what_cannot_be_pickled_is_an_error(tmp_path):
+    with open(tmp_path / "file", "w") as file, pytest.raises(TypeError, match="cannot pickle"):
+        digest({"stream": file})
+
+
+def test_the_digest_is_the_same_in_another_process():
+    # Python hashes text with another seed in each process, which changes the order of sets
+    program = "from sklearn_cnn._digest import digest; print(digest({'a', 'b', 'c'}))"
+    other = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert other.stdout.strip() == digest({"c", "b", "a"})

@@ -1,0 +1,31 @@
+"""The scripts of the guide run as they are; here on few images, for one epoch."""
+
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+# (script, what it prints, file that it leaves)
+SEARCHES = [
+    ("architecture_search", "accuracy", "architecture_search.png"),
+    ("halving_search", "Best:", None),
+    ("nested_cross_validation", "Accuracy of the whole procedure", None),
+    ("optuna_search", "OptunaSearchCV: accuracy", None),
+    ("resumed_search", "Accuracy", "search_cache"),
+]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_are_python(path):
+    compile(path.read_text(encoding="utf-8"), path, "exec")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "printed", "left"), SEARCHES, ids=[s[0] for s in SEARCHES])
+def test_searches_run(name, printed, left, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](n_images=120, max_epochs=1)
+    assert printed in capsys.readouterr().out
+    assert os.listdir() == ([left] if left else [])

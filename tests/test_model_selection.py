@@ -1,0 +1,308 @@
+"""Fits that are done are not done again, and the result is that of a search without a cache."""
+
+import logging
+import multiprocessing
+import pickle
+import signal
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from counted import FATAL, LOG, Counted, count
+from joblib.externals.loky import get_reusable_executor
+from sklearn import config_context
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.model_selection import CachedEstimator
+
+X, Y = load_digits(n_class=3, return_X_y=True)
+X, Y = X[:90].astype(np.uint8), Y[:90]
+GRID = {"estimator__lr": [0.001, 0.01], "estimator__architecture__widths": [(2,), (4,)]}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Let torch use one thread here, as in the workers: scores are compared bit for bit."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture
+def counted(tmp_path, monkeypatch):
+    """Return a classifier whose fits are counted, and cached in `tmp_path`."""
+    monkeypatch.setenv(LOG, str(tmp_path / "log"))
+    (tmp_path / "log").touch()
+    return CachedEstimator(counted_classifier(), str(tmp_path / "cache"))
+
+
+def counted_classifier():
+    return CNNClassifier(Counted((2,)), max_epochs=1, random_state=0)
+
+
+def search(estimator, **options):
+    return GridSearchCV(estimator, GRID, cv=3, refit=False, **options).fit(X, Y)
+
+
+def scores(result):
+    """Return all scores of a search, one row a fold."""
+    return [result.cv_results_[f"split{fold}_test_score"].tolist() for fold in range(3)]
+
+
+@pytest.fixture
+def expected():
+    """Return the scores of a search without interruption and without a cache."""
+    plain = CNNClassifier(ConvNet((2,)), max_epochs=1, random_state=0)
+    return scores(search(CachedEstimator(plain, None)))
+
+
+@parametrize_with_checks(
+    [
+        CachedEstimator(DecisionTreeClassifier(random_state=0), None),
+        CachedEstimator(KMeans(n_clusters=3, random_state=0), None),
+    ]
+)
+def test_scikit_learns_contract(estimator, check, tmp_path):
+    check(estimator.set_params(memory=str(tmp_path)))
+
+
+def test_a_second_fit_is_loaded_and_predicts_the_same(counted):
+    first = clone(counted).fit(X, Y)
+    again = clone(counted).fit(X, Y)
+    assert count() == 1
+    assert again.predict_proba(X).tobytes() == first.predict_proba(X).tobytes()
+    alone = counted_classifier().fit(X, Y)
+    assert again.decision_function(X).tobytes() == alone.decision_function(X).tobytes()
+    assert again.score(X, Y) == alone.score(X, Y)
+    assert again.loss_curve_ == alone.loss_curve_
+
+
+def test_data_parameters_and_arguments_make_another_fit(counted):
+    fits = [
+        (counted, X, Y, {}),
+        (clone(counted).set_params(estimator__lr=0.1), X, Y, {}),
+        (clone(counted).set_params(estimator__architecture__widths=(3,)), X, Y, {}),
+        (counted, X[::-1], Y, {}),
+        (counted, X, Y[::-1], {}),
+        (counted, X, Y, {"sample_weight": np.arange(1.0, 91.0)}),
+    ]
+    for number, (estimator, images, labels, arguments) in enumerate(fits, start=1):
+        for _ in range(2):
+            clone(estimator).fit(images, labels, **arguments)
+            assert count() == number
+
+
+def test_versions_and_the_configuration_make_another_fit(counted, monkeypatch):
+    counted.fit(X, Y)
+    with config_context(enable_metadata_routing=True):
+        counted.fit(X, Y)
+    assert count() == 2
+    for number, package in enumerate(["sklearn_cnn", "sklearn", "torch"], start=3):
+        monkeypatch.setattr(f"{package}.__version__", "99.0")
+        counted.fit(X, Y)
+        assert count() == number
+
+
+def test_without_memory_each_fit_is_done(counted):
+    counted.set_params(memory=None)
+    counted.fit(X, Y).fit(X, Y)
+    assert count() == 2
+
+
+def test_a_folder_and_a_memory_in_it_are_the_same_cache(counted):
+    counted.fit(X, Y)
+    memory = joblib.Memory(counted.memory, verbose=0)
+    clone(counted).set_params(memory=memory).fit(X, Y)
+    assert count() == 1
+    memory.clear(warn=False)
+    counted.fit(X, Y)
+    assert count() == 2
+
+
+def test_a_search_is_done_once(counted, expected):
+    assert scores(search(counted)) == scores(search(counted)) == expected
+    assert count() == 12
+
+
+def run_search(folder, options):
+    """Run the search as a program of its own would, and hand out its scores."""
+    torch.set_num_threads(1)
+    cached = CachedEstimator(counted_classifier(), str(folder / "cache"))
+    (folder / "scores").write_bytes(pickle.dumps(scores(search(cached, **options))))
+
+
+def run_process(folder, **options):
+    process = multiprocessing.get_context("spawn").Process(
+        target=run_search, args=(folder, options)
+    )
+    process.start()
+    process.join(timeout=100)
+    return process.exitcode
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_search_that_was_killed_goes_on_where_it_stopped(tmp_path, monkeypatch, expected):
+    monkeypatch.setenv(FATAL, "6")
+    assert run_process(tmp_path) == -signal.SIGKILL
+    assert count() == 6
+    assert not (tmp_path / "scores").exists()
+    monkeypatch.delenv(FATAL)
+    assert run_process(tmp_path) == 0
+    # five fits were done, the sixth was under way: it and the other six are what is left
+    assert count() == 6 + 7
+    assert pickle.loads((tmp_path / "scores").read_bytes()) == expected
+
+
+def test_parallel_workers_share_what_is_done(counted, monkeypatch, expected):
+    monkeypatch.setenv(FATAL, "5")
+    # workers inherit the environment that they are started in
+    get_reusable_executor(max_workers=2).shutdown(wait=True)
+    with pytest.raises(joblib.externals.loky.process_executor.TerminatedWorkerError):
+        search(counted, n_jobs=2)
+    assert count() >= 5
+    monkeypatch.delenv(FATAL)
+    get_reusable_executor(max_workers=2).shutdown(wait=True)
+    assert scores(search(counted, n_jobs=2)) == expected
+    # at most two fits were under way when the worker died, and one more was handed on
+    assert 12 < count() <= 12 + 3
+    before = count()
+    assert scores(search(counted)) == expected
+    assert count() == before
+    get_reusable_executor().shutdown(wait=True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80\x04 no pickle"])
+def test_a_damaged_entry_is_done_anew_and_said(counted, damage, tmp_path, caplog):
+    counted.fit(X, Y)
+    (entry,) = tmp_path.glob("cache/**/output.pkl")
+    entry.write_bytes(damage)
+    with caplog.at_level(logging.WARNING):
+        again = clone(counted).fit(X, Y)
+    assert "Exception while loading results" in caplog.text
+    assert count() == 2
+    assert again.predict(X).tolist() == counted.predict(X).tolist()
+    clone(counted).fit(X, Y)
+    assert count() == 2
+
+
+def test_a_fit_that_fails_is_not_stored(counted):
+    counted.set_params(estimator__lr=1e30)
+    for number in (1, 2):
+        with pytest.raises(ValueError, match="Lower lr"):
+            counted.fit(X, Y)
+        assert count() == number
+    assert not hasattr(counted, "estimator_")
+
+
+def test_a_random_state_of_none_is_refused(tmp_path):
+    pipeline = make_pipeline(PCA(4), CNNClassifier(ConvNet((2,)), max_epochs=1))
+    cached = CachedEstimator(pipeline, str(tmp_path))
+    with pytest.raises(ValueError, match=r"estimator__pca__random_state=0"):
+        cached.fit(X, Y)
+    cached.set_params(memory=None).fit(X, Y)
+
+
+def test_a_generator_as_random_state_is_repeated(counted):
+    counted.set_params(estimator__random_state=np.random.RandomState(3))
+    first, second = (clone(counted).fit(X, Y).loss_curve_ for _ in range(2))
+    assert count() == 1
+    assert first == second
+
+
+def test_what_cannot_be_pickled_is_one_clear_error(counted, tmp_path):
+    with (
+        open(tmp_path / "log") as stream,
+        pytest.raises(TypeError, match=r"CachedEstimator cannot tell .*cannot pickle"),
+    ):
+        counted.fit(X, Y, sample_weight=stream)
+
+
+def test_classes_of_a_script_are_kept(counted):
+    script = {"__name__": "__main__", "ConvNet": ConvNet}
+    exec("class Own(ConvNet):\n    pass", script)
+    counted.set_params(estimator__architecture=script["Own"]((2,)))
+    first = clone(counted).fit(X, Y)
+    assert clone(counted).fit(X, Y).loss_curve_ == first.loss_curve_
+
+
+def test_it_is_what_the_estimator_inside_is(tmp_path):
+    classifier = CachedEstimator(counted_classifier(), str(tmp_path))
+    assert is_classifier(classifier)
+    assert is_regressor(CachedEstimator(CNNRegressor(), None))
+    assert classifier.get_params()["estimator__architecture__widths"] == (2,)
+    assert not hasattr(CachedEstimator(SVC(probability=False), None), "predict_proba")
+    assert not hasattr(CachedEstimator(LinearRegression(), None), "transform")
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+    with pytest.raises(
+        AttributeError, match="'CachedEstimator' object has no attribute 'classes_'"
+    ):
+        classifier.classes_  # noqa: B018
+
+
+def test_what_was_learned_can_be_reached(counted):
+    counted.fit(X, Y)
+    assert counted.classes_.tolist() == [0, 1, 2]
+    assert counted.n_features_in_ == 64
+    assert counted.transform(X).shape == (90, len(counted.get_feature_names_out()))
+    assert counted.fit_transform(X, Y).tobytes() == counted.transform(X).tobytes()
+    copy = pickle.loads(pickle.dumps(counted))
+    assert copy.predict_log_proba(X).tobytes() == counted.predict_log_proba(X).tobytes()
+    assert not hasattr(clone(counted), "estimator_")
+
+
+def test_the_estimator_that_was_given_is_left_alone(counted):
+    before = dict(vars(counted.estimator))
+    counted.fit(X, Y)
+    assert vars(counted.estimator) == before
+
+
+def test_it_stands_in_pipelines_halving_and_cross_validation(counted):
+    pipeline = make_pipeline(MinMaxScaler(), counted)
+    values = [cross_val_score(pipeline, X, Y, cv=2).tolist() for _ in range(2)]
+    assert values[0] == values[1]
+    assert count() == 2
+    halving = HalvingGridSearchCV(
+        counted,
+        {"estimator__lr": [0.001, 0.01, 0.1]},
+        resource="estimator__max_epochs",
+        max_resources=3,
+        cv=2,
+    )
+    results = [clone(halving).fit(X, Y).cv_results_["mean_test_score"].tolist() for _ in range(2)]
+    assert results[0] == results[1]
+    # three candidates of one epoch, then one of three, and the best on everything
+    assert count() == 2 + 2 * (3 + 1) + 1
+
+
+def test_metadata_is_routed_to_the_estimator_inside(counted):
+    weights = np.arange(1.0, 91.0)
+    with config_context(enable_metadata_routing=True):
+        counted.estimator.set_fit_request(sample_weight=True)
+        counted.estimator.set_score_request(sample_weight=False)
+        routed = GridSearchCV(counted, {"estimator__lr": [0.01]}, cv=2)
+        routed.fit(X, Y, sample_weight=weights)
+        counted.estimator.set_fit_request(sample_weight=False)
+        unweighted = GridSearchCV(counted, {"estimator__lr": [0.01]}, cv=2)
+        unweighted.fit(X, Y)
+    weighted = routed.best_estimator_.loss_curve_
+    assert weighted != unweighted.best_estimator_.loss_curve_
+    alone = counted_classifier().set_params(lr=0.01).fit(X, Y, sample_weight=weights)
+    assert weighted == alone.loss_curve_
