@@ -19,6 +19,7 @@ from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
 from sklearn_cnn.images import read_images
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
+from sklearn_cnn.training.callbacks import copy_callbacks
 from sklearn_cnn.training.device import (
     draw_seed,
     prediction_batch_size,
@@ -287,7 +288,7 @@ class BaseCNN(
             prediction_precision="float32" if self.precision == "auto" else precision,
             prediction_batch_size=prediction_batch_size(size),
             compile=self.compile,
-            callbacks=copy.deepcopy(list(self.callbacks or [])),
+            callbacks=copy_callbacks(self.callbacks or []),
         ).initialize()
 
     def _train(self, net, data, held_out, n_epochs, watchers, seed):

@@ -40,10 +40,10 @@ class Standardize(nn.Module):
         """
         total = torch.zeros(images.shape[3], dtype=torch.float64)
         squares = torch.zeros_like(total)
+        sums = _sums_of_bytes if images.dtype == torch.uint8 else _sums
         for chunk in rows.split(_CHUNK):
-            pixels = images[chunk].double()
-            total += pixels.sum(dim=(0, 1, 2))
-            squares += pixels.square().sum(dim=(0, 1, 2))
+            for so_far, more in zip((total, squares), sums(images[chunk]), strict=True):
+                so_far += more
         n_pixels = len(rows) * images.shape[1] * images.shape[2]
         mean = total / n_pixels
         variance = squares / n_pixels - mean.square()
@@ -55,6 +55,20 @@ class Standardize(nn.Module):
     def forward(self, images):
         """Standardize images of shape (b, C, H, W), of any dtype, to float32."""
         return (images.float() - self.mean) / self.std
+
+
+def _sums(images):
+    """Return the sums of the pixels and of their squares, a channel."""
+    pixels = images.double()
+    return pixels.sum(dim=(0, 1, 2)), pixels.square().sum(dim=(0, 1, 2))
+
+
+def _sums_of_bytes(images):
+    """Return the same by way of a histogram, which needs no copy in float64."""
+    channels = images.flatten(0, 2).unbind(1)
+    counts = torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels]).double()
+    values = torch.arange(256, dtype=torch.float64)
+    return counts @ values, counts @ values.square()
 
 
 def assemble(architecture, images, rows, n_outputs):

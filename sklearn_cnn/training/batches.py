@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_cnn.training.residency import send
 from sklearn_cnn.training.samples import Samples
 
 # batch_size="auto" gives an epoch about this many steps, within the bounds.
@@ -68,9 +69,13 @@ class TrainingBatches:
         """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
         of, rows = self.samples, self.samples.rows
         order = torch.randperm(len(rows), generator=self.generator, device=rows.device)
-        for drawn in rows[order].split(self._sizes()):
+        drawn_rows = rows[order]
+        # one transfer an epoch of the rows, where the images stayed on the host
+        image_rows = drawn_rows.to(of.images.device)
+        sizes = self._sizes()
+        for drawn, places in zip(drawn_rows.split(sizes), image_rows.split(sizes), strict=True):
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            images = of.images[drawn].permute(0, 3, 1, 2)
+            images = send(of.images[places], rows.device).permute(0, 3, 1, 2)
             if self.augmentation is not None:
                 images = _checked(self.augmentation(images), images)
             yield images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
@@ -125,5 +130,5 @@ def prediction_batches(images, batch_size, device):
         if n_real < batch_size:
             filling = batch.new_zeros((batch_size - n_real, *batch.shape[1:]))
             batch = torch.cat([batch, filling])
-        # the one transfer to the device; contiguous because a row of a strided X is not
-        yield batch.to(device).contiguous().permute(0, 3, 1, 2), n_real
+        # contiguous because a row of a strided X is not
+        yield send(batch, device).contiguous().permute(0, 3, 1, 2), n_real

@@ -6,10 +6,13 @@ import warnings
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 
+from sklearn_cnn.training.allocator import freed_memory_kept
 from sklearn_cnn.training.batches import prediction_batches
+from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device
+from sklearn_cnn.training.microbatches import MicroBatches
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
 
 # Attributes that hold tensors on the device.
@@ -83,7 +86,7 @@ class Net(NeuralNet):
             lr=lr,
             max_epochs=max_epochs,
             device=device,
-            callbacks=callbacks,
+            callbacks=list(callbacks or []),
             train_split=None,
             verbose=0,
         )
@@ -93,24 +96,9 @@ class Net(NeuralNet):
         return []
 
     def initialize_callbacks(self):
-        """Initialize the user's callbacks, but for those that would end training by Ctrl-C."""
-        for given in self.callbacks or []:
-            callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
-            if not isinstance(callback, Callback) and not (
-                isinstance(callback, type) and issubclass(callback, Callback)
-            ):
-                raise ValueError(
-                    "callbacks must hold skorch callbacks, or (name, callback) pairs, got "
-                    f"{given!r}. scikit-learn's own callbacks go to set_callbacks."
-                )
-        super().initialize_callbacks()
-        for name, callback in self.callbacks_:
-            if isinstance(callback, EarlyStopping):
-                raise ValueError(
-                    f"callbacks holds skorch's EarlyStopping ({name!r}). Write early_stopping=True "
-                    "instead, with n_iter_no_change as its patience and tol as its threshold."
-                )
-        return self
+        """Initialize the user's callbacks, but for those that would have no effect."""
+        check_callbacks(self.callbacks or [], self.lr_schedule)
+        return super().initialize_callbacks()
 
     def initialize_optimizer(self, triggered_directly=None):
         """Make the optimizer of the module's parameters."""
@@ -124,10 +112,11 @@ class Net(NeuralNet):
         last step, and its history ends with the last whole epoch. See `fit_loop`.
         """
         self.has_stepped_ = False
+        self.micro_batches_ = MicroBatches()
         self.notify("on_train_begin", X=batches, y=None)
         try:
             # whatever autocast the caller is in, ours is the one that counts
-            with torch.autocast(self._device_type, enabled=False):
+            with torch.autocast(self._device_type, enabled=False), freed_memory_kept():
                 self.fit_loop(batches, validation, epochs, watchers=watchers)
         finally:
             # an epoch that did not end has no loss
@@ -224,15 +213,19 @@ class Net(NeuralNet):
 
     def train_step(self, batch, module):
         """Learn from one batch; return its loss, detached, on the device."""
-        images, targets, weights = batch
-        with self._autocast(self.precision):
-            logits = module(images)
-        loss = self.criterion_(logits.float(), targets, weights)
-        self.optimizer_.zero_grad(set_to_none=True)
-        loss.backward()
+
+        def compute_loss(images, targets, weights):
+            with self._autocast(self.precision):
+                logits = module(images)
+            return self.criterion_(logits.float(), targets, weights)
+
+        loss = self.micro_batches_.backward(compute_loss, self.optimizer_.zero_grad, batch)
+        for computed in self._hooks("on_grad_computed"):
+            named_parameters = list(self.module_.named_parameters())
+            computed(self, named_parameters=named_parameters, batch=batch, training=True)
         self.optimizer_.step()
         self.has_stepped_ = True
-        return loss.detach()
+        return loss
 
     def validate(self, validation):
         """Record score and loss on a validation set, and keep the best weights."""
@@ -283,6 +276,14 @@ class Net(NeuralNet):
         self.history_.record(name, value)
         figures = [row[name] for row in self.history_ if name in row]
         self.history_.record(f"{name}_best", value == better(figures))
+
+    def __deepcopy__(self, memo):
+        """Copy the net; what its callbacks hold open is shared."""
+        state = self.__getstate__()
+        held = {name: copy_callbacks(state.pop(name)) for name in ("callbacks", "callbacks_")}
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__({**copy.deepcopy(state, memo), **held})
+        return copied
 
     def __getstate__(self):
         # skorch's own state is a plain pickle inside, which classes of a notebook do not pass
