@@ -22,7 +22,6 @@ from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.callbacks import copy_callbacks
 from sklearn_cnn.training.device import (
     draw_seed,
-    prediction_batch_size,
     resolve_device,
     resolve_precision,
     seeded,
@@ -286,7 +285,7 @@ class BaseCNN(
             precision=precision,
             # "auto" predicts in float32: rounding would show in scores
             prediction_precision="float32" if self.precision == "auto" else precision,
-            prediction_batch_size=prediction_batch_size(size),
+            image_size=size,
             compile=self.compile,
             callbacks=copy_callbacks(self.callbacks or []),
         ).initialize()

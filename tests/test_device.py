@@ -122,10 +122,12 @@ def test_the_precision_that_is_asked_for_is_taken(monkeypatch, asked, fast):
     [
         ((1, 1), 128),
         ((8, 8), 128),
-        ((45, 45), 128),
-        ((46, 46), 123),
+        ((53, 53), 128),
+        ((54, 54), 126),
         ((64, 64), 64),
-        ((224, 224), 5),
+        ((96, 96), 12),
+        ((136, 136), 3),
+        ((224, 224), 1),
         ((512, 512), 1),
         ((4000, 3000), 1),
         ((1, 10**6), 1),
@@ -135,6 +137,15 @@ def test_prediction_batches_follow_the_cost_of_an_image(image_size, size):
     batch_size = prediction_batch_size(image_size)
     assert batch_size == size
     assert type(batch_size) is int
+
+
+@pytest.mark.parametrize("device_type", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    ("image_size", "size"),
+    [((8, 8), 1024), ((32, 32), 1024), ((64, 64), 256), ((224, 224), 20), ((4000, 3000), 1)],
+)
+def test_prediction_batches_of_a_gpu_are_larger(device_type, image_size, size):
+    assert prediction_batch_size(image_size, device_type) == size
 
 
 def test_the_same_random_state_draws_the_same_seed():

@@ -25,7 +25,6 @@ _INSTEAD = {
     skorch_callbacks.InputShapeSetter: "An architecture is told in_channels and image_size "
     "instead: let the module's constructor name them.",
 }
-_SCHEDULERS = (skorch_callbacks.LRScheduler, skorch_callbacks.WarmRestartLR)
 
 
 def check_callbacks(callbacks, lr_schedule):
@@ -54,9 +53,9 @@ def check_callbacks(callbacks, lr_schedule):
         for refused, instead in _INSTEAD.items():
             if issubclass(kind, refused):
                 raise ValueError(f"callbacks holds skorch's {refused.__name__}. {instead}")
-        if issubclass(kind, _SCHEDULERS) and lr_schedule != "constant":
+        if issubclass(kind, skorch_callbacks.LRScheduler) and lr_schedule != "constant":
             raise ValueError(
-                f"callbacks holds skorch's {kind.__name__}, and lr_schedule={lr_schedule!r} sets "
+                f"callbacks holds skorch's LRScheduler, and lr_schedule={lr_schedule!r} sets "
                 'the learning rate at each step. Write lr_schedule="constant" to leave the rate '
                 'to the callback, or lr_schedule="one_cycle" or "cosine" instead of it.'
             )

@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from sklearn_cnn.training.allocator import freed_memory_kept
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
-from sklearn_cnn.training.device import has_device
+from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.microbatches import MicroBatches
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
 
@@ -46,8 +46,9 @@ class Net(NeuralNet):
         Of forward passes in training.
     prediction_precision : {"bf16", "float32"}
         Of forward passes in prediction.
-    prediction_batch_size : int
-        Images that go through the module at once in prediction.
+    image_size : tuple of (int, int)
+        Height and width of an image, which fix how many go through the module at once in
+        prediction.
     compile : bool
         Whether training runs through `torch.compile`.
     callbacks : list of skorch callbacks
@@ -68,7 +69,7 @@ class Net(NeuralNet):
         device="cpu",
         precision="float32",
         prediction_precision="float32",
-        prediction_batch_size=64,
+        image_size=(64, 64),
         compile=False,
         callbacks=None,
     ):
@@ -78,7 +79,7 @@ class Net(NeuralNet):
         self.lr_schedule = lr_schedule
         self.precision = precision
         self.prediction_precision = prediction_precision
-        self.prediction_batch_size = prediction_batch_size
+        self.image_size = image_size
         super().__init__(
             module,
             criterion,
@@ -320,6 +321,11 @@ class Net(NeuralNet):
     def _set_lr(self, lr):
         for group in self.optimizer_.param_groups:
             group["lr"] = lr
+
+    @property
+    def prediction_batch_size(self):
+        """Images that go through the module at once in prediction."""
+        return prediction_batch_size(self.image_size, self._device_type)
 
     @property
     def _device_type(self):
