@@ -9,9 +9,10 @@ import os
 
 import numpy as np
 import torch
+import torchvision
 from networks import ResNet18, Textbook
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy, softmax
 
 LR = 1e-3
 
@@ -21,6 +22,8 @@ def make_network(case, pool_first=False):
     height, width, channels = case.image_shape
     if case.network == "textbook":
         return Textbook(channels, (height, width), case.n_classes, pool_first, case.padding)
+    if case.network == "resnet50":
+        return torchvision.models.resnet50(num_classes=case.n_classes)
     return ResNet18(channels, case.n_classes, (height, width))
 
 
@@ -36,22 +39,27 @@ class Ours:
 
     def __init__(self, case, images, labels, precision="auto"):
         from sklearn_cnn import CNNClassifier
-        from sklearn_cnn.architectures import ConvNet
+        from sklearn_cnn.architectures import ConvNet, TorchModule
 
-        textbook = ConvNet(
-            (32, 64), residual=False, padding=case.padding, norm=None, grid=None, hidden=(128,)
-        )
+        architectures = {
+            "textbook": ConvNet(
+                (32, 64), residual=False, padding=case.padding, norm=None, grid=None, hidden=(128,)
+            ),
+            "resnet18": ResNet18,
+            "resnet50": TorchModule(torchvision.models.resnet50, num_classes=case.n_classes),
+        }
         self.images, self.labels = images, labels
         self.classifier = CNNClassifier(
-            textbook if case.network == "textbook" else ResNet18,
+            architectures[case.network],
             optimizer="adam",
             lr=LR,
             weight_decay=0.0,
             lr_schedule="constant",
             max_epochs=case.epochs,
             batch_size=case.batch_size,
-            device="cpu",
+            device=case.device,
             precision=precision,
+            random_state=0,
         )
 
     def fit(self):
@@ -85,6 +93,7 @@ class Skorch:
             iterator_train__shuffle=True,
             train_split=None,
             verbose=0,
+            device=case.device,
         )
 
     def fit(self):
@@ -173,7 +182,7 @@ class DataLoaderLoop:
         )
         self.network.eval()
         with torch.no_grad():
-            outputs = [F.softmax(self.network(batch), dim=1) for (batch,) in loader]
+            outputs = [softmax(self.network(batch), dim=1) for (batch,) in loader]
         return torch.cat(outputs).numpy()
 
     def prepare(self, images):
@@ -186,38 +195,43 @@ class TunedLoop:
     def __init__(self, case, images, labels):
         keep_freed_memory()
         self.case = case
-        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels)
-        pixels = images[:1000].reshape(-1, images.shape[3]) / 255.0
-        self.scale = torch.tensor(1 / (255 * pixels.std(axis=0)), dtype=torch.float32)
-        self.shift = torch.tensor(-pixels.mean(axis=0) / pixels.std(axis=0), dtype=torch.float32)
-        self.bf16 = case.bf16 and torch.cpu._is_avx512_bf16_supported()
+        self.device = torch.device(case.device)
+        self.images = torch.from_numpy(images).to(self.device)
+        self.labels = torch.from_numpy(labels).to(self.device)
+        self.bf16 = case.bf16
+        if self.device.type == "cpu":
+            self.bf16 = self.bf16 and torch.cpu._is_avx512_bf16_supported()
 
     def standardized(self, images):
-        batch = torch.addcmul(self.shift, images, self.scale)
-        return batch.permute(0, 3, 1, 2)
+        return torch.addcmul(self.shift, images, self.scale).permute(0, 3, 1, 2)
 
     def fit(self):
-        network = make_network(self.case, pool_first=True)
+        sample = self.images[:1000].float()
+        mean, std = sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2))
+        self.scale, self.shift = 1 / std, -mean / std
+        network = make_network(self.case, pool_first=True).to(self.device)
         self.network = network.to(memory_format=torch.channels_last).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
         for _ in range(self.case.epochs):
-            total = torch.zeros(())
-            for rows in torch.randperm(len(self.images)).split(self.case.batch_size):
+            total = torch.zeros((), device=self.device)
+            order = torch.randperm(len(self.images), device=self.device)
+            for rows in order.split(self.case.batch_size):
                 images = self.standardized(self.images[rows])
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                     logits = self.network(images)
-                loss = F.cross_entropy(logits.float(), self.labels[rows])
+                loss = cross_entropy(logits.float(), self.labels[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 total += loss.detach()
+            total.item()
 
     @torch.inference_mode()
     def predict(self, images):
         self.network.eval()
         batches = torch.from_numpy(images).split(self.case.prediction_batch_size)
-        outputs = [self.network(self.standardized(batch)) for batch in batches]
-        return F.softmax(torch.cat(outputs), dim=1).numpy()
+        outputs = [self.network(self.standardized(batch.to(self.device))) for batch in batches]
+        return softmax(torch.cat(outputs), dim=1).cpu().numpy()
 
 
 class ForwardPass:

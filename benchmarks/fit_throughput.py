@@ -23,9 +23,7 @@ from side_by_side import (
     write_json,
 )
 
-FASHION = Case(
-    "Fashion-MNIST, 3 epochs, batch 128", "textbook", (28, 28, 1), 60_000, 128, epochs=3
-)
+FASHION = Case("Fashion-MNIST, 3 epochs, batch 128", "textbook", (28, 28, 1), 60_000, 128, epochs=3)
 
 
 def flops_per_image(case):
@@ -96,8 +94,9 @@ def main():
         with_share = key == "64x64"
         if with_share:
             names.insert(1, "ours, float32")
-        answers = measure(case, "fit", names, repetitions, "matrix_rate" if with_share else None)
-        rows = summary(answers, names, case.n_samples * case.epochs)
+        extra = ("matrix_rate", arguments.clock) if with_share else None
+        answers = measure(case, "fit", names, repetitions, arguments.threads, extra)
+        rows = summary(answers, names, case.n_samples * case.epochs, arguments.clock)
         print_table(f"fit: {case.title}", rows)
         results[key] = {"rows": rows}
         if with_share:

@@ -37,8 +37,8 @@ def main():
             )
             repetitions = 2
         names = ["ours", *(arguments.contenders or case.peers)]
-        answers = measure(case, "predict", names, repetitions)
-        results[key] = summary(answers, names, case.n_predict)
+        answers = measure(case, "predict", names, repetitions, arguments.threads)
+        results[key] = summary(answers, names, case.n_predict, arguments.clock)
         print_table(f"predict: {case.title}", results[key])
     if arguments.json:
         write_json(arguments.json, results)

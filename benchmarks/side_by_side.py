@@ -26,7 +26,7 @@ class Case:
     Parameters
     ----------
     title : str
-    network : {"textbook", "resnet18"}
+    network : {"textbook", "resnet18", "resnet50"}
     image_shape : tuple of (int, int, int)
         Height, width, channels.
     n_samples : int
@@ -45,6 +45,7 @@ class Case:
         Whether the tuned loop trains in bfloat16 where the CPU can.
     peers : tuple of str
         Besides ours.
+    device : str, default="cpu"
     """
 
     title: str
@@ -59,6 +60,7 @@ class Case:
     prediction_batch_size: int = 64
     bf16: bool = True
     peers: tuple = ("skorch", "Keras", "DataLoader loop", "tuned loop")
+    device: str = "cpu"
 
 
 WITHOUT_KERAS = ("skorch", "DataLoader loop", "tuned loop")
@@ -94,7 +96,8 @@ def random_images(case, n_samples, seed=0):
     """Draw uint8 images and labels; noise trains as fast as photos."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (n_samples, *case.image_shape), dtype=np.uint8)
-    return images, rng.integers(0, case.n_classes, n_samples)
+    # every class is there
+    return images, rng.permutation(np.arange(n_samples) % case.n_classes)
 
 
 class Process:
@@ -115,14 +118,9 @@ class Process:
         self.name = name
         context = multiprocessing.get_context("spawn")
         self.pipe, its_end = context.Pipe()
-        before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        self.process = context.Process(target=_serve, args=(its_end, name, case, data), daemon=True)
+        arguments = (its_end, name, case, threads, data)
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
         self._answer()
 
     def ask(self, task, *arguments):
@@ -142,9 +140,11 @@ class Process:
         return answer
 
 
-def _serve(pipe, name, case, data):
+def _serve(pipe, name, case, threads, data):
     import traceback
 
+    for setting in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[setting] = str(threads)
     try:
         from contenders import CONTENDERS
 
@@ -152,50 +152,54 @@ def _serve(pipe, name, case, data):
         contender = CONTENDERS[name](case, images, labels)
         pipe.send({})
         while (message := pipe.recv())[0] != "end":
-            pipe.send(_TASKS[message[0]](contender, case, *message[1:]))
+            pipe.send(_TASKS[message[0]](contender, *message[1:]))
     except BaseException:
         pipe.send(traceback.format_exc())
         raise
 
 
-def _fit(contender, case):
-    return _timed(contender.fit)
+def _fit(contender):
+    return timed(contender.fit)
 
 
-def _predict(contender, case, images=None):
-    if images is None:
-        images = random_images(case, case.n_predict, seed=1)[0]
+def _predict(contender, images):
     prepared = contender.prepare(images) if hasattr(contender, "prepare") else images
-    answer = _timed(lambda: contender.predict(prepared))
-    return answer
+    return timed(lambda: contender.predict(prepared))
 
 
-def _accuracy(contender, case, images, labels):
+def _accuracy(contender, images, labels):
     prepared = contender.prepare(images) if hasattr(contender, "prepare") else images
     return {"accuracy": float((contender.predict(prepared).argmax(axis=1) == labels).mean())}
 
 
-def _matrix_rate(contender, case, size=2048):
-    """Measure multiply-adds twice over a second, in bfloat16 and in float32."""
+def _matrix_rate(_, clock, size=2048):
+    """Return the operations a second of products of matrices, in bfloat16 and in float32."""
     import torch
 
     rates = {}
     for name, dtype in [("bf16", torch.bfloat16), ("float32", torch.float32)]:
         a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-        seconds = min(_timed(lambda a=a, b=b: a @ b)["seconds"] for _ in range(8))
+        seconds = min(timed(lambda a=a, b=b: a @ b)[_CLOCKS[clock]] for _ in range(8))
         rates[name] = 2 * size**3 / seconds
     return rates
 
 
-def _timed(call):
+def timed(call):
+    """Return how long a call took, by the clock and in CPU time, and its page faults."""
     before = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     call()
+    cpu_seconds = time.process_time() - cpu_start
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF)
-    return {"seconds": seconds, "page_faults": after.ru_minflt - before.ru_minflt}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "page_faults": after.ru_minflt - before.ru_minflt,
+    }
 
 
+_CLOCKS = {"wall": "seconds", "cpu": "cpu_seconds"}
 _TASKS = {
     "fit": _fit,
     "predict": _predict,
@@ -204,7 +208,7 @@ _TASKS = {
 }
 
 
-def measure(case, task, names, repetitions, extra=None):
+def measure(case, task, names, repetitions, threads=2, extra=None):
     """Let contenders take turns.
 
     Parameters
@@ -215,42 +219,46 @@ def measure(case, task, names, repetitions, extra=None):
         Keys of `contenders.CONTENDERS`, ours first.
     repetitions : int
         Rounds, after one that does not count.
-    extra : str or None
-        A task of the first contender that is measured in each round too.
+    threads : int, default=2
+        Of each contender.
+    extra : tuple or None
+        A task of the first contender, and its arguments, that each round has too.
 
     Returns
     -------
     dict
-        Name to a list of answers, one a round; `extra` under its own name.
+        Name to a list of answers, one a round; `extra` under the name of its task.
     """
-    processes = [Process(name, case) for name in names]
+    processes = [Process(name, case, threads) for name in names]
+    arguments = (random_images(case, case.n_predict, seed=1)[0],) if task == "predict" else ()
     answers = {name: [] for name in names}
     if extra:
-        answers[extra] = []
+        answers[extra[0]] = []
     try:
         for process in processes:
             if task != "fit":
                 process.ask("fit")
-            process.ask(task)
+            process.ask(task, *arguments)
         for turn in range(repetitions):
             # each goes first in turn
             order = processes[turn % len(processes) :] + processes[: turn % len(processes)]
             for process in order:
-                answers[process.name].append(process.ask(task))
+                answers[process.name].append(process.ask(task, *arguments))
             if extra:
-                answers[extra].append(processes[0].ask(extra))
+                answers[extra[0]].append(processes[0].ask(*extra))
     finally:
         for process in processes:
             process.process.terminate()
     return answers
 
 
-def summary(answers, names, n_images):
+def summary(answers, names, n_images, clock="wall"):
     """Return a row a contender: images a second, and how much faster the first one is."""
+    key = _CLOCKS[clock]
     rows = []
     for name in names:
-        seconds = [answer["seconds"] for answer in answers[name]]
-        pairs = zip(seconds, (a["seconds"] for a in answers[names[0]]), strict=True)
+        seconds = [answer[key] for answer in answers[name]]
+        pairs = zip(seconds, (answer[key] for answer in answers[names[0]]), strict=True)
         ratios = sorted(its / ours for its, ours in pairs)
         rows.append(
             {
@@ -285,6 +293,13 @@ def command_line(description, cases):
     )
     parser.add_argument("--case", nargs="+", choices=cases, default=list(cases))
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2, help="of each contender")
+    parser.add_argument(
+        "--clock",
+        choices=list(_CLOCKS),
+        default="wall",
+        help="cpu counts CPU time; with --threads 1 it sees little of what else a machine does",
+    )
     parser.add_argument("--contenders", nargs="+", help="peers, if not all of a case")
     parser.add_argument("--quick", action="store_true", help="two rounds on a tenth of the images")
     parser.add_argument("--json", type=Path, help="where to write the results too")

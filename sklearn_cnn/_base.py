@@ -25,6 +25,7 @@ from sklearn_cnn.training.device import (
     resolve_device,
     resolve_precision,
     seeded,
+    widest_fan_in,
 )
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
@@ -273,7 +274,7 @@ class BaseCNN(
         size = self.image_shape_[:2]
         architecture = as_architecture(self.architecture)
         module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
-        precision = resolve_precision(self.precision, device, size)
+        precision = resolve_precision(self.precision, device, size, widest_fan_in(module))
         return Net(
             module,
             self._make_loss(self._target),

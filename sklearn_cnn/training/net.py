@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from contextlib import nullcontext
 
 import torch
 from skorch import NeuralNet
@@ -17,6 +18,8 @@ from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
 
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
+# Batches from which on a prediction is worth a change of the allocator's settings.
+_MANY_BATCHES = 8
 
 
 class Net(NeuralNet):
@@ -255,14 +258,24 @@ class Net(NeuralNet):
         Tensor of shape (n, n_outputs), float32
         """
         module = self.module_ if module is None else module
-        outputs = []
-        with self._autocast(self.prediction_precision):
+        outputs, n_done = torch.empty(0), 0
+        with self._autocast(self.prediction_precision), self._memory_kept_for(len(images)):
             for batch, n_real in prediction_batches(
                 images, self.prediction_batch_size, torch.device(self.device)
             ):
-                outputs.append(module(batch)[:n_real].float())
+                rows = module(batch)[:n_real]
+                if n_done == 0:
+                    # one block: small ones in between would split the memory that batches reuse
+                    outputs = rows.new_empty((len(images), *rows.shape[1:]), dtype=torch.float32)
+                outputs[n_done : n_done + n_real] = rows
+                n_done += n_real
         # one transfer, when all batches are under way
-        return torch.cat(outputs).cpu()
+        return outputs.cpu()
+
+    def _memory_kept_for(self, n_images):
+        """Keep freed memory where that repays giving it back at the end."""
+        is_long = n_images > _MANY_BATCHES * self.prediction_batch_size
+        return freed_memory_kept() if is_long else nullcontext()
 
     def _autocast(self, precision):
         # A cache of cast weights lives until the outermost autocast ends, and so would outlive
