@@ -48,5 +48,5 @@ def send(batch, device):
     and sends the batch of the next.
     """
     if device.type == "cuda" and batch.device.type == "cpu":
-        return batch.pin_memory(device).to(device, non_blocking=True)
+        return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
