@@ -40,12 +40,13 @@ from sklearn_cnn.training.augmentation import (
     with_parameters,
 )
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
+from sklearn_cnn.training.callbacks import copy_callbacks
 from sklearn_cnn.training.device import (
     draw_seed,
-    prediction_batch_size,
     resolve_device,
     resolve_precision,
     seeded,
+    widest_fan_in,
 )
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
@@ -326,7 +327,7 @@ class BaseCNN(
     def _wrap(self, module, fine_tuning, lr_schedule, device):
         """Return the net that trains a module."""
         size = self.image_shape_[:2]
-        precision = resolve_precision(self.precision, device, size)
+        precision = resolve_precision(self.precision, device, size, widest_fan_in(module))
         return Net(
             module,
             self._make_loss(self._target),
@@ -338,9 +339,9 @@ class BaseCNN(
             precision=precision,
             # "auto" predicts in float32: rounding would show in scores
             prediction_precision="float32" if self.precision == "auto" else precision,
-            prediction_batch_size=prediction_batch_size(size),
+            image_size=size,
             compile=self.compile,
-            callbacks=copy.deepcopy(list(self.callbacks or [])),
+            callbacks=copy_callbacks(self.callbacks or []),
             fine_tuning=fine_tuning,
         ).initialize()
 

@@ -86,14 +86,16 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     device : str or torch.device, default="auto"
         Where to train and predict. "auto": CUDA, then MPS, then the CPU.
     precision : {"auto", "bf16", "float32"}, default="auto"
-        Of training. "auto": bfloat16 autocast where the hardware multiplies it natively and
-        the images have at least 256 pixels, else float32; predictions are float32 then.
+        Of training. "auto": bfloat16 autocast where the hardware multiplies it natively, the
+        images have at least 144 pixels and the widest convolution sums at least 256 products
+        an output; else float32, which is as fast there. Predictions are float32 then.
         "bf16" predicts in bfloat16 too.
     compile : bool, default=False
         Whether training runs through `torch.compile`.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; reach the used ones through `net_.callbacks_`. For scikit-learn's
-        own callbacks see `set_callbacks`.
+        Copied before use; reach the used ones through `net_.callbacks_`. Those that have a
+        parameter here instead are refused by its name. For scikit-learn's own callbacks see
+        `set_callbacks`.
     memory : str, path or joblib.Memory, default=None
         Folder that caches decoded image files, as in `Pipeline`: a search then decodes each
         file once in all, and its workers share the pages. A file that has changed is decoded

@@ -27,7 +27,6 @@ _NET_SETTINGS = (
     "lr_schedule",
     "precision",
     "prediction_precision",
-    "prediction_batch_size",
 )
 
 # Learned attributes that users do not see.

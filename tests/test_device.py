@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sklearn_cnn.training import device as rules
 from sklearn_cnn.training.device import (
@@ -21,6 +22,7 @@ from sklearn_cnn.training.device import (
     resolve_device,
     resolve_precision,
     seeded,
+    widest_fan_in,
 )
 
 CPU = torch.device("cpu")
@@ -107,27 +109,44 @@ def test_other_devices_stay_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("image_size", "fast", "precision"),
+    ("image_size", "fan_in", "fast", "precision"),
     [
-        ((28, 28), True, "bf16"),
-        ((28, 28), False, "float32"),
-        ((8, 8), True, "float32"),
-        ((16, 16), True, "bf16"),
-        ((15, 17), True, "float32"),
-        ((1, 256), True, "bf16"),
+        ((28, 28), 288, True, "bf16"),
+        ((28, 28), 288, False, "float32"),
+        ((8, 8), 1152, True, "float32"),
+        ((12, 12), 288, True, "bf16"),
+        ((11, 13), 288, True, "float32"),
+        ((1, 144), 288, True, "bf16"),
+        ((64, 64), 256, True, "bf16"),
+        ((64, 64), 255, True, "float32"),
+        ((64, 64), 0, True, "float32"),
     ],
 )
-def test_auto_precision_needs_the_hardware_and_pixels(monkeypatch, image_size, fast, precision):
+def test_auto_precision_needs_hardware_pixels_and_width(
+    monkeypatch, image_size, fan_in, fast, precision
+):
     monkeypatch.setattr(rules, "has_fast_bf16", lambda *_: fast)
-    assert resolve_precision("auto", CPU, image_size) == precision
+    assert resolve_precision("auto", CPU, image_size, fan_in) == precision
+
+
+@pytest.mark.parametrize(
+    ("module", "fan_in"),
+    [
+        (nn.Linear(5000, 2), 0),
+        (nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 5), nn.Linear(999, 2)), 200),
+        (nn.Sequential(nn.Conv2d(32, 32, 3, groups=32), nn.Conv2d(3, 2, (1, 7))), 21),
+    ],
+)
+def test_the_widest_convolution_counts(module, fan_in):
+    assert widest_fan_in(module) == fan_in
 
 
 @pytest.mark.parametrize("asked", ["bf16", "float32"])
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_precision_that_is_asked_for_is_taken(monkeypatch, asked, fast):
     monkeypatch.setattr(rules, "has_fast_bf16", lambda *_: fast)
-    assert resolve_precision(asked, CPU, (8, 8)) == asked
-    assert resolve_precision(asked, CPU, (224, 224)) == asked
+    assert resolve_precision(asked, CPU, (8, 8), 9) == asked
+    assert resolve_precision(asked, CPU, (224, 224), 4608) == asked
 
 
 @pytest.mark.parametrize(
@@ -135,10 +154,12 @@ def test_the_precision_that_is_asked_for_is_taken(monkeypatch, asked, fast):
     [
         ((1, 1), 128),
         ((8, 8), 128),
-        ((45, 45), 128),
-        ((46, 46), 123),
+        ((53, 53), 128),
+        ((54, 54), 126),
         ((64, 64), 64),
-        ((224, 224), 5),
+        ((96, 96), 12),
+        ((136, 136), 3),
+        ((224, 224), 1),
         ((512, 512), 1),
         ((4000, 3000), 1),
         ((1, 10**6), 1),
@@ -148,6 +169,15 @@ def test_prediction_batches_follow_the_cost_of_an_image(image_size, size):
     batch_size = prediction_batch_size(image_size)
     assert batch_size == size
     assert type(batch_size) is int
+
+
+@pytest.mark.parametrize("device_type", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    ("image_size", "size"),
+    [((8, 8), 1024), ((32, 32), 1024), ((64, 64), 256), ((224, 224), 20), ((4000, 3000), 1)],
+)
+def test_prediction_batches_of_a_gpu_are_larger(device_type, image_size, size):
+    assert prediction_batch_size(image_size, device_type) == size
 
 
 def test_the_same_random_state_draws_the_same_seed():

@@ -86,7 +86,7 @@ def test_every_family_is_trained():
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_step_of_training_at_the_smallest_size(name, monkeypatch):
     # images that fill up a batch would take most of the time
-    monkeypatch.setattr("sklearn_cnn._base.prediction_batch_size", lambda _: 1)
+    monkeypatch.setattr("sklearn_cnn.training.net.prediction_batch_size", lambda *_: 1)
     side = smallest_side(name)
     model = CNNClassifier(name, max_epochs=1, batch_size=4, device="cpu", random_state=0)
     model.fit(images(side), ["a", "b", "c", "a"])

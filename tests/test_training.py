@@ -14,6 +14,7 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.training.device import has_fast_bf16
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
 
@@ -220,6 +221,59 @@ def test_bf16_training_learns_and_predicts_in_float32(bars):
     assert fitted.precision_ == "bf16"
     assert fitted.score(X, y) > 0.95
     assert next(fitted.module_.parameters()).dtype == torch.float32
+
+
+class Fixed(torch.nn.Sequential):
+    """A network that starts from the same weights each time, for images of 8 x 8."""
+
+    def __init__(self):
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            super().__init__(
+                torch.nn.Conv2d(1, 8, 3),
+                torch.nn.ReLU(),
+                torch.nn.Flatten(),
+                torch.nn.Linear(8 * 36, 2),
+            )
+
+
+def test_float32_gives_what_plain_torch_gives(bars):
+    X, y = bars
+    fitted = CNNClassifier(
+        Fixed,
+        optimizer="adam",
+        weight_decay=0.0,
+        lr=0.01,
+        lr_schedule="constant",
+        max_epochs=5,
+        batch_size=len(X),
+        precision="float32",
+        device="cpu",
+    ).fit(X, y)
+    images, labels = torch.from_numpy(X).float()[:, None], torch.from_numpy(y)
+    images = (images - images.mean()) / images.std(correction=0)
+    network, losses = Fixed(), []
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(5):
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert fitted.loss_curve_ == pytest.approx(losses, rel=1e-5)
+    logits = network(images).detach().numpy()
+    np.testing.assert_allclose(fitted.decision_function(X), logits[:, 1] - logits[:, 0], atol=1e-4)
+
+
+def test_auto_precision_follows_image_and_network():
+    images = np.random.default_rng(0).integers(0, 255, (8, 16, 16), dtype=np.uint8)
+    y = np.arange(8) % 2
+    one_epoch = {"max_epochs": 1, "device": "cpu"}
+    expected = "bf16" if has_fast_bf16(torch.device("cpu")) else "float32"
+    assert CNNClassifier(ConvNet((32,)), **one_epoch).fit(images, y).precision_ == expected
+    assert CNNClassifier(ConvNet((8,)), **one_epoch).fit(images, y).precision_ == "float32"
+    small = images[:, :8, :8]
+    assert CNNClassifier(ConvNet((32,)), **one_epoch).fit(small, y).precision_ == "float32"
 
 
 class Recorder(Callback):

@@ -18,6 +18,9 @@ class Standardize(nn.Module):
     mean, std : Tensor of shape (C,)
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, mean, std):
         super().__init__()
         self.register_buffer("mean", mean.reshape(1, -1, 1, 1))
@@ -35,10 +38,10 @@ class Standardize(nn.Module):
         """
         total = torch.zeros(images.shape[3], dtype=torch.float64)
         squares = torch.zeros_like(total)
+        sums = _sums_of_bytes if images.dtype == torch.uint8 else _sums
         for chunk in rows.split(_CHUNK):
-            pixels = images[chunk].double()
-            total += pixels.sum(dim=(0, 1, 2))
-            squares += pixels.square().sum(dim=(0, 1, 2))
+            for so_far, more in zip((total, squares), sums(images[chunk]), strict=True):
+                so_far += more
         n_pixels = len(rows) * images.shape[1] * images.shape[2]
         mean = total / n_pixels
         variance = squares / n_pixels - mean.square()
@@ -49,6 +52,10 @@ class Standardize(nn.Module):
 
     def forward(self, images):
         """Standardize images of shape (b, C, H, W), of any dtype, to float32."""
+        if images.dtype == torch.uint8:
+            # one pass over memory; of such small numbers no digits are lost
+            scale = 1 / self.std
+            return torch.addcmul(-self.mean * scale, images.float(), scale)
         return (images.float() - self.mean) / self.std
 
 
@@ -63,3 +70,17 @@ def pixel_range(images, rows):
     """
     lows, highs = zip(*(images[chunk].aminmax() for chunk in rows.split(_CHUNK)), strict=True)
     return min(lows).item(), max(highs).item()
+
+
+def _sums(images):
+    """Return the sums of the pixels and of their squares, a channel."""
+    pixels = images.double()
+    return pixels.sum(dim=(0, 1, 2)), pixels.square().sum(dim=(0, 1, 2))
+
+
+def _sums_of_bytes(images):
+    """Return the same by way of a histogram, which needs no copy in float64."""
+    channels = images.flatten(0, 2).unbind(1)
+    counts = torch.stack([torch.bincount(pixels, minlength=256) for pixels in channels]).double()
+    values = torch.arange(256, dtype=torch.float64)
+    return counts @ values, counts @ values.square()

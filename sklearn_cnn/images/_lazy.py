@@ -29,6 +29,8 @@ class LazyImages(ABC):
     dtype : torch.dtype
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, shape, dtype):
         self.dtype = dtype
         self._image_shape = tuple(shape[1:])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sklearn_cnn.images import LazyImages, reading_threads
+from sklearn_cnn.training.residency import send
 from sklearn_cnn.training.samples import Samples
 
 # batch_size="auto" gives an epoch about this many steps, within the bounds.
@@ -73,9 +74,11 @@ class TrainingBatches:
         of, rows = self.samples, self.samples.rows
         order = torch.randperm(len(rows), generator=self.generator, device=rows.device)
         batches = rows[order].split(self._sizes())
-        for drawn, images in zip(batches, read_ahead(of.images, batches), strict=True):
+        # one transfer an epoch, where the images stayed on the host
+        places = rows[order].to(of.images.device).split(self._sizes())
+        for drawn, images in zip(batches, read_ahead(of.images, places), strict=True):
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            images, targets = images.to(rows.device).permute(0, 3, 1, 2), of.targets[drawn]
+            images, targets = send(images, rows.device).permute(0, 3, 1, 2), of.targets[drawn]
             batch = images, targets, None if of.weights is None else of.weights[drawn]
             yield batch if self.augmentation is None else self.augmentation(*batch, self.generator)
 
@@ -116,8 +119,8 @@ def prediction_batches(images, batch_size, device):
         if n_real < batch_size:
             filling = batch.new_zeros((batch_size - n_real, *batch.shape[1:]))
             batch = torch.cat([batch, filling])
-        # the one transfer to the device; contiguous because a row of a strided X is not
-        yield batch.to(device).contiguous().permute(0, 3, 1, 2), n_real
+        # contiguous because a row of a strided X is not
+        yield send(batch, device).contiguous().permute(0, 3, 1, 2), n_real
 
 
 def read_ahead(images, batches):
@@ -127,7 +130,7 @@ def read_ahead(images, batches):
     ----------
     images : Tensor or LazyImages of shape (n, H, W, C)
     batches : sequence of slice or of Tensor of int64
-        The rows of each.
+        The rows of each, on the device of the images.
 
     Yields
     ------
@@ -136,14 +139,13 @@ def read_ahead(images, batches):
     if not isinstance(images, LazyImages):
         yield from (images[rows] for rows in batches)
         return
-    on_cpu = [rows if isinstance(rows, slice) else rows.cpu() for rows in batches]
     with reading_threads(1) as reader:
-        ahead = deque(reader.submit(images.__getitem__, rows) for rows in on_cpu[:_N_AHEAD])
+        ahead = deque(reader.submit(images.__getitem__, rows) for rows in batches[:_N_AHEAD])
         try:
-            for position in range(len(on_cpu)):
+            for position in range(len(batches)):
                 batch = ahead.popleft().result()
-                if position + _N_AHEAD < len(on_cpu):
-                    ahead.append(reader.submit(images.__getitem__, on_cpu[position + _N_AHEAD]))
+                if position + _N_AHEAD < len(batches):
+                    ahead.append(reader.submit(images.__getitem__, batches[position + _N_AHEAD]))
                 yield batch
         finally:
             # whoever stops early does not wait for batches that nobody will see

@@ -11,15 +11,19 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
-# Below this many pixels an image's layers are too small for bfloat16 to repay its casts:
-# on 8 x 8 digits it was 9 % slower than float32, on 28 x 28 faster.
-MIN_PIXELS_FOR_BF16 = 256
+# What a training step must have to repay bfloat16's casts (benchmarks/results/throughput.md): on
+# images of 8 x 8 it gains nothing, from 12 x 12 on 9 % and more; networks whose widest
+# convolution sums 144 products an output lose up to 14 %, those with 288 gain 9 % and more.
+MIN_PIXELS_FOR_BF16 = 144
+MIN_FAN_IN_FOR_BF16 = 256
 
-# Cost of one prediction batch, in pixels: 64 images of 64 x 64 stay in the cache of a
-# CPU core, and ran twice as fast as batches of 256.
-PREDICTION_BATCH_PIXELS = 64 * 64 * 64
-MAX_PREDICTION_BATCH = 128
+# On a CPU, 64 images of 64 x 64 stay in the cache, and ran twice as fast as batches of 256.
+_CPU_PREDICTION = 64 * (64 * 64) ** 2
+# A GPU needs more at a time to be busy, and has its answer sooner.
+_GPU_PREDICTION = 256 * 64 * 64
+_LARGEST_PREDICTION = {"cpu": 128, "cuda": 1024, "mps": 1024}
 
 
 def resolve_device(device="auto"):
@@ -81,21 +85,32 @@ def best_device(has_cuda, has_mps):
     return "mps" if has_mps else "cpu"
 
 
-def resolve_precision(precision, device, image_size):
+def resolve_precision(precision, device, image_size, fan_in):
     """Return the precision of training on a device: "bf16" or "float32".
 
     Parameters
     ----------
     precision : {"auto", "bf16", "float32"}
-        What the user asked for.
+        What the user asked for. "auto" is "bf16" where the device has instructions for it, the
+        images have 144 pixels at least and the network's widest convolution sums 256 products
+        at least: below that, float32 is as fast or faster.
     device : torch.device
     image_size : tuple of (int, int)
         Height and width in pixels.
+    fan_in : int
+        See `widest_fan_in`.
     """
     if precision != "auto":
         return precision
-    large_enough = image_size[0] * image_size[1] >= MIN_PIXELS_FOR_BF16
-    return "bf16" if large_enough and has_fast_bf16(device) else "float32"
+    repays = image_size[0] * image_size[1] >= MIN_PIXELS_FOR_BF16 and fan_in >= MIN_FAN_IN_FOR_BF16
+    return "bf16" if repays and has_fast_bf16(device) else "float32"
+
+
+def widest_fan_in(module):
+    """Return how many products the widest convolution sums for one output; 0 if there is none."""
+    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    layers = [layer for layer in module.modules() if isinstance(layer, convolutions)]
+    return max((layer.weight[0].numel() for layer in layers), default=0)
 
 
 def has_fast_bf16(device):
@@ -113,15 +128,29 @@ def cpu_has_fast_bf16(capabilities):
     return bool({"avx512_bf16", "amx_tile"} & set(capabilities))
 
 
-def prediction_batch_size(image_size):
+def prediction_batch_size(image_size, device_type="cpu"):
     """Return how many images go through the network at once in prediction.
 
     A fitted model predicts in batches of this one size, the last one padded, because
     float32 kernels differ between batch sizes. The size follows the cost of one image,
-    so that one large image is not made to wait for padding: 64 at 64 x 64, 5 at 224 x 224.
+    so that one large image is not made to wait for padding: on a CPU 64 at 64 x 64, falling
+    with the square of the number of pixels to 1 from 153 x 153 on; on a GPU 256 at 64 x 64 and
+    20 at 224 x 224.
+
+    Parameters
+    ----------
+    image_size : tuple of (int, int)
+        Height and width in pixels.
+    device_type : {"cpu", "cuda", "mps"}
+
+    Returns
+    -------
+    int
+        At most 128 on a CPU, 1024 on a GPU.
     """
     pixels = max(1, image_size[0] * image_size[1])
-    return int(np.clip(PREDICTION_BATCH_PIXELS // pixels, 1, MAX_PREDICTION_BATCH))
+    size = _CPU_PREDICTION // pixels**2 if device_type == "cpu" else _GPU_PREDICTION // pixels
+    return int(np.clip(size, 1, _LARGEST_PREDICTION[device_type]))
 
 
 def draw_seed(random_state):

@@ -3,18 +3,24 @@
 import copy
 import math
 import warnings
+from contextlib import nullcontext
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 
+from sklearn_cnn.training.allocator import freed_memory_kept
 from sklearn_cnn.training.batches import prediction_batches
-from sklearn_cnn.training.device import has_device
+from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
+from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
+from sklearn_cnn.training.microbatches import MicroBatches
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_groups
 
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
+# Batches from which on a prediction is worth a change of the allocator's settings.
+_MANY_BATCHES = 8
 
 
 class Net(NeuralNet):
@@ -44,8 +50,9 @@ class Net(NeuralNet):
         Of forward passes in training.
     prediction_precision : {"bf16", "float32"}
         Of forward passes in prediction.
-    prediction_batch_size : int
-        Images that go through the module at once in prediction.
+    image_size : tuple of (int, int)
+        Height and width of an image, which fix how many go through the module at once in
+        prediction.
     compile : bool
         Whether training runs through `torch.compile`.
     callbacks : list of skorch callbacks
@@ -68,7 +75,7 @@ class Net(NeuralNet):
         device="cpu",
         precision="float32",
         prediction_precision="float32",
-        prediction_batch_size=64,
+        image_size=(64, 64),
         compile=False,
         callbacks=None,
         fine_tuning=None,
@@ -79,7 +86,7 @@ class Net(NeuralNet):
         self.lr_schedule = lr_schedule
         self.precision = precision
         self.prediction_precision = prediction_precision
-        self.prediction_batch_size = prediction_batch_size
+        self.image_size = image_size
         self.fine_tuning = fine_tuning or FineTuning()
         super().__init__(
             module,
@@ -88,7 +95,7 @@ class Net(NeuralNet):
             lr=lr,
             max_epochs=max_epochs,
             device=device,
-            callbacks=callbacks,
+            callbacks=list(callbacks or []),
             train_split=None,
             verbose=0,
         )
@@ -98,24 +105,9 @@ class Net(NeuralNet):
         return []
 
     def initialize_callbacks(self):
-        """Initialize the user's callbacks, but for those that would end training by Ctrl-C."""
-        for given in self.callbacks or []:
-            callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
-            if not isinstance(callback, Callback) and not (
-                isinstance(callback, type) and issubclass(callback, Callback)
-            ):
-                raise ValueError(
-                    "callbacks must hold skorch callbacks, or (name, callback) pairs, got "
-                    f"{given!r}. scikit-learn's own callbacks go to set_callbacks."
-                )
-        super().initialize_callbacks()
-        for name, callback in self.callbacks_:
-            if isinstance(callback, EarlyStopping):
-                raise ValueError(
-                    f"callbacks holds skorch's EarlyStopping ({name!r}). Write early_stopping=True "
-                    "instead, with n_iter_no_change as its patience and tol as its threshold."
-                )
-        return self
+        """Initialize the user's callbacks, but for those that would have no effect."""
+        check_callbacks(self.callbacks or [], self.lr_schedule)
+        return super().initialize_callbacks()
 
     def initialize_optimizer(self, triggered_directly=None):
         """Make the optimizer of the module's parameters."""
@@ -135,10 +127,11 @@ class Net(NeuralNet):
         last step, and its history ends with the last whole epoch. See `fit_loop`.
         """
         self.has_stepped_ = False
+        self.micro_batches_ = MicroBatches()
         self.notify("on_train_begin", X=batches, y=None)
         try:
             # whatever autocast the caller is in, ours is the one that counts
-            with torch.autocast(self._device_type, enabled=False):
+            with torch.autocast(self._device_type, enabled=False), freed_memory_kept():
                 self.fit_loop(batches, validation, epochs, watchers=watchers)
         finally:
             # an epoch that did not end has no loss
@@ -249,15 +242,19 @@ class Net(NeuralNet):
 
     def train_step(self, batch, module):
         """Learn from one batch; return its loss, detached, on the device."""
-        images, targets, weights = batch
-        with self._autocast(self.precision):
-            logits = module(images)
-        loss = self.criterion_(logits.float(), targets, weights)
-        self.optimizer_.zero_grad(set_to_none=True)
-        loss.backward()
+
+        def compute_loss(images, targets, weights):
+            with self._autocast(self.precision):
+                logits = module(images)
+            return self.criterion_(logits.float(), targets, weights)
+
+        loss = self.micro_batches_.backward(compute_loss, self.optimizer_.zero_grad, batch)
+        for computed in self._hooks("on_grad_computed"):
+            named_parameters = list(self.module_.named_parameters())
+            computed(self, named_parameters=named_parameters, batch=batch, training=True)
         self.optimizer_.step()
         self.has_stepped_ = True
-        return loss.detach()
+        return loss
 
     def validate(self, validation):
         """Record score and loss on a validation set, and keep the best weights."""
@@ -286,14 +283,24 @@ class Net(NeuralNet):
         Tensor of shape (n, n_outputs), float32
         """
         module = self.module_ if module is None else module
-        outputs = []
-        with self._autocast(self.prediction_precision):
+        outputs, n_done = torch.empty(0), 0
+        with self._autocast(self.prediction_precision), self._memory_kept_for(len(images)):
             for batch, n_real in prediction_batches(
                 images, self.prediction_batch_size, torch.device(self.device)
             ):
-                outputs.append(module(batch)[:n_real].float())
+                rows = module(batch)[:n_real]
+                if n_done == 0:
+                    # one block: small ones in between would split the memory that batches reuse
+                    outputs = rows.new_empty((len(images), *rows.shape[1:]), dtype=torch.float32)
+                outputs[n_done : n_done + n_real] = rows
+                n_done += n_real
         # one transfer, when all batches are under way
-        return torch.cat(outputs).cpu()
+        return outputs.cpu()
+
+    def _memory_kept_for(self, n_images):
+        """Keep freed memory where that repays giving it back at the end."""
+        is_long = n_images > _MANY_BATCHES * self.prediction_batch_size
+        return freed_memory_kept() if is_long else nullcontext()
 
     def _autocast(self, precision):
         # A cache of cast weights lives until the outermost autocast ends, and so would outlive
@@ -308,6 +315,14 @@ class Net(NeuralNet):
         self.history_.record(name, value)
         figures = [row[name] for row in self.history_ if name in row]
         self.history_.record(f"{name}_best", value == better(figures))
+
+    def __deepcopy__(self, memo):
+        """Copy the net; what its callbacks hold open is shared."""
+        state = self.__getstate__()
+        held = {name: copy_callbacks(state.pop(name)) for name in ("callbacks", "callbacks_")}
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__({**copy.deepcopy(state, memo), **held})
+        return copied
 
     def __getstate__(self):
         # skorch's own state is a plain pickle inside, which classes of a notebook do not pass
@@ -344,6 +359,11 @@ class Net(NeuralNet):
     def _set_lr(self, lr):
         for group in self.optimizer_.param_groups:
             group["lr"] = lr * group["lr_ratio"]
+
+    @property
+    def prediction_batch_size(self):
+        """Images that go through the module at once in prediction."""
+        return prediction_batch_size(self.image_size, self._device_type)
 
     @property
     def _device_type(self):

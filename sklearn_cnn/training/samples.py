@@ -7,6 +7,7 @@ import torch
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_cnn.images import LazyImages, as_numpy
+from sklearn_cnn.training.residency import place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +72,10 @@ class Samples:
         return Samples(images, self.targets[self.rows], weights, torch.arange(len(self)))
 
     def on(self, device):
-        """Return the samples on a device: the one transfer of a fit."""
+        """Return the samples on a device; images that do not fit there stay where they are."""
         weights = None if self.weights is None else self.weights.to(device)
-        tensors = (self.images, self.targets, self.rows)
-        images, targets, rows = (tensor.to(device) for tensor in tensors)
-        return Samples(images, targets, weights, rows)
+        images = place(self.images, device)
+        return Samples(images, self.targets.to(device), weights, self.rows.to(device))
 
 
 def read_weights(sample_weight, images, broken=()):

@@ -1,0 +1,214 @@
+"""Everything that is worth knowing of one GPU, in under 8 minutes and without a network.
+
+    python benchmarks/gpu.py                        one table, and gpu.json
+    python benchmarks/gpu.py --quick --device cpu   whether the script runs
+
+It checks that GPU and CPU agree, times fit and predict beside plain skorch and a loop tuned by
+hand, takes the share of the device's bfloat16 rate and the peak of its memory, and trains on
+CIFAR-10 where SKLEARN_CNN_DATA has it.
+"""
+
+import argparse
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from contenders import CONTENDERS, make_network
+from image_sets import load_cifar10_20k
+from networks import ResNet18
+from side_by_side import Case, print_table, random_images, summary, timed, write_json
+from skorch.callbacks import EpochTimer
+from torch.utils.flop_counter import FlopCounterMode
+
+from sklearn_cnn import CNNClassifier
+
+NAMES = ("ours", "skorch", "tuned loop")
+CASES = {
+    "28x28": Case(
+        "textbook, 28 x 28 x 1, batch 128", "textbook", (28, 28, 1), 50_000, 128, n_predict=50_000
+    ),
+    "resnet18": Case(
+        "ResNet-18, 32 x 32 x 3, batch 128", "resnet18", (32, 32, 3), 20_000, 128, n_predict=20_000
+    ),
+    "resnet50": Case(
+        "ResNet-50, 224 x 224 x 3, batch 64", "resnet50", (224, 224, 3), 2_000, 64, n_predict=2_000
+    ),
+}
+SMALL = Case("correctness", "textbook", (28, 28, 1), 300, 32, n_classes=3)
+# Images and batch size.
+QUICK = {"28x28": (256, 32), "resnet18": (20, 10), "resnet50": (10, 5)}
+GOALS = (0.90, 0.94)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="few images, two rounds")
+    parser.add_argument("--json", type=Path, default=Path("gpu.json"))
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    results = {"device": device_name(device), "correctness": correctness(device)}
+    print(f"{results['device']}\n")
+    for check, holds in results["correctness"].items():
+        print(f"- {check}: {'yes' if holds else 'NO'}", flush=True)
+    rate = matrix_rate(device, 512 if arguments.quick else 8192)
+    print(f"- products of matrices in bfloat16: {rate / 1e12:.1f} TFLOP/s")
+    for key, case in CASES.items():
+        case = replace(case, device=arguments.device)
+        repetitions = arguments.repetitions
+        if arguments.quick:
+            n_samples, batch_size = QUICK[key]
+            case = replace(case, n_samples=n_samples, n_predict=n_samples, batch_size=batch_size)
+            repetitions = 2
+        results[key] = speed(case, repetitions, rate)
+    cifar = cifar10(device, arguments.quick)
+    if cifar is not None:
+        results["cifar10"] = cifar
+    write_json(arguments.json, results)
+
+
+def correctness(device):
+    """Return whether what must hold of a GPU does."""
+    images, labels = random_images(SMALL, 300)
+    params = {"max_epochs": 3, "random_state": 0}
+    classifier = CNNClassifier(device=str(device), **params).fit(images, labels)
+    there = classifier.predict_proba(images)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    module = pickle.loads(pickle.dumps(classifier)).module_.cpu()
+    with torch.inference_mode():
+        here = torch.softmax(module(pixels), dim=1).numpy()
+    split = [classifier.predict_proba(images[:7]), classifier.predict_proba(images[7:])]
+    return {
+        "CPU and GPU agree to 0.002": bool(np.abs(there - here).max() < 2e-3),
+        "rows batched otherwise give the same bits": np.array_equal(np.concatenate(split), there),
+        "pickled here, loads without a GPU": _loads_without_gpu(classifier, images, there),
+    }
+
+
+def _loads_without_gpu(classifier, images, expected):
+    code = (
+        "import pickle, sys, warnings; import numpy as np; warnings.simplefilter('ignore');"
+        "model = pickle.load(open('model.pkl', 'rb')); assert model.device_ == 'cpu';"
+        "np.save('proba.npy', model.predict_proba(np.load('images.npy')))"
+    )
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "model.pkl").write_bytes(pickle.dumps(classifier))
+        np.save(Path(folder, "images.npy"), images)
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
+        return bool(np.abs(np.load(Path(folder, "proba.npy")) - expected).max() < 2e-3)
+
+
+def matrix_rate(device, size):
+    """Return the operations a second of bfloat16 products."""
+    a, b = (torch.randn(size, size, device=device).bfloat16() for _ in range(2))
+    best = min(timed(lambda: _done(a @ b, device))["seconds"] for _ in range(10))
+    return 2 * size**3 / best
+
+
+def speed(case, repetitions, rate):
+    """Time the contenders in turns, and print their tables."""
+    images, labels = random_images(case, case.n_samples)
+    test_images, _ = random_images(case, case.n_predict, seed=1)
+    device = torch.device(case.device)
+    contenders = {name: CONTENDERS[name](case, images, labels) for name in NAMES}
+    results = {"peak_memory_bytes": {}}
+    for task in ("fit", "predict"):
+        answers = {name: [] for name in NAMES}
+        for turn in range(repetitions + 1):
+            for name, contender in contenders.items():
+                call = contender.fit
+                if task == "predict":
+                    prepared = (
+                        contender.prepare(test_images)
+                        if hasattr(contender, "prepare")
+                        else test_images
+                    )
+                    call = lambda c=contender, x=prepared: c.predict(x)  # noqa: E731
+                if device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(device)
+                answer = timed(lambda call=call: _done(call(), device))
+                if turn > 0:
+                    answers[name].append(answer)
+                if task == "fit" and device.type == "cuda":
+                    results["peak_memory_bytes"][name] = torch.cuda.max_memory_allocated(device)
+        n_images = case.n_samples if task == "fit" else case.n_predict
+        results[task] = summary(answers, NAMES, n_images)
+        print_table(f"{task}: {case.title}", results[task])
+    flops = training_flops(case)
+    results["share_of_bf16_rate"] = results["fit"][0]["images_per_second"] * flops / rate
+    print(f"\nTraining reaches {results['share_of_bf16_rate']:.2f} of the bfloat16 rate.")
+    for name, peak in results["peak_memory_bytes"].items():
+        print(f"Peak of the device's memory, {name}: {peak / 2**20:,.0f} MiB")
+    return results
+
+
+def training_flops(case):
+    """Count the operations of the products in a training step, an image."""
+    height, width, channels = case.image_shape
+    counter = FlopCounterMode(display=False)
+    with counter:
+        make_network(case)(torch.zeros(2, channels, height, width)).sum().backward()
+    return counter.get_total_flops() / 2
+
+
+def cifar10(device, is_quick):
+    """Train on CIFAR-10; return the seconds of training until accuracies are reached."""
+    if "SKLEARN_CNN_DATA" not in os.environ:
+        print("\nCIFAR-10: SKLEARN_CNN_DATA is not set.")
+        return None
+    X_train, y_train, X_test, y_test = data = load_cifar10_20k()
+    if is_quick:
+        X_train, y_train, X_test, y_test = (part[:64] for part in data)
+    classifier = CNNClassifier(
+        ResNet18,
+        augmentation="flip_crop",
+        max_epochs=1 if is_quick else 40,
+        batch_size=min(256, len(X_train)),
+        device=str(device),
+        callbacks=[EpochTimer()],
+        random_state=0,
+    )
+    start = time.perf_counter()
+    classifier.fit(X_train, y_train, X_val=X_test, y_val=y_test)
+    total = time.perf_counter() - start
+    seconds = np.cumsum([row["dur"] for row in classifier.history_])
+    scores = np.array(classifier.validation_scores_)
+    reached = {goal: seconds[scores >= goal] for goal in GOALS}
+    result = {
+        "n_training_images": len(X_train),
+        "seconds": total,
+        "best_accuracy": float(scores.max()),
+        "seconds_to": {goal: float(at[0]) if len(at) else None for goal, at in reached.items()},
+    }
+    print(f"\nCIFAR-10, {len(X_train):,} training images: {result}")
+    return result
+
+
+def device_name(device):
+    """Return what the device is called."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _done(result, device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return result
+
+
+if __name__ == "__main__":
+    main()
