@@ -1,9 +1,11 @@
-"""What augmentation costs and gains: time beside torchvision's, accuracy on CIFAR-10.
+"""What augmentation costs and gains: time beside torchvision's, accuracy on small images.
 
     python benchmarks/augmentation.py cost                   time, under a minute
-    python benchmarks/augmentation.py accuracy [NAME ...]    about two minutes a name
+    python benchmarks/augmentation.py cifar [NAME ...]       accuracy, about two minutes a name
+    python benchmarks/augmentation.py mnist [NAME ...]       about 20 seconds a name
+    python benchmarks/augmentation.py digits [NAME ...]      about 6 seconds a name
 
-A name is one of those printed by `--help`. CIFAR-10 comes out of the folder that
+A name is one of those printed by `--help`. CIFAR-10 and MNIST come out of the folder that
 SKLEARN_CNN_DATA names, or else through torchvision's download.
 """
 
@@ -12,7 +14,8 @@ import time
 
 import numpy as np
 import torch
-from image_sets import load_cifar10_20k
+from image_sets import load_cifar10_20k, load_mnist
+from sklearn.datasets import load_digits
 from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier
@@ -20,7 +23,6 @@ from sklearn_cnn.targets import SingleLabel, resolve_loss
 from sklearn_cnn.training.augmentation import augmentation_step
 
 BATCH, SIDE = 128, 32
-EPOCHS = 12
 
 # Ours, and what torchvision has for the same.
 CONTENDERS = {
@@ -59,6 +61,13 @@ VARIANTS = {
     "erasing": Augmentation(flip=True, crop=0.125, erasing=0.5),
     "mixup": Augmentation(flip=True, crop=0.125, mixup=0.2),
     "turn": Augmentation(flip=True, crop=0.125, rotation=10, scale=0.2),
+    "symbols": "symbols",
+    "crop_only": Augmentation(crop=0.125, fill="edge"),
+    "rotation_only": Augmentation(rotation=10, fill="edge"),
+    "scale_only": Augmentation(scale=0.1, fill="edge"),
+    "no_crop": Augmentation(rotation=10, scale=0.1, fill="edge"),
+    "stronger": Augmentation(rotation=15, scale=0.15, fill="edge"),
+    "erasing_only": Augmentation(erasing=0.3),
 }
 
 
@@ -99,13 +108,45 @@ def cost():
         print(line, flush=True)
 
 
-def accuracy(names):
+def first_mnist():
+    """Return the first 2,000 training images, and the test set."""
+    X, y, X_test, y_test = load_mnist()
+    return X[:2000], y[:2000], X_test, y_test
+
+
+def split_digits():
+    """Return the first 1,200 digits, and the others."""
+    X, y = load_digits(return_X_y=True)
+    return X[:1200], y[:1200], X[1200:], y[1200:]
+
+
+# Loader, epochs, and the variants that make sense.
+SETS = {
+    "cifar": (
+        load_cifar10_20k,
+        12,
+        ["none", "flip_crop", "photos", "zeros", "erasing", "mixup", "turn"],
+    ),
+    "mnist": (first_mnist, 15, ["none", "symbols", "no_crop"]),
+    "digits": (
+        split_digits,
+        20,
+        [
+            "none", "symbols", "crop_only", "rotation_only", "scale_only", "stronger",
+            "erasing_only",
+        ],
+    ),
+}  # fmt: skip
+
+
+def accuracy(images, names):
     """Print the test accuracy of the default network with and without augmentation."""
-    X, y, X_test, y_test = load_cifar10_20k()
-    for name in names:
+    load, epochs, usual = SETS[images]
+    X, y, X_test, y_test = load()
+    for name in names or usual:
         start = time.perf_counter()
         classifier = CNNClassifier(
-            augmentation=VARIANTS[name], max_epochs=EPOCHS, random_state=0
+            augmentation=VARIANTS[name], max_epochs=epochs, random_state=0
         ).fit(X, y)
         seconds = time.perf_counter() - start
         plain = classifier.score(X_test, y_test)
@@ -119,10 +160,10 @@ def accuracy(names):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["cost", "accuracy"])
+    parser.add_argument("what", choices=["cost", *SETS])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {list(VARIANTS)}")
     arguments = parser.parse_args()
     if arguments.what == "cost":
         cost()
     else:
-        accuracy(arguments.names or VARIANTS)
+        accuracy(arguments.what, arguments.names)

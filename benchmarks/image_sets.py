@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-from torchvision.datasets import CIFAR10, FashionMNIST
+from torchvision.datasets import CIFAR10, MNIST, FashionMNIST
 
 _CACHE = Path.home() / ".cache" / "sklearn_cnn"
 
 
 def load_fashion_mnist():
     """Return X_train, y_train, X_test, y_test; images are uint8 of 28 x 28."""
-    folder = os.environ.get("SKLEARN_CNN_DATA")
-    if folder is None:
-        sets = [FashionMNIST(_CACHE, train=train, download=True) for train in (True, False)]
-        return tuple(np.asarray(part) for s in sets for part in (s.data, s.targets))
-    names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"]
-    return tuple(_read_idx(Path(folder, "fashion_mnist", f"{name}-ubyte.gz")) for name in names)
+    return _load_idx("fashion_mnist", FashionMNIST)
+
+
+def load_mnist():
+    """Return X_train, y_train, X_test, y_test; images are uint8 of 28 x 28."""
+    return _load_idx("mnist", MNIST)
 
 
 def load_cifar10_20k():
@@ -46,6 +46,15 @@ def _read_stacked(blocks, prefix):
     names = sorted(name for name in blocks if name.startswith(prefix))
     pictures = [PIL.Image.open(io.BytesIO(blocks[name].tobytes())).convert("RGB") for name in names]
     return np.concatenate([np.asarray(picture).reshape(-1, 32, 32, 3) for picture in pictures])
+
+
+def _load_idx(name, downloaded):
+    folder = os.environ.get("SKLEARN_CNN_DATA")
+    if folder is None:
+        sets = [downloaded(_CACHE, train=train, download=True) for train in (True, False)]
+        return tuple(np.asarray(part) for s in sets for part in (s.data, s.targets))
+    parts = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"]
+    return tuple(_read_idx(Path(folder, name, f"{part}-ubyte.gz")) for part in parts)
 
 
 def _read_idx(path):
