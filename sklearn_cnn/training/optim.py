@@ -71,9 +71,12 @@ def make_optimizer(optimizer, module, lr, weight_decay):
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[optimizer]
     trained = [p for p in module.parameters() if p.requires_grad]
+    # nothing to tell apart without decay, and each group costs a pass of its own
+    decayed = [p for p in trained if p.ndim > 1] if weight_decay else []
+    free = [p for p in trained if p.ndim <= 1] if weight_decay else trained
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
     ]
     arguments = {"lr": lr}
     chosen = set(getattr(optimizer, "keywords", {}))
