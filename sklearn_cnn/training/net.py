@@ -19,7 +19,7 @@ from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
 # Batches from which on a prediction is worth a change of the allocator's settings.
-_MANY_BATCHES = 8
+_MANY_BATCHES = 64
 
 
 class Net(NeuralNet):
