@@ -9,7 +9,6 @@ case 64x64 also prints the share of the machine's own rate of matrix products th
 reaches, and page faults are those of one fit.
 """
 
-import dataclasses
 import statistics
 
 from side_by_side import (
@@ -19,6 +18,7 @@ from side_by_side import (
     command_line,
     measure,
     print_table,
+    resized,
     summary,
     write_json,
 )
@@ -85,11 +85,7 @@ def main():
             names = ("ours", *(arguments.contenders or FASHION.peers))
             results[key] = accuracy(names, arguments.seeds)
             continue
-        case = CASES[key]
-        repetitions = arguments.repetitions
-        if arguments.quick:
-            case = dataclasses.replace(case, n_samples=max(case.n_samples // 10, case.batch_size))
-            repetitions = 2
+        case, repetitions = resized(CASES[key], arguments)
         names = ["ours", *(arguments.contenders or case.peers)]
         with_share = key == "64x64"
         if with_share:

@@ -8,9 +8,18 @@
 Needs the extra `bench`.
 """
 
-import dataclasses
+from dataclasses import replace
 
-from side_by_side import CASES, Case, command_line, measure, print_table, summary, write_json
+from side_by_side import (
+    CASES,
+    Case,
+    command_line,
+    measure,
+    print_table,
+    resized,
+    summary,
+    write_json,
+)
 
 SINGLE = Case(
     "ResNet-18, one image of 224 x 224 x 3",
@@ -28,14 +37,9 @@ def main():
     arguments = command_line(__doc__, cases).parse_args()
     results = {}
     for key in arguments.case:
-        case, repetitions = cases[key], arguments.repetitions
-        if arguments.quick:
-            case = dataclasses.replace(
-                case,
-                n_samples=min(case.n_samples, 2 * case.batch_size),
-                n_predict=max(case.n_predict // 10, 1),
-            )
-            repetitions = 2
+        case, repetitions = resized(cases[key], arguments)
+        # what is predicted does not depend on how long training was
+        case = replace(case, n_samples=min(case.n_samples, 2 * case.batch_size))
         names = ["ours", *(arguments.contenders or case.peers)]
         answers = measure(case, "predict", names, repetitions, arguments.threads)
         results[key] = summary(answers, names, case.n_predict, arguments.clock)

@@ -13,7 +13,7 @@ import platform
 import resource
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -301,9 +301,21 @@ def command_line(description, cases):
         help="cpu counts CPU time; with --threads 1 it sees little of what else a machine does",
     )
     parser.add_argument("--contenders", nargs="+", help="peers, if not all of a case")
+    parser.add_argument("--images", type=int, help="how many, if not as many as a case has")
     parser.add_argument("--quick", action="store_true", help="two rounds on a tenth of the images")
     parser.add_argument("--json", type=Path, help="where to write the results too")
     return parser
+
+
+def resized(case, arguments):
+    """Return the case with as many images as the options ask for, and the rounds."""
+    n_samples, n_predict = (arguments.images or n for n in (case.n_samples, case.n_predict))
+    if arguments.quick:
+        n_samples, n_predict = n_samples // 10, n_predict // 10
+    case = replace(
+        case, n_samples=max(n_samples, case.n_classes), n_predict=min(max(n_predict, 1), 2000)
+    )
+    return case, 2 if arguments.quick else arguments.repetitions
 
 
 def write_json(path, results):

@@ -20,7 +20,7 @@ from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_grou
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
 # Batches from which on a prediction is worth a change of the allocator's settings.
-_MANY_BATCHES = 8
+_MANY_BATCHES = 64
 
 
 class Net(NeuralNet):
@@ -187,8 +187,9 @@ class Net(NeuralNet):
                     break
             # the last step comes after the last loss: one image shows what it did
             samples = batches.samples
-            output = self.raw_predict(samples.images[samples.rows[:1].cpu()]).abs().max().item()
-            _finite(output, len(self.history_), "The network's output")
+            first = samples.images[samples.rows[:1].to(samples.images.device)]
+            output = self.raw_predict(first, batch_size=1)
+            _finite(output.abs().max().item(), len(self.history_), "The network's output")
         finally:
             self.module_.eval()
             if validation is not None and validation.best_weights is not None:
@@ -269,7 +270,7 @@ class Net(NeuralNet):
         validation.record(score, loss, self.module_)
 
     @torch.inference_mode()
-    def raw_predict(self, images, module=None):
+    def raw_predict(self, images, module=None, batch_size=None):
         """Return the outputs of the module for images, on the CPU.
 
         Parameters
@@ -277,17 +278,22 @@ class Net(NeuralNet):
         images : Tensor or LazyImages of shape (n, H, W, C)
         module : callable or None
             What to run instead of `module_`.
+        batch_size : int or None
+            Images that go through the module at once, if not `prediction_batch_size`.
 
         Returns
         -------
         Tensor of shape (n, n_outputs), float32
         """
         module = self.module_ if module is None else module
+        batch_size = self.prediction_batch_size if batch_size is None else batch_size
+        # giving the memory back at the end has a price that few batches do not repay
+        is_long = len(images) > _MANY_BATCHES * batch_size
+        memory_kept = freed_memory_kept() if is_long else nullcontext()
         outputs, n_done = torch.empty(0), 0
-        with self._autocast(self.prediction_precision), self._memory_kept_for(len(images)):
-            for batch, n_real in prediction_batches(
-                images, self.prediction_batch_size, torch.device(self.device)
-            ):
+        with self._autocast(self.prediction_precision), memory_kept:
+            device = torch.device(self.device)
+            for batch, n_real in prediction_batches(images, batch_size, device):
                 rows = module(batch)[:n_real]
                 if n_done == 0:
                     # one block: small ones in between would split the memory that batches reuse
@@ -296,11 +302,6 @@ class Net(NeuralNet):
                 n_done += n_real
         # one transfer, when all batches are under way
         return outputs.cpu()
-
-    def _memory_kept_for(self, n_images):
-        """Keep freed memory where that repays giving it back at the end."""
-        is_long = n_images > _MANY_BATCHES * self.prediction_batch_size
-        return freed_memory_kept() if is_long else nullcontext()
 
     def _autocast(self, precision):
         # A cache of cast weights lives until the outermost autocast ends, and so would outlive

@@ -108,8 +108,15 @@ def parameter_groups(module, lr, weight_decay, lr_ratios=None):
     for ratio in sorted({lr_ratios.get(name, 1.0) for name, _ in trained}, reverse=True):
         alike = [p for name, p in trained if lr_ratios.get(name, 1.0) == ratio]
         of_group = {"lr": lr * ratio, "lr_ratio": ratio}
-        decayed = {"params": [p for p in alike if p.ndim > 1], "weight_decay": weight_decay}
-        free = {"params": [p for p in alike if p.ndim <= 1], "weight_decay": 0.0}
+        # without decay there is nothing to tell apart, and each group costs a pass of its own
+        decayed = {
+            "params": [p for p in alike if weight_decay and p.ndim > 1],
+            "weight_decay": weight_decay,
+        }
+        free = {
+            "params": [p for p in alike if not weight_decay or p.ndim <= 1],
+            "weight_decay": 0.0,
+        }
         groups += [{**group, **of_group} for group in (decayed, free) if group["params"]]
     return groups
 
