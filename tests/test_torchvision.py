@@ -88,7 +88,10 @@ def test_a_step_of_training_at_the_smallest_size(name, monkeypatch):
     # images that fill up a batch would take most of the time
     monkeypatch.setattr("sklearn_cnn._base.prediction_batch_size", lambda _: 1)
     side = smallest_side(name)
-    model = CNNClassifier(name, max_epochs=1, batch_size=4, device="cpu", random_state=0)
+    # plain SGD keeps no state, which for 130 million parameters is a gigabyte
+    model = CNNClassifier(
+        name, optimizer=torch.optim.SGD, lr=1e-4, max_epochs=1, batch_size=4, random_state=0
+    )
     model.fit(images(side), ["a", "b", "c", "a"])
     assert model.n_outputs_ == 3
     assert np.isfinite(model.loss_curve_).all()
@@ -183,6 +186,19 @@ def test_weights_out_of_a_file(resnet, tmp_path, suffix):
     network = TorchvisionModel("resnet18", weights=path).build(3, (32, 32), 1000).eval()
     image = torch.rand(2, 3, 32, 32)
     assert torch.equal(network(image), resnet(image))
+
+
+@pytest.mark.parametrize(
+    "name", ["densenet121", "efficientnet_b0", "mnasnet0_5", "mobilenet_v3_small", "squeezenet1_1"]
+)
+def test_weights_of_other_families_out_of_a_file(name, tmp_path):
+    trained = torchvision.models.get_model(name)
+    torch.save(trained.state_dict(), tmp_path / "weights.pth")
+    network = TorchvisionModel(name, weights=tmp_path / "weights.pth").build(3, (32, 32), 5)
+    ours, theirs = network.state_dict(), trained.state_dict()
+    head = last_linear_name(network)
+    trunk = [n for n in ours if not n.startswith(f"{head}.")]
+    assert all(torch.equal(ours[n], theirs[n]) for n in trunk)
 
 
 def test_a_head_of_another_size_is_new(downloaded):
