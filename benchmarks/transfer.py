@@ -1,6 +1,6 @@
 """What learned weights are worth: fine-tuning against training from scratch.
 
-    python benchmarks/transfer.py            pullover or coat: two to three minutes on two cores
+    python benchmarks/transfer.py            pullover or coat: about two minutes on two cores
     python benchmarks/transfer.py shirts     T-shirt or shirt
 
 A network learns eight classes of Fashion-MNIST. The other two, which are hard to tell apart,
@@ -22,20 +22,21 @@ from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet, Finetuned
 
 PAIRS = {"coats": ("pullover or coat", (2, 4)), "shirts": ("T-shirt or shirt", (0, 6))}
-N_SOURCE, N_A_CLASS, N_SEEDS = 6_000, 50, 10
+NETWORK = ConvNet((16, 32, 64))
+N_SOURCE, N_A_CLASS, N_SEEDS = 24_000, 50, 10
 
 
 def learn_the_others(X, y, pair):
     """Return a network frozen after it learned the classes that are not of the pair."""
     rows = np.flatnonzero(~np.isin(y, pair))[:N_SOURCE]
-    source = CNNClassifier(ConvNet(), max_epochs=3, random_state=0)
+    source = CNNClassifier(NETWORK, max_epochs=3, random_state=0)
     return FrozenEstimator(source.fit(X[rows], y[rows]))
 
 
 def candidates(source):
     """Return what is compared: names to architectures."""
     return {
-        "from scratch": ConvNet(),
+        "from scratch": NETWORK,
         "all layers, trunk at a tenth of the rate": Finetuned(source),
         "new last layer alone": Finetuned(source, freeze=True),
         "the same, all layers after half of the epochs": Finetuned(
