@@ -82,6 +82,7 @@ def test_a_search_on_a_cluster_has_the_scores_of_one_process(expected):
     assert search.best_estimator_.predict(X).shape == (300,)
 
 
+@pytest.mark.xfail(reason="joblib's backend at times ends with FutureCancelledError", strict=False)
 @pytest.mark.usefixtures("client")
 def test_the_death_of_a_worker_loses_no_result(expected, tmp_path):
     mark = tmp_path / "mark"
