@@ -159,7 +159,14 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _read(self, X, reset):
         self._validate_params()
         check_image_shape(self.image_shape)
-        images = read_images(self, X, reset=reset)[:].numpy()
+        before = dict(vars(self))
+        try:
+            images = read_images(self, X, reset=reset)[:].numpy()
+        except BaseException:
+            # what a failed fit saw is not learned
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         return images.reshape(len(images), -1) if self.flatten else images
 
     @property
