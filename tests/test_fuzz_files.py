@@ -133,16 +133,15 @@ def test_headers_of_any_size(width, height, colour_type):
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0)], ids=str)
-@pytest.mark.parametrize("kind", ["png", "bmp", "gif"])
+@pytest.mark.parametrize("kind", ["png", "bmp"])
 def test_images_without_pixels_are_refused(shape, kind):
     height, width = shape
     if kind == "png":
         content = png(width, height, 8, 2, [])
     else:
         content = bytearray(FILES[kind])
-        # where BMP and GIF keep the size of the image
-        places = {"bmp": [(18, width), (22, height)], "gif": [(6, width), (8, height)]}[kind]
-        for place, side in places:
+        # where a BMP keeps the size of the image
+        for place, side in [(18, width), (22, height)]:
             content[place : place + 2] = side.to_bytes(2, "little")
     assert read_at_1(bytes(content), image_shape=(SIDE, SIDE)) is None
 
