@@ -146,7 +146,9 @@ def test_gray_and_colour_of_the_same_files(tmp_path, paths, first):
     # whatever was asked for first
     for channels in (first, 4 - first):
         images = read(paths, tmp_path / "cache", image_shape=(8, 7, channels))
-        expected = [Image.fromarray(image).convert("L" if channels == 1 else "RGB") for image in IMAGES]
+        expected = [
+            Image.fromarray(image).convert("L" if channels == 1 else "RGB") for image in IMAGES
+        ]
         assert np.array_equal(images[:].numpy(), np.stack(expected).reshape(images.shape))
     assert len(entries(tmp_path / "cache")) == N
 

@@ -361,9 +361,7 @@ def test_gray_pil_images(mode):
     elif mode != "La":
         assert np.array_equal(decoded[..., 0].numpy(), np.asarray(image.convert("L")))
     else:
-        assert np.array_equal(
-            decoded[..., 0].numpy(), np.asarray(image.convert("LA").convert("L"))
-        )
+        assert np.array_equal(decoded[..., 0].numpy(), np.asarray(image.convert("LA").convert("L")))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "P", "PA"])

@@ -121,7 +121,9 @@ def test_cross_validation_and_search(container, paths):
 
 def test_a_column_of_a_table(paths):
     table = pd.DataFrame({"path": paths, "area": np.arange(N)})
-    columns = ColumnTransformer([("images", small(max_epochs=1), ["path"])], remainder="passthrough")
+    columns = ColumnTransformer(
+        [("images", small(max_epochs=1), ["path"])], remainder="passthrough"
+    )
     features = columns.fit_transform(table, Y)
     assert features.shape[0] == N
     assert np.array_equal(features[:, -1], np.arange(N))
@@ -286,7 +288,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread(paths):
 
 
 def test_an_interrupt_in_training_leaves_no_thread(paths):
-    def interrupt(batch):
+    def interrupt(_):
         raise KeyboardInterrupt
 
     before = threading.active_count()
@@ -458,9 +460,7 @@ def test_broken_files_alone_are_an_error(tmp_path, way, is_missing, broken):
 
 def test_skipping_in_a_validation_set(paths, broken):
     with pytest.warns(UserWarning, match="1 of 5 files of X_val"):
-        skipped = small(handle_broken="skip").fit(
-            paths, Y, X_val=[*paths[:4], broken], y_val=Y[:5]
-        )
+        skipped = small(handle_broken="skip").fit(paths, Y, X_val=[*paths[:4], broken], y_val=Y[:5])
     assert_same_fit(skipped, small().fit(paths, Y, X_val=paths[:4], y_val=Y[:4]))
 
 

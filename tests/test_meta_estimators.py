@@ -68,9 +68,7 @@ GRID = {"lr": [0.001, 0.01]}
 
 
 def network(estimator=CNNClassifier):
-    return estimator(
-        ConvNet((2,)), image_shape=(4, 4), max_epochs=1, batch_size=N, random_state=0
-    )
+    return estimator(ConvNet((2,)), image_shape=(4, 4), max_epochs=1, batch_size=N, random_state=0)
 
 
 def regressor():
@@ -142,9 +140,7 @@ META_ESTIMATORS = {
     "cross_validate": scored(cross_validate, cv=2),
     "cross_val_predict": predicted_in_folds,
     "learning_curve": scored(learning_curve, cv=2, train_sizes=[0.7, 1.0], shuffle=True),
-    "validation_curve": scored(
-        validation_curve, cv=2, param_name="lr", param_range=[0.001, 0.01]
-    ),
+    "validation_curve": scored(validation_curve, cv=2, param_name="lr", param_range=[0.001, 0.01]),
     "permutation_test_score": scored(permutation_test_score, cv=2, n_permutations=1),
     "permutation_importance": permuted,
     "GridSearchCV": fitted(lambda: GridSearchCV(network(), GRID, cv=2), BINARY),
@@ -185,7 +181,8 @@ META_ESTIMATORS = {
     "OneVsOneClassifier": fitted(lambda: OneVsOneClassifier(network()), THREE),
     "OutputCodeClassifier": fitted(
         # with a code in which no bit is the same for all classes
-        lambda: OutputCodeClassifier(network(), random_state=CODE_SEED), THREE
+        lambda: OutputCodeClassifier(network(), random_state=CODE_SEED),
+        THREE,
     ),
     "MultiOutputClassifier": fitted(lambda: MultiOutputClassifier(network()), LABELS),
     "ClassifierChain": fitted(lambda: ClassifierChain(network()), LABELS),
@@ -227,7 +224,9 @@ def documented():
     """Return the table as a dict from (meta-estimator, form of X) to the cell."""
     rows = [line for line in TABLE.read_text().splitlines() if line.startswith("|")]
     head, _, *body = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in rows]
-    return {(row[0], form): cell for row in body for form, cell in zip(head[1:], row[1:], strict=True)}
+    return {
+        (row[0], form): cell for row in body for form, cell in zip(head[1:], row[1:], strict=True)
+    }
 
 
 @pytest.fixture(scope="module")

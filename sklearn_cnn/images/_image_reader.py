@@ -159,13 +159,12 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _read(self, X, reset):
         self._validate_params()
         check_image_shape(self.image_shape)
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             images = read_images(self, X, reset=reset)[:].numpy()
         except BaseException:
             # what a failed fit saw is not learned
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
         return images.reshape(len(images), -1) if self.flatten else images
 
