@@ -376,7 +376,7 @@ def test_colour_pil_images(mode):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bits_have_no_known_range(tmp_path, mode):
     image = picture(GRAY).convert(mode)
-    with pytest.raises(BrokenImageError, match="32 bits .* scale that"):
+    with pytest.raises(BrokenImageError, match=r"32 bits .* scale that"):
         decode_pil(image)
     path = write(tmp_path, "image.tif", image)
     with pytest.raises(BrokenImageError, match="32 bits"):

@@ -2,7 +2,9 @@
 
 import gc
 import os
+import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +298,33 @@ def test_an_interrupt_in_training_leaves_no_thread(paths):
         small(in_memory=False, augmentation=interrupt).fit(paths, Y)
     gc.collect()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_ctrl_c_while_files_are_read_ends_the_fit(in_memory, paths, monkeypatch):
+    decode_file = _sequences.decode_file
+
+    def slow(file, with_alpha=False):
+        time.sleep(0.05)
+        return decode_file(file, with_alpha)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_sequences, "decode_file", slow)
+    threads, before = threading.active_count(), signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        start = time.monotonic()
+        # a minute of reading
+        with pytest.raises(KeyboardInterrupt):
+            small(in_memory=in_memory).fit(paths * 100, np.tile(Y, 100))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - start < 30
+    gc.collect()
+    assert threading.active_count() == threads
 
 
 # --- Broken files --------------------------------------------------------------------------------
