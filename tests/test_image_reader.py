@@ -74,6 +74,13 @@ def test_memory_of_a_pipeline_caches_what_it_returns(tmp_path, paths, monkeypatc
     assert len(log) == N + 3 * N
 
 
+def test_a_bar_is_shown_if_asked_for(paths, capsys):
+    ImageReader().fit(paths)
+    assert capsys.readouterr().err == ""
+    ImageReader(verbose=1).fit(paths)
+    assert "ImageReader: reading images" in capsys.readouterr().err
+
+
 def test_another_size_in_transform(tmp_path, paths):
     other = write_images(tmp_path / "other", [noise(9, 9)])
     with pytest.raises(ValueError, match="ImageReader was fitted on images of 6 x 5 x 3"):
