@@ -19,16 +19,10 @@ _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # ITU-R 601, in 65536ths, as Pillow computes gray
 _LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32)
 
-# What torchvision decodes exactly as Pillow does, in half the time: (format, mode) to the name of
-# its operator. Its Python functions warn of their removal at each call; where the operators are
-# missing, Pillow decodes.
-_FAST_DECODERS = {
-    ("JPEG", "L"): "decode_jpeg",
-    ("JPEG", "RGB"): "decode_jpeg",
-    ("PNG", "L"): "decode_png",
-    ("PNG", "RGB"): "decode_png",
-}
-# What the operators call the channels that the file has.
+# What torchvision decodes exactly as Pillow does, in half the time: formats and modes. Not PNG:
+# its decoder ends the process where the pixels of one are damaged.
+_FAST_KINDS = {("JPEG", "L"), ("JPEG", "RGB")}
+# What torchvision calls the channels that the file has.
 _UNCHANGED = 0
 # EXIF's tag of the orientation, its values that swap height and width, and what each asks for,
 # of pixels of shape (H, W, C).
@@ -195,8 +189,12 @@ def decode_pil(image, with_alpha=False):
     with _naming_the_reason():
         _check_pixels(*image.size)
         channels = 4 if with_alpha else pil_channels(image)
-        upright = _of_8_bits(ImageOps.exif_transpose(image), image.format)
-        pixels = np.array(upright.convert(_PIL_MODES[channels]))
+        image.load()
+        is_turned = image.getexif().get(_ORIENTATION, 1) != 1
+        # both would copy an image that is as it should be
+        upright = _of_8_bits(ImageOps.exif_transpose(image) if is_turned else image, image.format)
+        mode = _PIL_MODES[channels]
+        pixels = np.array(upright if upright.mode == mode else upright.convert(mode))
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels)
 
 
@@ -250,15 +248,14 @@ def convert_channels(images, channels):
 
 
 def _decode_fast(content, file):
-    """Return the pixels by torchvision's decoders; None where those do not do as Pillow does."""
-    decoder = getattr(torch.ops.image, _FAST_DECODERS.get(file.kind, "none"), None)
-    if decoder is None:
+    """Return the pixels of a JPEG that torchvision can decode, else None."""
+    # torchvision's Python function warns of its removal at each call; where the operator is
+    # missing, Pillow decodes
+    decoder = getattr(torch.ops.image, "decode_jpeg", None)
+    if decoder is None or file.kind not in _FAST_KINDS:
         return None
     encoded = torch.frombuffer(content, dtype=torch.uint8)
     pixels = decoder(encoded, _UNCHANGED, False).permute(1, 2, 0)
-    # colour of 16 bits stays so in torchvision
-    if pixels.dtype != torch.uint8:
-        return None
     return _TURNS.get(file.orientation, lambda pixels: pixels)(pixels)
 
 

@@ -159,7 +159,13 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _read(self, X, reset):
         self._validate_params()
         check_image_shape(self.image_shape)
-        images = read_images(self, X, reset=reset)[:].numpy()
+        before = dict(self.__dict__)
+        try:
+            images = read_images(self, X, reset=reset)[:].numpy()
+        except BaseException:
+            # what a failed fit saw is not learned
+            self.__dict__ = before
+            raise
         return images.reshape(len(images), -1) if self.flatten else images
 
     @property

@@ -132,12 +132,12 @@ def _decoded(estimator, images, broken):
     is_kept = keep_in_memory(estimator.in_memory, n_bytes, free_memory())
     if not is_kept and broken is None:
         return images
-    with reading_bar(estimator, len(images)) as bar:
+    with reading_bar(estimator, len(images)) as progress:
         if is_kept:
-            return images.read(None, broken, bar.update)
+            return images.read(None, broken, progress)
         for start in range(0, len(images), _CHUNK):
             rows = np.arange(start, min(start + _CHUNK, len(images)))
-            images.read(rows, broken, bar.update)
+            images.read(rows, broken, progress)
     return images
 
 

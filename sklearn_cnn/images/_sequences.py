@@ -1,6 +1,7 @@
 """Sequences of images: files, PIL images, arrays of any size, and Datasets of them."""
 
 import os
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -238,8 +239,8 @@ def _add_missing(estimator, cache, files, wanted, named, broken):
             list(readable.values()), named.at(list(readable))
         )
         damaged: dict[int, str] | None = None if broken is None else {}
-        with reading_bar(estimator, len(readable)) as bar:
-            cache.add(list(readable.values()), images, damaged, bar.update)
+        with reading_bar(estimator, len(readable)) as progress:
+            cache.add(list(readable.values()), images, damaged, progress)
         for position, reason in (damaged or {}).items():
             broken[list(readable)[position]] = reason
     for same in rows.values():
@@ -254,15 +255,18 @@ def _read_same_header(file):
     return header
 
 
+@contextmanager
 def reading_bar(estimator, n_images):
-    """Return a progress bar, as a context, for images that are decoded; shown if `verbose`."""
-    return tqdm(
-        total=n_images,
-        desc=f"{type(estimator).__name__}: reading images",
-        unit="image",
-        disable=not estimator.verbose,
-        leave=False,
-    )
+    """Show, if `verbose`, a bar of the images that are decoded; yields what is told of more.
+
+    None otherwise: tqdm starts a thread even for a bar that it does not show.
+    """
+    if not estimator.verbose:
+        yield None
+        return
+    title = f"{type(estimator).__name__}: reading images"
+    with tqdm(total=n_images, desc=title, unit="image", leave=False) as bar:
+        yield bar.update
 
 
 def _tried(function, cell, named, row, broken):

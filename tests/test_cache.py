@@ -1,0 +1,273 @@
+"""Decoded images on disk: each file once, whoever asks, and never a stale one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from image_files import noise, write_images
+from PIL import Image
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.images import _sequences, read_images
+from sklearn_cnn.images._cache import cache_folder
+from sklearn_cnn.images._decoding import decode_file
+
+N = 12
+IMAGES = [noise(8, 7, seed=seed) for seed in range(N)]
+Y = np.arange(N) % 2
+
+
+def small(**params):
+    return CNNClassifier(ConvNet((4,)), max_epochs=1, random_state=0, **params)
+
+
+def read(paths, memory, **params):
+    return read_images(small(memory=memory, **params), paths, reset=True)
+
+
+def entries(folder):
+    """Return the images that the cache below a folder holds, one row a decoded file."""
+    return [row for path in sorted(Path(folder).rglob("*.npy")) for row in np.load(path)]
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return write_images(tmp_path / "images", IMAGES)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Return the list of the paths that this process decodes."""
+    log = []
+
+    def logged(file, with_alpha=False):
+        log.append(file.path)
+        return decode_file(file, with_alpha)
+
+    monkeypatch.setattr(_sequences, "decode_file", logged)
+    return log
+
+
+@pytest.mark.parametrize("make", [str, Path, lambda path: joblib.Memory(path, verbose=0)])
+def test_memory_in_every_form(tmp_path, make, paths, decoded):
+    for _ in range(2):
+        images = read(paths, make(tmp_path / "cache"))
+        assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+    assert sorted(decoded) == paths
+
+
+@pytest.mark.parametrize("memory", [None, joblib.Memory(None)], ids=str)
+def test_without_memory_nothing_is_written(memory, paths, decoded):
+    assert cache_folder(memory, None, False, "squash") is None
+    for _ in range(2):
+        assert np.array_equal(read(paths, memory).numpy(), np.stack(IMAGES))
+    assert len(decoded) == 2 * N
+
+
+def test_cross_validation_decodes_each_file_once(tmp_path, paths, decoded):
+    cached = cross_val_score(small(memory=tmp_path / "cache"), paths, Y, cv=3)
+    assert sorted(decoded) == paths
+    assert np.array_equal(cached, cross_val_score(small(), paths, Y, cv=3))
+
+
+def test_a_search_in_two_processes_decodes_each_file_once(tmp_path, paths):
+    grid = {"lr": [0.001, 0.01]}
+    cache = tmp_path / "cache"
+    search = GridSearchCV(small(memory=cache), grid, cv=2, n_jobs=2).fit(paths, Y)
+    assert len(entries(cache)) == N
+    alone = GridSearchCV(small(), grid, cv=2).fit(paths, Y)
+    for scores in ("split0_test_score", "split1_test_score"):
+        assert np.array_equal(search.cv_results_[scores], alone.cv_results_[scores])
+    assert np.array_equal(search.predict_proba(paths), alone.predict_proba(paths))
+
+
+def test_the_network_is_the_same_with_and_without(tmp_path, paths):
+    for early_stopping in (False, True):
+        one = small(memory=tmp_path / "cache", early_stopping=early_stopping).fit(paths, Y)
+        other = small(early_stopping=early_stopping).fit(paths, Y)
+        for name, value in one.module_.state_dict().items():
+            assert torch.equal(value, other.module_.state_dict()[name])
+
+
+def test_a_file_that_is_there_twice_is_decoded_once(tmp_path, paths, decoded):
+    order = [0, 1, 0, 2, 2, 0]
+    images = read([paths[row] for row in order], tmp_path / "cache")
+    assert np.array_equal(images[:].numpy(), np.stack([IMAGES[row] for row in order]))
+    assert sorted(decoded) == paths[:3]
+
+
+def test_relative_paths_are_the_same_files(tmp_path, paths, decoded, monkeypatch):
+    read(paths, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    read([os.path.relpath(path) for path in paths], tmp_path / "cache")
+    assert len(decoded) == N
+
+
+@pytest.mark.parametrize("changes", ["time", "size"])
+def test_a_changed_file_is_decoded_anew(tmp_path, paths, decoded, changes):
+    read(paths, tmp_path / "cache")
+    status = os.stat(paths[3])
+    Image.fromarray(IMAGES[4]).save(paths[3])
+    if changes == "size":
+        with open(paths[3], "ab") as stream:
+            stream.write(b"what follows the image does not count")
+        os.utime(paths[3], ns=(status.st_atime_ns, status.st_mtime_ns))
+    images = read(paths, tmp_path / "cache")
+    assert decoded[N:] == [paths[3]]
+    assert np.array_equal(images[3:4][0].numpy(), IMAGES[4])
+
+
+def test_sizes_and_modes_do_not_mix(tmp_path, paths):
+    for params in [
+        {},
+        {"image_shape": (5, 6)},
+        {"image_shape": (6, 5)},
+        {"image_shape": (6, 5), "resize_mode": "pad"},
+        {"image_shape": (6, 5, 4)},
+        {"image_shape": (6, 5, 1)},
+        {"image_shape": (6, 5, 3)},
+    ]:
+        expected = read(paths, None, **params)
+        assert torch.equal(read(paths, tmp_path / "cache", **params)[:], expected)
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_gray_and_colour_of_the_same_files(tmp_path, paths, first):
+    # whatever was asked for first
+    for channels in (first, 4 - first):
+        images = read(paths, tmp_path / "cache", image_shape=(8, 7, channels))
+        expected = [
+            Image.fromarray(image).convert("L" if channels == 1 else "RGB") for image in IMAGES
+        ]
+        assert np.array_equal(images[:].numpy(), np.stack(expected).reshape(images.shape))
+    assert len(entries(tmp_path / "cache")) == N
+
+
+def test_folds_of_gray_and_colour(tmp_path):
+    images = [noise(8, 7, channels=1 if row % 3 else 3, seed=row) for row in range(N)]
+    paths = write_images(tmp_path / "images", images)
+    gray = [path for row, path in enumerate(paths) if row % 3]
+    for chosen in (gray[:3], paths[:5], gray, paths):
+        cached = read(chosen, tmp_path / "cache")
+        assert torch.equal(cached[:], read(chosen, None))
+    assert len(entries(tmp_path / "cache")) == N
+
+
+def test_mixed_sizes_are_refused_from_the_cache_too(tmp_path):
+    one = write_images(tmp_path / "one", [noise(8, 7)])
+    other = write_images(tmp_path / "other", [noise(9, 7)])
+    cache = tmp_path / "cache"
+    read(one, cache)
+    read(other, cache)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"2 sizes: \(8, 7\), \(9, 7\)"):
+            read([*one, *other], cache)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", None])
+@pytest.mark.parametrize("extension", ["npy", "json"])
+def test_a_damaged_entry_is_decoded_again_with_a_warning(tmp_path, paths, damage, extension):
+    cache = tmp_path / "cache"
+    read(paths, cache)
+    (entry,) = cache.rglob(f"*.{extension}")
+    entry.write_bytes(entry.read_bytes()[:-9] if damage is None else damage)
+    with pytest.warns(UserWarning, match="cannot be read .* decoded again"):
+        images = read(paths, cache)
+    assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+
+
+def test_an_entry_without_its_array_is_decoded_again(tmp_path, paths):
+    cache = tmp_path / "cache"
+    read(paths, cache)
+    (entry,) = cache.rglob("*.npy")
+    entry.unlink()
+    with pytest.warns(UserWarning, match="cannot be read"):
+        images = read(paths, cache)
+    assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+
+
+def test_memory_clear_empties_it(tmp_path, paths, decoded):
+    memory = joblib.Memory(tmp_path / "cache", verbose=0)
+    read(paths, memory)
+    memory.clear(warn=False)
+    assert entries(tmp_path / "cache") == []
+    read(paths, memory)
+    assert len(decoded) == 2 * N
+
+
+def test_broken_files_do_not_enter(tmp_path, paths):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(Path(paths[0]).read_bytes()[:-60])
+    cache = tmp_path / "cache"
+    with pytest.raises(ValueError, match=r"^X\[1\], "):
+        read([paths[0], str(broken)], cache)
+    # an error leaves nothing half done
+    assert entries(cache) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small(memory=cache, handle_broken="skip").fit([*paths, str(broken)], [*Y, 0])
+    Image.fromarray(IMAGES[0]).save(broken)
+    images = read([str(broken)], cache)
+    assert np.array_equal(images[:][0].numpy(), IMAGES[0])
+
+
+# Fits on the files of a folder; decoding a file takes a while, and says so in a log.
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.images import _sequences, read_images
+folder, cache, log, pause = sys.argv[1:]
+decode_file = _sequences.decode_file
+def slow(file, with_alpha=False):
+    time.sleep(float(pause))
+    with open(log, "a") as stream:
+        stream.write(file.path + "\\n")
+    return decode_file(file, with_alpha)
+_sequences.decode_file = slow
+paths = sorted(map(str, Path(folder).iterdir()))
+images = read_images(CNNClassifier(memory=cache), paths, reset=True)
+print(int(images[:].sum()))
+"""
+
+
+def start(tmp_path, pause):
+    arguments = [tmp_path / "images", tmp_path / "cache", tmp_path / "log", pause]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.usefixtures("paths")
+def test_two_processes_decode_each_file_once(tmp_path):
+    processes = [start(tmp_path, 0.05) for _ in range(2)]
+    sums = [int(process.communicate(timeout=120)[0]) for process in processes]
+    assert sums == [int(np.stack(IMAGES).sum(dtype=np.int64))] * 2
+    assert len((tmp_path / "log").read_text().split()) == N
+
+
+def test_a_process_that_is_killed_leaves_no_trace(tmp_path, paths):
+    process = start(tmp_path, 0.5)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "log").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    (stray,) = (tmp_path / "cache").rglob("*.npy")
+    assert np.array_equal(read(paths, tmp_path / "cache")[:].numpy(), np.stack(IMAGES))
+    assert not stray.exists()
+    assert len(entries(tmp_path / "cache")) == N

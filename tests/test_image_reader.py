@@ -1,0 +1,101 @@
+"""ImageReader brings files to estimators that know numbers alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from image_files import noise, write_images
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_cnn import ImageReader
+from sklearn_cnn.images import _sequences
+from sklearn_cnn.images._decoding import decode_file
+
+N = 12
+IMAGES = [noise(6, 5, seed=seed) for seed in range(N)]
+Y = np.arange(N) % 2
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return write_images(tmp_path / "images", IMAGES)
+
+
+@parametrize_with_checks([ImageReader()])
+def test_contract(estimator, check):
+    check(estimator)
+
+
+def test_files_become_rows_or_images(paths):
+    rows = ImageReader().fit_transform(paths)
+    assert rows.dtype == np.uint8
+    assert np.array_equal(rows, np.stack(IMAGES).reshape(N, -1))
+    images = ImageReader(flatten=False).fit_transform(paths)
+    assert np.array_equal(images, np.stack(IMAGES))
+
+
+def test_fit_and_transform_is_fit_transform(paths):
+    reader = ImageReader(image_shape=(4, 4, 1))
+    assert np.array_equal(reader.fit(paths).transform(paths), reader.fit_transform(paths))
+    assert reader.image_shape_ == (4, 4, 1)
+
+
+def test_names_of_features(paths):
+    reader = ImageReader(image_shape=(2, 2, 1)).set_output(transform="pandas")
+    frame = reader.fit_transform(pd.DataFrame({"path": paths}))
+    assert frame.columns.tolist() == [f"imagereader{pixel}" for pixel in range(4)]
+    assert reader.feature_names_in_.tolist() == ["path"]
+
+
+def test_it_feeds_any_estimator(paths):
+    pipeline = make_pipeline(ImageReader(image_shape=(4, 4)), LogisticRegression(max_iter=500))
+    assert pipeline.fit(paths, Y).predict(paths).shape == (N,)
+    assert np.isfinite(cross_val_score(pipeline, paths, Y, cv=2)).all()
+
+
+def test_memory_of_a_pipeline_caches_what_it_returns(tmp_path, paths, monkeypatch):
+    log = []
+
+    def logged(file, with_alpha=False):
+        log.append(file.path)
+        return decode_file(file, with_alpha)
+
+    monkeypatch.setattr(_sequences, "decode_file", logged)
+    pipeline = make_pipeline(
+        ImageReader(), LogisticRegression(max_iter=500), memory=str(tmp_path / "cache")
+    )
+    grid = {"logisticregression__C": [0.1, 1.0, 10.0]}
+    GridSearchCV(pipeline, grid, cv=2, refit=False, scoring=None).fit(paths, Y)
+    # each fold reads its training files once, and its test files once a candidate
+    assert len(log) == N + 3 * N
+
+
+def test_a_bar_is_shown_if_asked_for(paths, capsys):
+    ImageReader().fit(paths)
+    assert capsys.readouterr().err == ""
+    ImageReader(verbose=1).fit(paths)
+    assert "ImageReader: reading images" in capsys.readouterr().err
+
+
+def test_another_size_in_transform(tmp_path, paths):
+    other = write_images(tmp_path / "other", [noise(9, 9)])
+    with pytest.raises(ValueError, match="ImageReader was fitted on images of 6 x 5 x 3"):
+        ImageReader().fit(paths).transform(other)
+    resized = ImageReader(image_shape=(6, 5)).fit(paths).transform(other)
+    assert resized.shape == (1, 6 * 5 * 3)
+
+
+def test_a_failed_fit_learns_nothing(paths):
+    reader = ImageReader()
+    with pytest.raises(ValueError, match=r"^X\[12\], 'none.png': no such file"):
+        reader.fit([*paths, "none.png"])
+    with pytest.raises(NotFittedError):
+        reader.transform(paths)
+    fitted = clone(reader).fit(paths)
+    with pytest.raises(ValueError, match="no such file"):
+        fitted.fit(["none.png"])
+    assert np.array_equal(fitted.transform(paths[:1])[0], IMAGES[0].ravel())
