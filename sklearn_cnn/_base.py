@@ -217,7 +217,7 @@ class BaseCNN(
         data = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
         with self._seeded(data, continued) as (seed, device):
             net = self._make_net(data, continued, "constant", device)
-            self._train(net, data, None, 1, [], seed)
+            self._train(net, data, None, 1, [], seed, settle=False)
         return self
 
     def _check_parameters(self):
@@ -345,7 +345,7 @@ class BaseCNN(
             fine_tuning=fine_tuning,
         ).initialize()
 
-    def _train(self, net, data, held_out, n_epochs, watchers, seed):
+    def _train(self, net, data, held_out, n_epochs, watchers, seed, settle=True):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
         if data.weights is not None and not net.criterion_.takes_weights:
             raise ValueError(
@@ -369,7 +369,7 @@ class BaseCNN(
                 bar = ProgressBar(n_epochs, type(self).__name__)
                 watchers = [*watchers, stack.enter_context(closing(bar))]
             try:
-                net.fit(batches, validation, n_epochs, watchers)
+                net.fit(batches, validation, n_epochs, watchers, settle)
             except KeyboardInterrupt:
                 if net.has_stepped_:
                     self._keep(net, validation)

@@ -82,6 +82,15 @@ class TrainingBatches:
             batch = images, targets, None if of.weights is None else of.weights[drawn]
             yield batch if self.augmentation is None else self.augmentation(*batch, self.generator)
 
+    def images(self):
+        """Yield the images of each batch as they are, in an order that is always the same."""
+        of, rows = self.samples, self.samples.rows
+        # mixed nevertheless: sorted by class, no batch would be like the whole
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+        places = rows[order.to(rows.device)].to(of.images.device).split(self._sizes())
+        for images in read_ahead(of.images, places):
+            yield send(images, rows.device).permute(0, 3, 1, 2)
+
     def _sizes(self):
         full, rest = divmod(len(self), self.batch_size)
         sizes = [self.batch_size] * full + [rest] * (rest > 0)

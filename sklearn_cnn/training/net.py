@@ -15,6 +15,7 @@ from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.microbatches import MicroBatches
+from sklearn_cnn.training.normalization import ENOUGH_STEPS, settle_batch_norm
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_groups
 
 # Attributes that hold tensors on the device.
@@ -120,7 +121,7 @@ class Net(NeuralNet):
         )
         return self
 
-    def fit(self, batches, validation=None, epochs=None, watchers=()):
+    def fit(self, batches, validation=None, epochs=None, watchers=(), settle=True):
         """Train the initialized net, and tell callbacks of begin and end.
 
         Unlike skorch's, a Ctrl-C reaches the caller; the net is then what it was after the
@@ -132,7 +133,7 @@ class Net(NeuralNet):
         try:
             # whatever autocast the caller is in, ours is the one that counts
             with torch.autocast(self._device_type, enabled=False), freed_memory_kept():
-                self.fit_loop(batches, validation, epochs, watchers=watchers)
+                self.fit_loop(batches, validation, epochs, watchers=watchers, settle=settle)
         finally:
             # an epoch that did not end has no loss
             while self.history_ and "train_loss" not in self.history_[-1]:
@@ -141,7 +142,7 @@ class Net(NeuralNet):
         return self
 
     @torch.enable_grad()
-    def fit_loop(self, batches, validation=None, epochs=None, *, watchers=()):
+    def fit_loop(self, batches, validation=None, epochs=None, *, watchers=(), settle=True):
         """Train for some epochs.
 
         Parameters
@@ -155,6 +156,9 @@ class Net(NeuralNet):
             How many; None takes `max_epochs`.
         watchers : sequence of Watcher
             Told of each epoch; one that says so ends the training.
+        settle : bool
+            Whether the images are all there are, so that the averages of batch normalization
+            can be taken over them while steps are few.
 
         Returns
         -------
@@ -178,6 +182,10 @@ class Net(NeuralNet):
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", **data)
                 self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
+                if settle and (epoch + 1) * batches.n_steps < ENOUGH_STEPS:
+                    settle_batch_norm(
+                        self.module_, batches, self._autocast(self.prediction_precision)
+                    )
                 if validation is not None:
                     self.validate(validation)
                 self.notify("on_epoch_end", **data)

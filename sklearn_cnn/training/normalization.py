@@ -1,0 +1,59 @@
+"""Batch normalization after few steps."""
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+# Steps after which the running averages have forgotten where they began.
+ENOUGH_STEPS = 100
+
+
+@torch.no_grad()
+def settle_batch_norm(module, batches, autocast):
+    """Recompute the averages that batch normalization predicts with, by a pass over the images.
+
+    In training these averages follow each batch by a tenth only (torch's default momentum), while
+    the first steps change weights fast: after ten steps they describe a network that is gone.
+    The mean over all batches under the weights as they are is what [1]_ calls precise.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode, before and after.
+    batches : TrainingBatches
+        The images that the module was trained on. Their own order is left as it is.
+    autocast : context manager
+        What the forward passes run under.
+
+    References
+    ----------
+    .. [1] Y. Wu, J. Johnson, "Rethinking 'batch' in BatchNorm", 2021.
+    """
+    layers = [layer for layer in _trained(module) if layer.momentum is not None]
+    kept = [(layer, layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]
+    if not layers:
+        return
+    for layer in layers:
+        layer.reset_running_stats()
+        # torch's word for the mean over all batches
+        layer.momentum = None
+        layer.train()
+    try:
+        with autocast:
+            for images in batches.images():
+                module(images)
+    finally:
+        for layer, momentum, n_batches in kept:
+            layer.momentum = momentum
+            layer.num_batches_tracked.copy_(n_batches)
+            layer.eval()
+
+
+def _trained(module):
+    """Return the batch normalizations that keep averages and are not frozen."""
+    return [
+        layer
+        for layer in module.modules()
+        if isinstance(layer, _BatchNorm)
+        and layer.track_running_stats
+        and any(parameter.requires_grad for parameter in layer.parameters())
+    ]

@@ -1,0 +1,100 @@
+"""Networks predict with averages that fit their weights, after few steps too."""
+
+import numpy as np
+import pytest
+import torch
+from drawn import bars_and_discs
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import Finetuned
+from sklearn_cnn.training import net as net_module
+
+X, Y = bars_and_discs(48)
+
+
+class Normalized(nn.Sequential):
+    """One convolution and its normalization."""
+
+    def __init__(self, in_channels, num_classes, momentum=0.1):
+        super().__init__(
+            nn.Conv2d(in_channels, 4, 3),
+            nn.BatchNorm2d(4, momentum=momentum),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, num_classes),
+        )
+
+
+def unsettled(monkeypatch, estimator, *data):
+    """Fit as it would be if averages were left alone."""
+    with monkeypatch.context() as patched:
+        patched.setattr(net_module, "ENOUGH_STEPS", 0)
+        return estimator.fit(*data)
+
+
+def classifier(architecture=Normalized, **params):
+    params = {"max_epochs": 1, "precision": "float32", "random_state": 0, **params}
+    return CNNClassifier(architecture, **params)
+
+
+def test_averages_are_those_of_all_images_under_the_last_weights():
+    model = classifier(batch_size=16).fit(X, Y)
+    standardize, (convolution, norm, *_) = model.module_
+    with torch.no_grad():
+        maps = convolution(standardize(torch.from_numpy(X).permute(0, 3, 1, 2)))
+    torch.testing.assert_close(norm.running_mean, maps.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5)
+    assert norm.momentum == 0.1
+    assert norm.num_batches_tracked.item() == 3
+    assert not norm.training
+
+
+def test_weights_are_the_same_with_and_without(monkeypatch):
+    settled = classifier(max_epochs=2).fit(X, Y)
+    plain = unsettled(monkeypatch, classifier(max_epochs=2), X, Y)
+    for ours, theirs in zip(settled.module_.parameters(), plain.module_.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(settled.module_[1][1].running_var, plain.module_[1][1].running_var)
+
+
+def test_a_short_fit_predicts_better(monkeypatch):
+    X_test, y_test = bars_and_discs(300, seed=1)
+    models = [CNNClassifier(max_epochs=1, random_state=seed) for seed in range(4)]
+    plain = [unsettled(monkeypatch, m, X, Y).score(X_test, y_test) for m in models]
+    settled = [model.fit(X, Y).score(X_test, y_test) for model in models]
+    assert np.mean(settled) > np.mean(plain) + 0.05
+
+
+def test_the_validation_score_is_of_the_settled_network():
+    model = classifier(max_epochs=3).fit(X, Y, X_val=X, y_val=Y)
+    assert model.validation_scores_[-1] == model.score(X, Y)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_long_fits_are_left_alone(monkeypatch, momentum):
+    class Own(Normalized):
+        def __init__(self, in_channels, num_classes):
+            super().__init__(in_channels, num_classes, momentum)
+
+    params = {"batch_size": 2, "max_epochs": 9}
+    long = classifier(Own, **params).fit(X, Y)
+    plain = unsettled(monkeypatch, classifier(Own, **params), X, Y)
+    # what was settled in the first epochs is forgotten by a tenth a step
+    means = [model.module_[1][1].running_mean for model in (long, plain)]
+    torch.testing.assert_close(*means, rtol=1e-3, atol=1e-5)
+
+
+def test_partial_fit_keeps_the_running_averages(monkeypatch):
+    ours = classifier().partial_fit(X, Y, classes=["bar", "disc"])
+    monkeypatch.setattr(net_module, "ENOUGH_STEPS", 0)
+    plain = classifier().partial_fit(X, Y, classes=["bar", "disc"])
+    assert torch.equal(ours.module_[1][1].running_mean, plain.module_[1][1].running_mean)
+
+
+def test_frozen_normalizations_keep_their_averages():
+    source = classifier().fit(X, Y)
+    tuned = classifier(Finetuned(FrozenEstimator(source), freeze=True)).fit(X[:20], Y[:20])
+    norms = [model.module_[1][1] for model in (source, tuned)]
+    assert torch.equal(norms[0].running_mean, norms[1].running_mean)
+    assert torch.equal(norms[0].running_var, norms[1].running_var)
