@@ -6,9 +6,10 @@ time of a step. While a network trains, glibc is told to keep them.
 
 The setting is the whole process's, so it is undone: afterwards the thresholds are those that
 glibc's own adjustment reaches in any process that has once freed an array of 32 MiB, and after
-training the memory that was kept goes back to the system. Nothing is done under another C library (musl,
-macOS, Windows), where the user has set thresholds of their own (MALLOC_MMAP_THRESHOLD_,
-MALLOC_TRIM_THRESHOLD_, GLIBC_TUNABLES), or where SKLEARN_CNN_KEEP_FREED_MEMORY is 0.
+training the memory that was kept goes back to the system. Nothing is done under another C
+library (musl, macOS, Windows), where the user has set thresholds of their own
+(MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_, GLIBC_TUNABLES), or where
+SKLEARN_CNN_KEEP_FREED_MEMORY is 0.
 """
 
 import ctypes
