@@ -54,7 +54,7 @@ def print_share(case, rows, rates):
     return shares
 
 
-def accuracy(names, seeds):
+def accuracy(names, seeds, threads):
     """Return the test accuracy on Fashion-MNIST of each contender, a list over fits."""
     from image_sets import load_fashion_mnist
 
@@ -62,7 +62,7 @@ def accuracy(names, seeds):
     images, test_images = X_train[..., None], X_test[..., None]
     results = {}
     for name in names:
-        process = Process(name, FASHION, data=(images, y_train.astype("int64")))
+        process = Process(name, FASHION, threads, data=(images, y_train.astype("int64")))
         results[name] = []
         for _ in range(seeds):
             process.ask("fit")
@@ -83,7 +83,7 @@ def main():
         if key == "accuracy":
             print(f"\n### {FASHION.title}\n\n| contender | test accuracy | fits |\n|---|---|---|")
             names = ("ours", *(arguments.contenders or FASHION.peers))
-            results[key] = accuracy(names, arguments.seeds)
+            results[key] = accuracy(names, arguments.seeds, arguments.threads)
             continue
         case, repetitions = resized(CASES[key], arguments)
         names = ["ours", *(arguments.contenders or case.peers)]

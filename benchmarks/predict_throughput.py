@@ -39,7 +39,7 @@ def main():
     for key in arguments.case:
         case, repetitions = resized(cases[key], arguments)
         # what is predicted does not depend on how long training was
-        case = replace(case, n_samples=min(case.n_samples, 2 * case.batch_size))
+        case = replace(case, n_samples=min(case.n_samples, 64))
         names = ["ours", *(arguments.contenders or case.peers)]
         answers = measure(case, "predict", names, repetitions, arguments.threads)
         results[key] = summary(answers, names, case.n_predict, arguments.clock)

@@ -45,6 +45,12 @@ def test_thresholds_are_raised_inside_and_undone_behind(libc):
     assert libc.told == KEPT + UNDONE
 
 
+def test_what_is_kept_may_be_left_to_glibc(libc):
+    with freed_memory_kept(give_back=False):
+        pass
+    assert libc.told == KEPT + UNDONE[:2]
+
+
 def test_thresholds_are_undone_after_an_error(libc):
     with pytest.raises(KeyboardInterrupt), freed_memory_kept():
         raise KeyboardInterrupt
@@ -133,7 +139,8 @@ def test_training_maps_pages_once_and_gives_them_back():
         before = resident()
         with freed_memory_kept():
             faults_of(1)
-            assert faults_of(10) < plain / 100
+            # a system that reclaims idle pages may map some of them anew
+            assert faults_of(10) < plain / 4
         assert resident() - before < 8 * 2**20
         assert faults_of(10) > plain / 2
     """

@@ -5,10 +5,11 @@ activations are then new pages, which the system clears and maps one by one: up 
 time of a step. While a network trains, glibc is told to keep them.
 
 The setting is the whole process's, so it is undone: afterwards the thresholds are those that
-glibc's own adjustment reaches in any process that has once freed an array of 32 MiB, and the
-memory that was kept goes back to the system. Nothing is done under another C library (musl,
-macOS, Windows), where the user has set thresholds of their own (MALLOC_MMAP_THRESHOLD_,
-MALLOC_TRIM_THRESHOLD_, GLIBC_TUNABLES), or where SKLEARN_CNN_KEEP_FREED_MEMORY is 0.
+glibc's own adjustment reaches in any process that has once freed an array of 32 MiB, and after
+training the memory that was kept goes back to the system. Nothing is done under another C
+library (musl, macOS, Windows), where the user has set thresholds of their own
+(MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_, GLIBC_TUNABLES), or where
+SKLEARN_CNN_KEEP_FREED_MEMORY is 0.
 """
 
 import ctypes
@@ -34,10 +35,16 @@ _n_inside = 0
 
 
 @contextmanager
-def freed_memory_kept():
-    """Let glibc keep what is freed inside, and give it back to the system at the end.
+def freed_memory_kept(give_back=True):
+    """Let glibc keep what is freed inside.
 
     May be nested, and entered by several threads at a time: the last to leave undoes it.
+
+    Parameters
+    ----------
+    give_back : bool, default=True
+        Whether all that is free goes back to the system at the end. Otherwise that is left to
+        glibc, which does so with what exceeds 64 MiB when the next large block is freed.
     """
     global _n_inside
     libc = _glibc() if _is_wanted(os.environ) else None
@@ -55,7 +62,8 @@ def freed_memory_kept():
             _n_inside -= 1
             if _n_inside == 0:
                 _set_thresholds(libc, _LARGEST_DYNAMIC, 2 * _LARGEST_DYNAMIC)
-                libc.malloc_trim(0)
+                if give_back:
+                    libc.malloc_trim(0)
 
 
 def _is_wanted(environment):

@@ -3,7 +3,6 @@
 import copy
 import math
 import warnings
-from contextlib import nullcontext
 
 import torch
 from skorch import NeuralNet
@@ -20,7 +19,7 @@ from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_grou
 
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
-# Batches from which on a prediction is worth a change of the allocator's settings.
+# Batches from which on a prediction gives the memory back that it took.
 _MANY_BATCHES = 64
 
 
@@ -295,9 +294,9 @@ class Net(NeuralNet):
         """
         module = self.module_ if module is None else module
         batch_size = self.prediction_batch_size if batch_size is None else batch_size
-        # giving the memory back at the end has a price that few batches do not repay
+        # giving memory back has a price: the next call's pages are new ones
         is_long = len(images) > _MANY_BATCHES * batch_size
-        memory_kept = freed_memory_kept() if is_long else nullcontext()
+        memory_kept = freed_memory_kept(give_back=is_long)
         outputs, n_done = torch.empty(0), 0
         with self._autocast(self.prediction_precision), memory_kept:
             device = torch.device(self.device)
