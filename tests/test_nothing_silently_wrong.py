@@ -820,6 +820,9 @@ WRONG_OF_BOTH = {
     "precision": ["float16", None],
     "compile": ["yes", None],
     "callbacks": ["early_stopping", 3, [3], ["progress"], [print], [SkorchEarlyStopping()]],
+    "memory": [3, ("folder",)],
+    "in_memory": ["yes", None],
+    "handle_broken": ["ignore", None],
     "warm_start": ["yes", None],
     "random_state": [-1, "seed", np.random.default_rng(0)],
     "verbose": [-1, "loud"],
@@ -1010,8 +1013,8 @@ def test_a_network_for_other_images_is_refused():
         classifier(architecture=lambda: nn.Conv2d(3, 4, 3)).fit(X, INDEX)
 
 
-def test_a_module_that_is_made_already_is_refused():
-    with pytest.raises((TypeError, ValueError), match=r"architecture.*class"):
+def test_a_module_of_other_outputs_and_a_bare_class_are_refused():
+    with pytest.raises(ValueError, match=r"logits of shape \(1, 2\), got \(1, 1000\)"):
         classifier(architecture=ThousandClasses()).fit(X, INDEX)
     with pytest.raises((TypeError, ValueError), match=r"architecture.*ConvNet\(\)"):
         classifier(architecture=ConvNet).fit(X, INDEX)

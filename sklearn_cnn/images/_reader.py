@@ -97,7 +97,8 @@ def _read(estimator, X, reset, name, broken):
     X = _containers.as_numpy(X)
     _containers.refuse_others(X)
     is_column = _containers.is_image_column(X)
-    if is_column:
+    # files may be predicted after a fit on numbers, which has as many features as pixels
+    if is_column and (reset or getattr(estimator, "n_features_in_", 1) == 1):
         # one feature, the column of images: ColumnTransformer and clones of it rely on that
         validate_data(estimator, X, skip_check_array=True, reset=reset)
     if not is_column and not _containers.is_image_sequence(X):
