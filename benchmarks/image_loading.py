@@ -59,7 +59,7 @@ def unpack_photos(folder):
         for line in lines[1:]:
             row = dict(zip(names, line.split(","), strict=True))
             if row["split"] == "train":
-                target = folder / row["label"] / Path(row["file"]).name
+                target = folder / row["label"] / row["file"].replace("/", "_")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(photos.read(row["file"]))
     return folder

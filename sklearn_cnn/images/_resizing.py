@@ -1,6 +1,7 @@
 """Bringing images to one size."""
 
 import torch
+from torch.nn.functional import interpolate
 from torchvision.transforms.v2 import functional as tvf
 
 # Images resized at a time: enough to keep the threads busy, little memory.
@@ -35,10 +36,15 @@ def resize(images, size, mode="squash"):
 
 def _resize_chunk(chunk: torch.Tensor, size, mode):
     if mode == "squash":
-        return tvf.resize(chunk, list(size), antialias=True)
+        return _scale(chunk, size)
     height, width = chunk.shape[2:]
     ratios = size[0] / height, size[1] / width
     ratio = max(ratios) if mode == "crop" else min(ratios)
     scaled = [max(round(height * ratio), 1), max(round(width * ratio), 1)]
     # center_crop pads with zeros where the image is smaller than the target
-    return tvf.center_crop(tvf.resize(chunk, scaled, antialias=True), list(size))
+    return tvf.center_crop(_scale(chunk, scaled), list(size))
+
+
+def _scale(chunk, size):
+    # what torchvision's resize comes to, whose own work takes as long as scaling a small photo
+    return interpolate(chunk, size=tuple(size), mode="bilinear", antialias=True)
