@@ -8,9 +8,10 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 # (script, what it prints, file that it leaves)
-SEARCHES = [
+SCRIPTS = [
     ("architecture_search", "accuracy", "architecture_search.png"),
     ("halving_search", "Best:", None),
+    ("image_files", "SVC: accuracy", None),
     ("nested_cross_validation", "Accuracy of the whole procedure", None),
     ("optuna_search", "OptunaSearchCV: accuracy", None),
     ("resumed_search", "Accuracy", "search_cache"),
@@ -23,8 +24,8 @@ def test_examples_are_python(path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("name", "printed", "left"), SEARCHES, ids=[s[0] for s in SEARCHES])
-def test_searches_run(name, printed, left, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("name", "printed", "left"), SCRIPTS, ids=[s[0] for s in SCRIPTS])
+def test_examples_run(name, printed, left, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](n_images=120, max_epochs=1)
     assert printed in capsys.readouterr().out
