@@ -1,14 +1,14 @@
 """How fast image files are read: beside torchvision's DataLoader and a loop of Pillow.
 
-    python benchmarks/image_loading.py           everything, about 12 minutes on two cores
-    python benchmarks/image_loading.py --quick   fewer images and epochs, about 2 minutes
+    python benchmarks/image_loading.py                 everything, about 6 minutes on two cores
+    python benchmarks/image_loading.py --quick         fewer images and epochs
+    python benchmarks/image_loading.py --part decode   one part
 
 The photos are cats_dogs.zip out of the folder that SKLEARN_CNN_DATA names.
 """
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +35,7 @@ def main():
     """Run every part in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer images and epochs")
+    parser.add_argument("--part", choices=PARTS, action="append", help="one part; all if none")
     parser.add_argument("--peak-of", type=int, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -43,11 +44,8 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         photos = unpack_photos(Path(folder, "photos"))
-        decode_and_resize(photos, repetitions=3 if arguments.quick else 7)
-        cross_validate(photos, Path(folder, "cache"), n_epochs=1 if arguments.quick else 5)
-        stream(photos, n_photos=256 if arguments.quick else 1024)
-        peak_memory(photos, factors=(1, 2) if arguments.quick else (1, 4, 16))
-        many_small_files(Path(folder, "small"), n_files=6000 if arguments.quick else 60000)
+        for part in arguments.part or PARTS:
+            PARTS[part](photos, Path(folder, part), arguments.quick)
 
 
 def unpack_photos(folder):
@@ -65,8 +63,9 @@ def unpack_photos(folder):
     return folder
 
 
-def decode_and_resize(photos, repetitions):
+def decode_and_resize(photos, _folder, is_quick):
     """Compare ways to bring all photos to one array, in turns."""
+    repetitions = 3 if is_quick else 7
     paths = load_image_folder(photos).data
     ways = {
         "ImageReader": lambda: read_with_image_reader(paths),
@@ -109,8 +108,9 @@ def read_with_pillow(paths):
     return images
 
 
-def cross_validate(photos, cache, n_epochs):
+def cross_validate(photos, cache, is_quick):
     """Measure what share of a cross-validation goes into decoding, with `memory`."""
+    n_epochs = 1 if is_quick else 5
     pets = load_image_folder(photos)
     start = time.perf_counter()
     # fills the same cache that the classifier looks into
@@ -150,8 +150,9 @@ class EpochTimes(Callback):
         self.seconds.append(time.perf_counter() - self.start_)
 
 
-def stream(photos, n_photos, repetitions=3):
+def stream(photos, _folder, is_quick, repetitions=3):
     """Compare training from files with training from memory, in turns, on a ResNet-18."""
+    n_photos = 256 if is_quick else 1024
     pets = load_image_folder(photos)
     X, y = pets.data[:n_photos], pets.target[:n_photos]
     resnet18 = ResNet((64, 128, 256, 512), depth=2, stem="large")
@@ -176,10 +177,10 @@ def stream(photos, n_photos, repetitions=3):
     print(f"{np.median(np.array(seconds[True]) / np.array(seconds[False])):.2f} x")
 
 
-def peak_memory(photos, factors):
+def peak_memory(photos, _folder, is_quick):
     """Print the peak memory of a streamed fit on the photos, each taken several times."""
     print("Peak memory of a streamed fit and predict, of a process of its own")
-    for factor in factors:
+    for factor in (1, 2) if is_quick else (1, 4, 16):
         command = [sys.executable, __file__, "--peak-of", str(factor), "--folder", str(photos)]
         print(
             "  " + subprocess.run(command, check=True, capture_output=True, text=True).stdout,
@@ -194,13 +195,16 @@ def stream_once(photos, factor):
     small = {"architecture__widths": (8,), "architecture__residual": False}
     classifier = CNNClassifier(image_shape=SIZE, max_epochs=1, in_memory=False, random_state=0)
     classifier.set_params(**small).fit(X, y).predict(X)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not getrusage, whose peak begins with that of the process that started this one
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    peak = int(status["VmHWM"].split()[0]) / 1024
     kept = len(X) * SIZE[0] * SIZE[1] * 3 / 2**20
     print(f"{len(X):6} photos: {peak:6.0f} MiB (their pixels: {kept:5.0f} MiB)")
 
 
-def many_small_files(folder, n_files):
+def many_small_files(_photos, folder, is_quick):
     """Write small PNGs and fit from their folder."""
+    n_files = 6000 if is_quick else 60000
     X, y, *_ = load_fashion_mnist()
     for label in np.unique(y):
         (folder / str(label)).mkdir(parents=True)
@@ -214,6 +218,15 @@ def many_small_files(folder, n_files):
     classifier = CNNClassifier(max_epochs=1, random_state=0).fit(clothes.data, clothes.target)
     print(f"{n_files} PNGs of 28 x 28: read at {rate:.0f} files/s; one epoch of ", end="")
     print(f"fit in {time.perf_counter() - start:.1f} s, loss {classifier.best_loss_:.3f}")
+
+
+PARTS = {
+    "decode": decode_and_resize,
+    "cache": cross_validate,
+    "stream": stream,
+    "memory": peak_memory,
+    "small": many_small_files,
+}
 
 
 if __name__ == "__main__":
