@@ -3,7 +3,7 @@
     python benchmarks/torchvision_models.py              all 80, about ten minutes on two cores
     python benchmarks/torchvision_models.py vgg vit_b    those whose names begin so
 
-Each learns from two images of the smallest size that it takes, three classes, plain SGD. The
+Each learns from three images of the smallest size that it takes, a class each, plain SGD. The
 largest need 8 GB of memory.
 """
 
