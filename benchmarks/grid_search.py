@@ -63,6 +63,8 @@ def skorch(X, y, n_jobs):
         SkorchNet,
         max_epochs=EPOCHS,
         batch_size=BATCH_SIZE,
+        # its default takes the network's outputs for probabilities
+        criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.AdamW,
         iterator_train__shuffle=True,
         train_split=None,

@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from contextlib import contextmanager, nullcontext
 
 import torch
 from skorch import NeuralNet
@@ -181,17 +182,17 @@ class Net(NeuralNet):
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", **data)
                 self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
-                if settle and (epoch + 1) * batches.n_steps < ENOUGH_STEPS:
-                    settle_batch_norm(
-                        self.module_, batches, self._autocast(self.prediction_precision)
-                    )
+                settles = settle and (epoch + 1) * batches.n_steps < ENOUGH_STEPS
                 if validation is not None:
-                    self.validate(validation)
+                    with self._settled(batches) if settles else nullcontext():
+                        self.validate(validation)
                 self.notify("on_epoch_end", **data)
                 # each watcher is told, whatever the others say
                 answers = [watcher.epoch_ends(self) for watcher in watchers]
                 if any(answers) or (validation is not None and validation.should_stop):
                     break
+            if settles:
+                self._settle(batches)
             # the last step comes after the last loss: one image shows what it did
             samples = batches.samples
             first = samples.images[samples.rows[:1].to(samples.images.device)]
@@ -236,6 +237,20 @@ class Net(NeuralNet):
         # skorch's Checkpoint looks for a row of the last batch
         self.history_.new_batch()
         self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
+
+    def _settle(self, batches):
+        settle_batch_norm(self.module_, batches, self._autocast(self.prediction_precision))
+
+    @contextmanager
+    def _settled(self, batches):
+        """Settle batch normalization for a look at the network; training goes on as it would."""
+        before = {name: buffer.clone() for name, buffer in self.module_.named_buffers()}
+        self._settle(batches)
+        try:
+            yield
+        finally:
+            for name, buffer in self.module_.named_buffers():
+                buffer.copy_(before[name])
 
     def unfreeze(self):
         """Let every parameter learn from now on."""
