@@ -173,6 +173,7 @@ class Net(NeuralNet):
         data = {"dataset_train": batches, "dataset_valid": validation}
         module = torch.compile(self.module_) if self.compile_training else self.module_
         n_steps = epochs * batches.n_steps
+        settles = False
         self._set_lr(self.lr)
         try:
             for epoch in range(epochs):
@@ -181,8 +182,8 @@ class Net(NeuralNet):
                 for watcher in watchers:
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", **data)
-                self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
                 settles = settle and (epoch + 1) * batches.n_steps < ENOUGH_STEPS
+                self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
                 if validation is not None:
                     with self._settled(batches) if settles else nullcontext():
                         self.validate(validation)
@@ -198,6 +199,12 @@ class Net(NeuralNet):
             first = samples.images[samples.rows[:1].to(samples.images.device)]
             output = self.raw_predict(first, batch_size=1)
             _finite(output.abs().max().item(), len(self.history_), "The network's output")
+        except KeyboardInterrupt:
+            # what was learned until then is kept, and is to predict
+            if settles and self.has_stepped_:
+                self.module_.eval()
+                self._settle(batches)
+            raise
         finally:
             self.module_.eval()
             if validation is not None and validation.best_weights is not None:
