@@ -10,6 +10,7 @@ from torch import nn
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import Finetuned
 from sklearn_cnn.training import net as net_module
+from sklearn_cnn.training.normalization import needs_settling
 
 X, Y = bars_and_discs(48)
 
@@ -30,13 +31,20 @@ class Normalized(nn.Sequential):
 def unsettled(monkeypatch, estimator, *data):
     """Fit as it would be if averages were left alone."""
     with monkeypatch.context() as patched:
-        patched.setattr(net_module, "ENOUGH_STEPS", 0)
+        patched.setattr(net_module, "needs_settling", lambda *_: False)
         return estimator.fit(*data)
 
 
 def classifier(architecture=Normalized, **params):
     params = {"max_epochs": 1, "precision": "float32", "random_state": 0, **params}
     return CNNClassifier(architecture, **params)
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "n_images", "needed"), [(1, 8, True), (49, 8, True), (50, 8, False), (1, 7, False)]
+)
+def test_few_steps_on_enough_images_need_settling(n_steps, n_images, needed):
+    assert needs_settling(n_steps, n_images) is needed
 
 
 def test_averages_are_those_of_all_images_under_the_last_weights():
@@ -88,7 +96,7 @@ def test_long_fits_are_left_alone(monkeypatch, momentum):
 
 def test_partial_fit_keeps_the_running_averages(monkeypatch):
     ours = classifier().partial_fit(X, Y, classes=["bar", "disc"])
-    monkeypatch.setattr(net_module, "ENOUGH_STEPS", 0)
+    monkeypatch.setattr(net_module, "needs_settling", lambda *_: False)
     plain = classifier().partial_fit(X, Y, classes=["bar", "disc"])
     assert torch.equal(ours.module_[1][1].running_mean, plain.module_[1][1].running_mean)
 

@@ -15,7 +15,7 @@ from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.microbatches import MicroBatches
-from sklearn_cnn.training.normalization import ENOUGH_STEPS, settle_batch_norm
+from sklearn_cnn.training.normalization import needs_settling, settle_batch_norm
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_groups
 
 # Attributes that hold tensors on the device.
@@ -182,7 +182,7 @@ class Net(NeuralNet):
                 for watcher in watchers:
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", **data)
-                settles = settle and (epoch + 1) * batches.n_steps < ENOUGH_STEPS
+                settles = settle and needs_settling((epoch + 1) * batches.n_steps, len(batches))
                 self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
                 if validation is not None:
                     with self._settled(batches) if settles else nullcontext():

@@ -4,7 +4,14 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 # Steps after which the running averages follow the weights: from 40 on nothing was gained.
-ENOUGH_STEPS = 50
+_ENOUGH_STEPS = 50
+# Variances over fewer images are too often zero, which makes a deep network explode.
+_FEWEST_IMAGES = 8
+
+
+def needs_settling(n_steps, n_images):
+    """Say whether batch normalization should be settled after some steps on some images."""
+    return n_steps < _ENOUGH_STEPS and n_images >= _FEWEST_IMAGES
 
 
 @torch.no_grad()
