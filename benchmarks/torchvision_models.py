@@ -3,8 +3,8 @@
     python benchmarks/torchvision_models.py              all 80, about ten minutes on two cores
     python benchmarks/torchvision_models.py vgg vit_b    those whose names begin so
 
-Each learns from nine images of three classes, by plain SGD: of 32 x 32, or of the smallest size that
-it takes if that is larger. The largest need 8 GB of memory.
+Each learns from nine images of three classes, by plain SGD: of 32 x 32, or of the smallest size
+that it takes if that is larger. The largest need 8 GB of memory.
 """
 
 import argparse
