@@ -21,8 +21,6 @@ from sklearn_cnn.images._lazy import LazyImages
 
 # Changes whenever the same file would be decoded to other pixels.
 _VERSION = 1
-# Images that are decoded between two writes.
-_CHUNK = 1024
 
 
 def cache_folder(memory, size, with_alpha, resize_mode):
@@ -122,9 +120,8 @@ class ImageCache:
         path = self._folder / f"{uuid.uuid4().hex}.npy"
         entry = np.lib.format.open_memmap(path, "w+", dtype=np.uint8, shape=images.shape)
         try:
-            for start in range(0, len(images), _CHUNK):
-                rows = np.arange(start, min(start + _CHUNK, len(images)))
-                images.read_into(torch.from_numpy(entry)[start:], rows, broken, progress)
+            rows = np.arange(len(images))
+            images.read_into(torch.from_numpy(entry), rows, broken, progress)
             entry.flush()
         except BaseException:
             path.unlink()

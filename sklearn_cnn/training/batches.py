@@ -71,25 +71,27 @@ class TrainingBatches:
 
     def __iter__(self):
         """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
-        of, rows = self.samples, self.samples.rows
-        order = torch.randperm(len(rows), generator=self.generator, device=rows.device)
-        batches = rows[order].split(self._sizes())
-        # one transfer an epoch, where the images stayed on the host
-        places = rows[order].to(of.images.device).split(self._sizes())
-        for drawn, images in zip(batches, read_ahead(of.images, places), strict=True):
-            # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            images, targets = send(images, rows.device).permute(0, 3, 1, 2), of.targets[drawn]
-            batch = images, targets, None if of.weights is None else of.weights[drawn]
+        of, device = self.samples, self.samples.rows.device
+        order = torch.randperm(len(self), generator=self.generator, device=device)
+        for drawn, images in self._in_order(order):
+            batch = images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
             yield batch if self.augmentation is None else self.augmentation(*batch, self.generator)
 
     def images(self):
         """Yield the images of each batch as they are, in an order that is always the same."""
-        of, rows = self.samples, self.samples.rows
         # mixed nevertheless: sorted by class, no batch would be like the whole
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-        places = rows[order.to(rows.device)].to(of.images.device).split(self._sizes())
-        for images in read_ahead(of.images, places):
-            yield send(images, rows.device).permute(0, 3, 1, 2)
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
+        for _, images in self._in_order(order.to(self.samples.rows.device)):
+            yield images
+
+    def _in_order(self, order):
+        """Yield the rows of each batch, and its images on the device."""
+        rows, images = self.samples.rows[order], self.samples.images
+        # one transfer an epoch, where the images stayed on the host
+        places = rows.to(images.device).split(self._sizes())
+        for drawn, batch in zip(rows.split(self._sizes()), read_ahead(images, places), strict=True):
+            # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
+            yield drawn, send(batch, rows.device).permute(0, 3, 1, 2)
 
     def _sizes(self):
         full, rest = divmod(len(self), self.batch_size)
