@@ -7,12 +7,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._heads import (
     FINE_TUNING_CONSTRAINTS,
+    LearnedArchitecture,
     check_unfreezing,
     freeze_parts,
-    plan_fine_tuning,
     replace_head,
 )
 from sklearn_cnn.architectures._standardize import Standardize
@@ -21,7 +20,7 @@ from sklearn_cnn.architectures._standardize import Standardize
 _MOST_CHANGE_OF_SPREAD = 20
 
 
-class Finetuned(Architecture):
+class Finetuned(LearnedArchitecture):
     """The network of a fitted estimator, with a new last layer for another task.
 
     Each fit starts from a copy of the source's weights and its standardization of pixels;
@@ -139,22 +138,6 @@ class Finetuned(Architecture):
                 "0 to 255 or 0 to 1."
             )
         return standardize
-
-    def fine_tuning(self, network):
-        """Return how the parts of the network differ in learning.
-
-        Parameters
-        ----------
-        network : torch.nn.Module
-            What `build` returned.
-
-        Returns
-        -------
-        FineTuning
-            Names of its parameters to ratios of the learning rate, and when frozen parts
-            begin to learn.
-        """
-        return plan_fine_tuning(network, self.head_lr_ratio, self.unfreeze_after)
 
     def without_weights(self):
         """Return the architecture that the source was fitted with.

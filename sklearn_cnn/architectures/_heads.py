@@ -6,6 +6,7 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import nn
 
+from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.training.finetuning import FineTuning
 
 # Parameters that every architecture with learned weights has.
@@ -74,21 +75,33 @@ def freeze_parts(network, freeze):
         raise ValueError(f"freeze={freeze!r} leaves nothing that could learn.")
 
 
-def plan_fine_tuning(network, head_lr_ratio, unfreeze_after):
-    """Return the `FineTuning` of a network whose last Linear is new.
+class LearnedArchitecture(Architecture):
+    """Base class of architectures that start from learned weights, with a last Linear of their own.
 
-    Parameters
-    ----------
-    network : nn.Module
-    head_lr_ratio : float
-        How many times as fast as the rest the last Linear learns.
-    unfreeze_after : int or None
-        Epochs after which frozen parts learn too.
+    Subclasses have the parameters of `FINE_TUNING_CONSTRAINTS`.
     """
-    head = last_linear_name(network) + "."
-    names = [name for name, _ in network.named_parameters() if not name.startswith(head)]
-    ratios = {} if head_lr_ratio == 1 else dict.fromkeys(names, 1 / head_lr_ratio)
-    return FineTuning(ratios, unfreeze_after)
+
+    head_lr_ratio: float
+    unfreeze_after: int | None
+
+    def fine_tuning(self, network):
+        """Return how the parts of the network differ in learning.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        FineTuning
+            Names of its parameters to ratios of the learning rate, and when frozen parts
+            begin to learn.
+        """
+        head = last_linear_name(network) + "."
+        names = [name for name, _ in network.named_parameters() if not name.startswith(head)]
+        ratios = {} if self.head_lr_ratio == 1 else dict.fromkeys(names, 1 / self.head_lr_ratio)
+        return FineTuning(ratios, self.unfreeze_after)
 
 
 def check_unfreezing(freeze, unfreeze_after):

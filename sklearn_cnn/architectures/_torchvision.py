@@ -10,14 +10,13 @@ from torch import nn
 from torch.func import functional_call
 from torchvision.models.vision_transformer import interpolate_embeddings
 
-from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._heads import (
     FINE_TUNING_CONSTRAINTS,
+    LearnedArchitecture,
     as_stem_weight,
     check_unfreezing,
     freeze_parts,
     last_linear_name,
-    plan_fine_tuning,
 )
 from sklearn_cnn.architectures._standardize import Standardize, pixel_range
 from sklearn_cnn.architectures._weights import fit_into, read_weights_file
@@ -38,7 +37,7 @@ def torchvision_names():
     return torchvision.models.list_models(module=torchvision.models)
 
 
-class TorchvisionModel(Architecture):
+class TorchvisionModel(LearnedArchitecture):
     """One of torchvision's networks for classification, from scratch or pretrained.
 
     The first convolution is made for the images' channels, and the last layer for the
@@ -178,22 +177,6 @@ class TorchvisionModel(Architecture):
             mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
         scale = 255.0 if images.dtype == torch.uint8 else 1.0
         return Standardize(mean[channels] * scale, std[channels] * scale)
-
-    def fine_tuning(self, network):
-        """Return how the parts of the network differ in learning.
-
-        Parameters
-        ----------
-        network : torch.nn.Module
-            What `build` returned.
-
-        Returns
-        -------
-        FineTuning
-            Names of its parameters to ratios of the learning rate, and when frozen parts
-            begin to learn.
-        """
-        return plan_fine_tuning(network, self.head_lr_ratio, self.unfreeze_after)
 
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.
