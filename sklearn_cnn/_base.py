@@ -139,6 +139,11 @@ class BaseCNN(
     def _score_outputs(self, encoded, outputs, sample_weight):
         """Return the validation score of raw outputs against encoded targets."""
 
+    @property
+    @abstractmethod
+    def _validation_score_name(self):
+        """What `_score_outputs` computes, as figures call it."""
+
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
 
@@ -396,6 +401,7 @@ class BaseCNN(
         scores = [row["valid_score"] for row in net.history_ if "valid_score" in row]
         self.validation_scores_ = scores or None
         self.best_validation_score_ = validation.best_score if validation and scores else None
+        self.best_epoch_ = validation.best_epoch if validation else None
 
     def _forget(self):
         """Drop what an earlier fit learned."""

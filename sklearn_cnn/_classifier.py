@@ -10,6 +10,7 @@ from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn.targets import (
+    MultiLabel,
     SingleLabel,
     check_classes,
     classification_target,
@@ -156,6 +157,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Accuracy on the validation set after each epoch, if there is one.
     best_validation_score_ : float or None
         Largest validation score of the last fit.
+    best_epoch_ : int or None
+        The epoch, counted from 1, whose weights `early_stopping` kept.
     history_ : skorch.history.History
         A dict of all figures of each epoch.
     device_ : str
@@ -374,6 +377,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _score_outputs(self, encoded, outputs, sample_weight):
         predicted = self._target.decode_indices(outputs)
         return accuracy_score(encoded, predicted, sample_weight=sample_weight)
+
+    @property
+    def _validation_score_name(self):
+        return "subset accuracy" if isinstance(self._target, MultiLabel) else "accuracy"
 
     def _keep(self, net, validation):
         super()._keep(net, validation)

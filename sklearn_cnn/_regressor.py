@@ -141,6 +141,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         epoch, if there is one.
     best_validation_score_ : float or None
         Largest validation score of the last fit.
+    best_epoch_ : int or None
+        The epoch, counted from 1, whose weights `early_stopping` kept.
     history_ : skorch.history.History
         A dict of all figures of each epoch.
     device_ : str
@@ -298,3 +300,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
                 encoded, outputs, sample_weight=sample_weight, alpha=self.quantile
             )
         return r2_score(encoded, outputs, sample_weight=sample_weight)
+
+    @property
+    def _validation_score_name(self):
+        return "D² of the pinball loss" if self.loss == "quantile" else "R²"

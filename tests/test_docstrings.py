@@ -7,20 +7,25 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_cnn
-from sklearn_cnn import architectures, model_selection
+from sklearn_cnn import architectures, model_selection, plots
 
 # Where the summary stands, sections that not every docstring needs, and scikit-learn's way of
 # naming what is returned, `self : object`.
 OPTIONAL = {"GL01", "ES01", "EX01", "SA01", "YD01", "RT02"}
 
 
+def is_method(thing):
+    """Say whether a member of a class is a method, of its objects or of itself."""
+    return inspect.isfunction(thing) or inspect.ismethod(thing)
+
+
 def public_names():
     """Yield what users call and is written here: classes, their methods, functions."""
-    for module in (sklearn_cnn, architectures, model_selection):
+    for module in (sklearn_cnn, architectures, model_selection, plots):
         for name in module.__all__:
             thing = getattr(module, name)
             yield f"{module.__name__}.{name}"
-            for method, function in inspect.getmembers(thing, inspect.isfunction):
+            for method, function in inspect.getmembers(thing, is_method):
                 ours = inspect.unwrap(function).__module__.startswith("sklearn_cnn")
                 if inspect.isclass(thing) and ours and not method.startswith("_"):
                     yield f"{module.__name__}.{name}.{method}"
@@ -32,6 +37,7 @@ NAMES = list(public_names())
 def test_the_public_names_are_found():
     assert "sklearn_cnn.CNNClassifier.fit" in NAMES
     assert "sklearn_cnn.CNNRegressor.partial_fit" in NAMES
+    assert "sklearn_cnn.CNNRegressor.load" in NAMES
     assert "sklearn_cnn.architectures.ConvNet.build" in NAMES
 
 
@@ -43,7 +49,7 @@ def test_docstring_is_whole(name):
 
 EXAMPLES = [
     test
-    for module in (sklearn_cnn, architectures)
+    for module in (sklearn_cnn, architectures, plots)
     for name in module.__all__
     for test in doctest.DocTestFinder(recurse=False).find(
         getattr(module, name), f"{module.__name__}.{name}", globs={}
@@ -56,6 +62,7 @@ def test_the_examples_are_found():
     names = [example.name for example in EXAMPLES]
     assert "sklearn_cnn.CNNClassifier" in names
     assert "sklearn_cnn.architectures.TorchModule" in names
+    assert "sklearn_cnn.plots.PredictionsDisplay" in names
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -109,6 +109,7 @@ def test_predictions_attributes_and_parameters_come_back(params, tmp_path):
         "best_loss_",
         "validation_scores_",
         "best_validation_score_",
+        "best_epoch_",
         "history_",
         "device_",
         "precision_",

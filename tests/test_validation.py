@@ -125,7 +125,7 @@ def run(watched, scores, losses=None):
     for score, loss in zip(scores, losses, strict=True):
         with torch.no_grad():
             module.weight.fill_(n_epochs)
-        watched.record(score, loss, module)
+        watched.record(n_epochs + 1, score, loss, module)
         n_epochs += 1
         if watched.should_stop:
             break
@@ -137,6 +137,7 @@ def test_the_best_weights_are_kept():
     watched = validation()
     assert run(watched, [0.5, 0.9, 0.7, 0.8]) == (4, 1)
     assert watched.best_score == 0.9
+    assert watched.best_epoch == 2
     assert len(watched) == 4
 
 
@@ -172,6 +173,7 @@ def test_negative_scores_count():
 def test_without_patience_it_never_stops_and_keeps_no_weights():
     watched = validation(patience=None)
     assert run(watched, [0.5] + [0.4] * 50) == (51, None)
+    assert watched.best_epoch is None
     assert watched.best_score == 0.5
 
 
@@ -183,7 +185,7 @@ def test_a_score_that_is_no_number_is_no_gain():
 
 def test_kept_weights_do_not_move_with_training():
     watched, module = validation(), Marked()
-    watched.record(0.5, 1.0, module)
+    watched.record(1, 0.5, 1.0, module)
     with torch.no_grad():
         module.weight.fill_(7)
     assert watched.best_weights["weight"] == 0

@@ -1,6 +1,13 @@
 """From X as users have it to tensors of images."""
 
-from sklearn_cnn.images._containers import as_numpy, labels_of, unpack_dataset
+from sklearn_cnn.images._containers import (
+    as_numpy,
+    cells_of,
+    is_image_column,
+    is_image_sequence,
+    labels_of,
+    unpack_dataset,
+)
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages
@@ -13,7 +20,10 @@ __all__ = [
     "ImageShape",
     "LazyImages",
     "as_numpy",
+    "cells_of",
     "check_image_shape",
+    "is_image_column",
+    "is_image_sequence",
     "is_resized",
     "labels_of",
     "load_image_folder",

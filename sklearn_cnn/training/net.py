@@ -296,7 +296,7 @@ class Net(NeuralNet):
             loss = self.criterion_(logits, samples.targets, samples.weights).item()
         self._record("valid_loss", loss)
         self._record("valid_score", score, better=max)
-        validation.record(score, loss, self.module_)
+        validation.record(len(self.history_), score, loss, self.module_)
 
     @torch.inference_mode()
     def raw_predict(self, images, module=None, batch_size=None):

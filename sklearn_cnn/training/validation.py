@@ -79,6 +79,7 @@ class Validation:
     def __post_init__(self):
         self.best_score = -np.inf
         self.best_weights = None
+        self.best_epoch = None
         self._best = (-np.inf, -np.inf)
         self._stale_epochs = 0
 
@@ -90,7 +91,7 @@ class Validation:
         """Whether the score has not risen by `tol` for `patience` epochs."""
         return self.patience is not None and self._stale_epochs >= self.patience
 
-    def record(self, score, loss, module):
+    def record(self, epoch, score, loss, module):
         """Take note of an epoch's score and loss, and of the weights if they are the best.
 
         Of two equal scores, which are common on small sets, the one of lower loss is better.
@@ -99,4 +100,5 @@ class Validation:
         self.best_score = max(self.best_score, score)
         if self.patience is not None and (score, -loss) > self._best:
             self._best = (score, -loss)
+            self.best_epoch = epoch
             self.best_weights = copy.deepcopy(module.state_dict())

@@ -1,0 +1,235 @@
+"""Kinds of predictions: how wrong each is, and how truth and prediction read in a title."""
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from sklearn_cnn.targets import (
+    MultiLabel,
+    as_array,
+    check_classes,
+    check_numbers,
+    classification_target,
+)
+
+
+class Labels:
+    """One label an image.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+    classes : array-like of shape (n_classes,) or None
+        The labels; None takes those that occur, sorted.
+    y_proba : array-like of shape (n, n_classes) or None
+        Probabilities.
+    decision : ndarray of shape (n,) or (n, n_classes) or None
+        What a decision function gives, for classifiers without probabilities.
+    display_labels : sequence of str or None
+        What to call the classes.
+    """
+
+    def __init__(
+        self, y_true, y_pred, *, classes=None, y_proba=None, decision=None, display_labels=None
+    ):
+        self.y_true, self.y_pred = (column_or_1d(check_classes(y)) for y in (y_true, y_pred))
+        if classes is None:
+            classes = np.unique(np.concatenate([self.y_true, self.y_pred]))
+        self.classes = np.asarray(classes)
+        self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)))
+        self.decision = decision
+        self._names = _names(display_labels, self.classes)
+
+    @property
+    def errors(self):
+        """How wrong each prediction is.
+
+        1 less the probability of the true class; without probabilities how far, in a decision
+        function, another class is ahead of the true one; without either 1 for a wrong label.
+        """
+        is_true = self.y_true[:, None] == self.classes
+        if self.y_proba is not None:
+            return 1 - (self.y_proba * is_true).sum(axis=1)
+        if self.decision is None:
+            return (self.y_true != self.y_pred).astype(float)
+        decision = self.decision
+        if decision.ndim == 1:
+            decision = np.column_stack([-decision, decision]) / 2
+        of_truth = np.where(is_true, decision, -np.inf).max(axis=1)
+        return np.where(is_true, -np.inf, decision).max(axis=1) - of_truth
+
+    def is_wrong(self, row):
+        """Say whether the prediction is another label."""
+        return bool(self.y_true[row] != self.y_pred[row])
+
+    def title(self, row, error):
+        """Return truth and prediction, with its probability."""
+        true, predicted = self._name(self.y_true[row]), self._name(self.y_pred[row])
+        title = f"true {true}\npredicted {predicted}"
+        if self.y_proba is None:
+            return title
+        return f"{title} ({self.y_proba[row] @ (self.classes == self.y_pred[row]):.2f})"
+
+    def _name(self, label):
+        found = np.flatnonzero(self.classes == label)
+        return self._names[found[0]] if len(found) else str(label)
+
+
+class Indicators:
+    """Several labels an image, as rows of a 0/1 indicator.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like or sparse matrix of shape (n, n_labels)
+    y_proba : array-like of shape (n, n_labels) or None
+        Probabilities.
+    display_labels : sequence of str or None
+        What to call the labels.
+    """
+
+    def __init__(self, y_true, y_pred, *, y_proba=None, display_labels=None):
+        target = classification_target(y_true)
+        self.y_true, self.y_pred = (target.encode(y).numpy() == 1 for y in (y_true, y_pred))
+        self.y_proba = _of_shape(y_proba, self.y_true.shape)
+        self._names = np.array(_names(display_labels, target.classes), dtype=object)
+
+    @property
+    def errors(self):
+        """The number of labels that are missed or added.
+
+        With probabilities also their mean distance from the truth, which is at most one.
+        """
+        n_wrong = (self.y_true != self.y_pred).sum(axis=1).astype(float)
+        if self.y_proba is None:
+            return n_wrong
+        return n_wrong + np.abs(self.y_true - self.y_proba).mean(axis=1)
+
+    def is_wrong(self, row):
+        """Say whether a label is missed or added."""
+        return bool((self.y_true[row] != self.y_pred[row]).any())
+
+    def title(self, row, error):
+        """Return the true labels, and which are missed and added."""
+        true, predicted = self.y_true[row], self.y_pred[row]
+        lines = [f"true {self._listed(true)}"]
+        if (true & ~predicted).any():
+            lines.append(f"missed {self._listed(true & ~predicted)}")
+        if (predicted & ~true).any():
+            lines.append(f"added {self._listed(predicted & ~true)}")
+        return "\n".join(lines if self.is_wrong(row) else [*lines, "all right"])
+
+    def _listed(self, present):
+        return ", ".join(self._names[present]) or "none"
+
+
+class Numbers:
+    """One number or several an image.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,) or (n, n_outputs)
+    """
+
+    # Numbers that a title has room for.
+    _MOST_SHOWN = 3
+
+    def __init__(self, y_true, y_pred):
+        columns = (check_numbers(y) for y in (y_true, y_pred))
+        self.y_true, self.y_pred = (y.reshape(len(y), -1) for y in columns)
+        self.y_pred = _of_shape(self.y_pred, self.y_true.shape, "y_pred")
+
+    @property
+    def errors(self):
+        """The absolute error; of several numbers the mean, each in its standard deviations."""
+        distances = np.abs(self.y_true - self.y_pred)
+        if distances.shape[1] == 1:
+            return distances[:, 0]
+        scale = self.y_true.std(axis=0)
+        return (distances / np.where(scale > 0, scale, 1)).mean(axis=1)
+
+    def is_wrong(self, row):
+        """Return False: numbers are more or less off."""
+        return False
+
+    def title(self, row, error):
+        """Return truth and prediction, or the error where they are many."""
+        if self.y_true.shape[1] > self._MOST_SHOWN:
+            return f"off by {error:.2g}\nstandard deviations"
+        true, predicted = (
+            ", ".join(f"{number:.4g}" for number in y[row]) for y in (self.y_true, self.y_pred)
+        )
+        return f"true {true}\npredicted {predicted}"
+
+
+class KeyPoints(Numbers):
+    """Points on each image, as rows of x0, y0, x1, y1, ... in pixels.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n, 2 * n_points)
+    """
+
+    def __init__(self, y_true, y_pred):
+        super().__init__(y_true, y_pred)
+        n_columns = self.y_true.shape[1]
+        if n_columns % 2:
+            raise ValueError(
+                "keypoints=True takes y of x0, y0, x1, y1, ...: an even number of columns, but y "
+                f"has {n_columns}."
+            )
+        points = (y.reshape(len(y), -1, 2) for y in (self.y_true, self.y_pred))
+        self.true_points, self.predicted_points = points
+
+    @property
+    def errors(self):
+        """The mean distance between true and predicted points, in pixels."""
+        offsets = self.true_points - self.predicted_points
+        return np.linalg.norm(offsets, axis=2).mean(axis=1)
+
+    def title(self, row, error):
+        """Return the mean distance."""
+        return f"off by {error:.2g} pixels"
+
+
+def holds_numbers(y_true, y_pred):
+    """Say whether predictions are those of a regression: floating-point numbers."""
+    return "f" in {_as_array(y).dtype.kind for y in (y_true, y_pred)}
+
+
+def kind_of_numbers(y_true, y_pred, keypoints):
+    """Return `KeyPoints` or `Numbers`."""
+    return KeyPoints(y_true, y_pred) if keypoints else Numbers(y_true, y_pred)
+
+
+def kind_of_labels(y_true, y_pred, *, classes=None, decision=None, **of_both):
+    """Return `Labels` or `Indicators`, whichever the true labels are."""
+    check_consistent_length(y_true, y_pred)
+    if isinstance(classification_target(y_true), MultiLabel):
+        return Indicators(y_true, y_pred, **of_both)
+    return Labels(y_true, y_pred, classes=classes, decision=decision, **of_both)
+
+
+def _as_array(y):
+    """Return y as an array, but for a sparse indicator."""
+    y = as_array(y)
+    return y if hasattr(y, "dtype") else np.asarray(y)
+
+
+def _of_shape(values, shape, name="y_proba"):
+    """Return values as an array; raise if they have another shape than the truth asks for."""
+    if values is None:
+        return None
+    values = np.asarray(values)
+    if values.shape != shape:
+        raise ValueError(f"{name} has shape {values.shape}, but y_true asks for {shape}.")
+    return values
+
+
+def _names(display_labels, classes):
+    """Return what to call the classes."""
+    if display_labels is None:
+        return [str(label) for label in classes]
+    if len(display_labels) != len(classes):
+        raise ValueError(
+            f"display_labels has {len(display_labels)} names for {len(classes)} classes."
+        )
+    return [str(label) for label in display_labels]

@@ -1,0 +1,39 @@
+"""The network inside a fitted estimator: at the end of a Pipeline, the best of a search."""
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_cnn._base import BaseCNN
+
+# Where scikit-learn's meta-estimators keep the one estimator that they fitted.
+_FITTED = ("best_estimator_", "estimator_", "regressor_")
+
+
+def find_network(estimator):
+    """Return the fitted `CNNClassifier` or `CNNRegressor` that an estimator predicts with.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The network itself, a Pipeline that ends in it, or a search or other meta-estimator
+        that holds one fitted estimator.
+
+    Returns
+    -------
+    CNNClassifier, CNNRegressor or None
+        None if there is no network, or none by itself.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    """
+    check_is_fitted(estimator)
+    if isinstance(estimator, BaseCNN):
+        return estimator
+    if isinstance(estimator, Pipeline):
+        return find_network(estimator[-1])
+    for name in _FITTED:
+        if hasattr(estimator, name):
+            return find_network(getattr(estimator, name))
+    return None

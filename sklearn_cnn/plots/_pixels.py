@@ -1,0 +1,63 @@
+"""Images of X as a figure shows them: in the size they are given in, black at 0 and white at 1."""
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from sklearn_cnn.images import ImageReader, as_numpy, cells_of, is_image_column, is_image_sequence
+
+# What white may be: in images of 0 to 1, of scikit-learn's digits, of bytes.
+_WHITE = (1, 16, 255)
+
+
+def images_at(X, rows, image_shape, channel_axis):
+    """Return some images of X, each in its own size.
+
+    Parameters
+    ----------
+    X : array-like, tensor, frame, Dataset, or sequence of arrays, paths or PIL images
+    rows : ndarray of int
+    image_shape : tuple of int or None
+        How flat rows unflatten; None guesses, as the estimators do.
+    channel_axis : {-1, 1}
+
+    Returns
+    -------
+    list of ndarray of shape (H, W, C)
+    """
+    X = as_numpy(X)
+    if is_image_column(X) or is_image_sequence(X):
+        cells = cells_of(X)
+        return [_read([cells[row]], None, channel_axis)[0] for row in rows.tolist()]
+    numbers = np.asarray(_safe_indexing(X, rows))
+    return list(_read(numbers, image_shape if numbers.ndim == 2 else None, channel_axis))
+
+
+def _read(X, image_shape, channel_axis):
+    reader = ImageReader(image_shape, channel_axis=channel_axis, flatten=False)
+    return reader.set_output(transform="default").fit_transform(X)
+
+
+def to_unit_range(images):
+    """Return images with values in [0, 1] and one, three or four channels.
+
+    They share one scale, so that their brightness can be compared: 0 to 1, 16 or 255 if all
+    values are in there, else from their smallest value, or 0, to their largest. Images of
+    other numbers of channels become gray, the mean over them.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (H, W, C)
+
+    Returns
+    -------
+    list of ndarray of shape (H, W, C), float64
+    """
+    low = min(float(image.min()) for image in images)
+    high = max(float(image.max()) for image in images)
+    if low >= 0:
+        low, high = 0.0, next((white for white in _WHITE if high <= white), high)
+    scaled = [(image.astype(np.float64) - low) / (high - low or 1) for image in images]
+    return [
+        image if image.shape[2] in (1, 3, 4) else image.mean(axis=2, keepdims=True)
+        for image in scaled
+    ]

@@ -1,0 +1,369 @@
+"""A gallery of images with truth and prediction, the worst errors first."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+
+from sklearn_cnn.plots._kinds import KeyPoints, holds_numbers, kind_of_labels, kind_of_numbers
+from sklearn_cnn.plots._network import find_network
+from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
+from sklearn_cnn.plots._pixels import images_at, to_unit_range
+
+_ORDERS = ("worst", "best", "random")
+_PANEL_SIZE = (1.8, 2.2)
+_TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 16}
+_PREDICTED_POINTS = {"marker": "x", "color": "red", "s": 16}
+
+
+class PredictionsDisplay:
+    """Images with what is true of them and what was predicted, the worst errors first.
+
+    Use `PredictionsDisplay.from_estimator` or `PredictionsDisplay.from_predictions` to create
+    one. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (H, W, C)
+        The images, which may differ in size.
+    titles : list of str
+        Truth and prediction of each.
+    errors : ndarray of shape (n_images,)
+        How wrong each prediction is.
+    indices : ndarray of shape (n_images,)
+        Where the images stand in X.
+    is_wrong : ndarray of shape (n_images,), default=None
+        Which titles are red: those of wrong labels.
+    true_points : ndarray of shape (n_images, n_points, 2), default=None
+        Key points x, y to draw on each image, in pixels.
+    predicted_points : ndarray of shape (n_images, n_points, 2), default=None
+        The same as predicted.
+
+    Attributes
+    ----------
+    ims_ : list of matplotlib AxesImage
+        The images.
+    true_points_ : list of matplotlib PathCollection or None
+        The true key points: green circles.
+    predicted_points_ : list of matplotlib PathCollection or None
+        The predicted key points: red crosses.
+    axes_ : ndarray of matplotlib Axes of shape (n_images,)
+        The panels, one an image.
+    bounding_ax_ : matplotlib Axes or None
+        The axes whose place the panels take.
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    PredictionsDisplay.from_estimator : Predict with a fitted estimator, and draw.
+    PredictionsDisplay.from_predictions : Draw predictions that are there.
+    sklearn.metrics.ConfusionMatrixDisplay : Which classes are taken for which.
+    sklearn.metrics.PredictionErrorDisplay : True numbers over predicted ones.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_cnn import CNNClassifier
+    >>> from sklearn_cnn.plots import PredictionsDisplay
+    >>> X, y = load_digits(n_class=3, return_X_y=True)
+    >>> classifier = CNNClassifier(max_epochs=3, random_state=0).fit(X[:400], y[:400])
+    >>> display = PredictionsDisplay.from_estimator(classifier, X[400:], y[400:], n_images=4)
+    >>> len(display.axes_), display.errors[0] == display.errors.max()
+    (4, np.True_)
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        *,
+        images,
+        titles,
+        errors,
+        indices,
+        is_wrong=None,
+        true_points=None,
+        predicted_points=None,
+    ):
+        self.images = images
+        self.titles = titles
+        self.errors = errors
+        self.indices = indices
+        self.is_wrong = is_wrong
+        self.true_points = true_points
+        self.predicted_points = predicted_points
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        n_images=12,
+        order="worst",
+        keypoints=False,
+        display_labels=None,
+        random_state=None,
+        n_cols=4,
+        ax=None,
+        imshow_kwargs=None,
+    ):
+        """Predict with a fitted estimator, and draw the images with truth and prediction.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted classifier or regressor, or a Pipeline or search with one.
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `CNNClassifier.fit`; files and PIL images too. Flat rows unflatten, and
+            channels are looked for, as the network of the estimator does it.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Targets.
+        n_images : int, default=12
+            Images to show.
+        order : {"worst", "best", "random"}, default="worst"
+            Which images, and in which order: by error, largest or smallest first, or at
+            random. The error is, for labels, 1 less the probability of the true class
+            (without `predict_proba`, how far in `decision_function` another class is ahead of
+            it); for several labels, the number of those missed or added, those of less sure
+            probabilities first; for one number, the absolute error; for many, the mean of
+            them, each in standard deviations of its true values; for key points, their mean
+            distance in pixels.
+        keypoints : bool, default=False
+            Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
+            images; (0, 0) is the centre of the upper left pixel.
+        display_labels : array-like of shape (n_classes,), default=None
+            Names of the classes, in the order of `classes_`, or of the columns of an
+            indicator.
+        random_state : int, RandomState instance or None, default=None
+            Fixes which images are drawn at random.
+        n_cols : int, default=4
+            Images side by side.
+        ax : matplotlib Axes or array-like of them, default=None
+            See `plot`.
+        imshow_kwargs : dict, default=None
+            Passed to matplotlib's `imshow`.
+
+        Returns
+        -------
+        PredictionsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `n_images`, `order` or a length is wrong, X cannot be read as images, or
+            `keypoints` is asked of a classifier.
+        ImportError
+            If matplotlib is not installed.
+        """
+        refuse_without_matplotlib()
+        network = find_network(estimator)
+        y_pred = estimator.predict(X)
+        if is_regressor(estimator):
+            kind = kind_of_numbers(y, y_pred, keypoints)
+        elif keypoints:
+            raise ValueError(
+                f"keypoints=True is for regressors, whose y holds coordinates, but "
+                f"{type(estimator).__name__} is none."
+            )
+        else:
+            scores = _scores(estimator, X)
+            kind = kind_of_labels(y, y_pred, display_labels=display_labels, **scores)
+        chosen = _choose(X, kind, n_images, order, random_state)
+        image_shape = None if network is None else network.image_shape_
+        channel_axis = -1 if network is None else network.channel_axis
+        images = images_at(X, chosen, image_shape, channel_axis)
+        return cls._of_kind(kind, images, chosen).plot(
+            ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X,
+        y_true,
+        y_pred,
+        *,
+        y_proba=None,
+        classes=None,
+        n_images=12,
+        order="worst",
+        keypoints=False,
+        display_labels=None,
+        image_shape=None,
+        channel_axis=-1,
+        random_state=None,
+        n_cols=4,
+        ax=None,
+        imshow_kwargs=None,
+    ):
+        """Draw images with truth and predictions that are there, of `cross_val_predict` say.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `CNNClassifier.fit`; files and PIL images too.
+        y_true : array-like of shape (n,) or (n, n_outputs)
+            Targets.
+        y_pred : array-like of shape (n,) or (n, n_outputs)
+            Predictions. Floating-point numbers here or in `y_true` are numbers, a 0/1 indicator
+            of several columns is several labels, all else is labels.
+        y_proba : array-like of shape (n, n_classes) or (n, n_labels), default=None
+            Probabilities, of which titles and the order tell.
+        classes : array-like of shape (n_classes,), default=None
+            The labels that the columns of `y_proba` are; None takes those that occur, sorted.
+        n_images : int, default=12
+            Images to show.
+        order : {"worst", "best", "random"}, default="worst"
+            Which images, and in which order; see `from_estimator`. Labels without `y_proba` are
+            wrong or right.
+        keypoints : bool, default=False
+            Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
+            images.
+        display_labels : array-like of shape (n_classes,), default=None
+            Names of the classes, or of the columns of an indicator.
+        image_shape : tuple of int, default=None
+            (H, W) or (H, W, C) of the images that flat rows hold; None guesses, as the
+            estimators do.
+        channel_axis : {-1, 1}, default=-1
+            Where X of four dimensions keeps its channels, and in which order flat rows hold
+            them.
+        random_state : int, RandomState instance or None, default=None
+            Fixes which images are drawn at random.
+        n_cols : int, default=4
+            Images side by side.
+        ax : matplotlib Axes or array-like of them, default=None
+            See `plot`.
+        imshow_kwargs : dict, default=None
+            Passed to matplotlib's `imshow`.
+
+        Returns
+        -------
+        PredictionsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `n_images`, `order`, a length or a shape is wrong, or X cannot be read as
+            images.
+        ImportError
+            If matplotlib is not installed.
+        """
+        refuse_without_matplotlib()
+        if keypoints or holds_numbers(y_true, y_pred):
+            kind = kind_of_numbers(y_true, y_pred, keypoints)
+        else:
+            kind = kind_of_labels(
+                y_true, y_pred, classes=classes, y_proba=y_proba, display_labels=display_labels
+            )
+        chosen = _choose(X, kind, n_images, order, random_state)
+        images = images_at(X, chosen, image_shape, channel_axis)
+        return cls._of_kind(kind, images, chosen).plot(
+            ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs
+        )
+
+    @classmethod
+    def _of_kind(cls, kind, images, chosen):
+        """Return the display of chosen rows."""
+        errors = kind.errors[chosen]
+        of_rows = list(zip(chosen, errors, strict=True))
+        points = {}
+        if isinstance(kind, KeyPoints):
+            points["true_points"] = kind.true_points[chosen]
+            points["predicted_points"] = kind.predicted_points[chosen]
+        return cls(
+            images=images,
+            titles=[kind.title(row, error) for row, error in of_rows],
+            errors=errors,
+            indices=chosen,
+            is_wrong=np.array([kind.is_wrong(row) for row in chosen]),
+            **points,
+        )
+
+    def plot(self, ax=None, *, n_cols=4, imshow_kwargs=None):
+        """Draw the images.
+
+        Values of 0 to 1, 16 or 255 are shown as black to white, others from the smallest to the
+        largest, on one scale for all images; images of other numbers of channels than 1, 3 and
+        4 as the mean over them.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array-like of them, default=None
+            One: the panels take its place. Several: they are the panels. None: a new figure.
+        n_cols : int, default=4
+            Images side by side.
+        imshow_kwargs : dict, default=None
+            Passed to matplotlib's `imshow`.
+
+        Returns
+        -------
+        PredictionsDisplay
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If `ax` holds several axes, but not one an image.
+        ImportError
+            If matplotlib is not installed.
+        """
+        refuse_without_matplotlib()
+        n_cols = check_scalar(n_cols, "n_cols", Integral, min_val=1)
+        n_panels = len(self.images)
+        self.bounding_ax_, self.axes_ = make_panels(
+            ax, n_panels, min(n_cols, n_panels), _PANEL_SIZE
+        )
+        self.figure_ = self.axes_[0].figure
+        style = {"cmap": "gray", "vmin": 0, "vmax": 1, **(imshow_kwargs or {})}
+        self.ims_ = [
+            panel.imshow(image, **style)
+            for panel, image in zip(self.axes_, to_unit_range(self.images), strict=True)
+        ]
+        for position, panel in enumerate(self.axes_):
+            is_wrong = self.is_wrong is not None and self.is_wrong[position]
+            color = {"color": "tab:red"} if is_wrong else {}
+            panel.set_title(self.titles[position], fontsize="small", **color)
+            panel.set(xticks=[], yticks=[])
+        self.true_points_ = self._draw_points(self.true_points, _TRUE_POINTS)
+        self.predicted_points_ = self._draw_points(self.predicted_points, _PREDICTED_POINTS)
+        return self
+
+    def _draw_points(self, points, style):
+        if points is None:
+            return None
+        return [
+            panel.scatter(of_image[:, 0], of_image[:, 1], **style)
+            for panel, of_image in zip(self.axes_, points, strict=True)
+        ]
+
+
+def _scores(estimator, X):
+    """Return the classes of a classifier, and its probabilities or else its decision."""
+    classes = getattr(estimator, "classes_", None)
+    if hasattr(estimator, "predict_proba"):
+        y_proba = estimator.predict_proba(X)
+        # scikit-learn's multi-output estimators give a table a label
+        return {"classes": classes, "y_proba": None if isinstance(y_proba, list) else y_proba}
+    if hasattr(estimator, "decision_function"):
+        return {"classes": classes, "decision": estimator.decision_function(X)}
+    return {"classes": classes}
+
+
+def _choose(X, kind, n_images, order, random_state):
+    """Return the rows to show, first things first."""
+    check_consistent_length(X, kind.y_true)
+    n_images = check_scalar(n_images, "n_images", Integral, min_val=1)
+    if order not in _ORDERS:
+        raise ValueError(f"order must be one of {', '.join(_ORDERS)}, got {order!r}.")
+    if order == "random":
+        return check_random_state(random_state).permutation(len(kind.y_true))[:n_images]
+    sign = -1 if order == "worst" else 1
+    return np.argsort(sign * kind.errors, kind="stable")[:n_images]

@@ -1,0 +1,499 @@
+"""Figures show what was learned and what is wrong: lines, images, their order and titles."""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from drawn import SIDE, bars_and_discs, placed_discs, several_shapes
+from image_files import noise, write_images
+from PIL import Image
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+from torch.utils.data import TensorDataset
+
+from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
+from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.plots import PredictionsDisplay, TrainingCurveDisplay
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def network(estimator=CNNClassifier, **params):
+    params = {"max_epochs": 2, "batch_size": 16, "random_state": 0, **params}
+    return estimator(ConvNet((4,)), **params)
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return bars_and_discs(40)
+
+
+@pytest.fixture(scope="module")
+def fitted(shapes):
+    X, y = shapes
+    return network().fit(X, y, X_val=X[:20], y_val=y[:20])
+
+
+def curve(line):
+    """Return the points of a line."""
+    return [values.tolist() for values in line.get_data()]
+
+
+# the training curve
+
+
+def test_the_lines_are_the_figures_of_each_epoch(fitted):
+    display = TrainingCurveDisplay.from_estimator(fitted)
+    epochs = [1, 2]
+    history = fitted.history_
+    assert curve(display.train_loss_line_) == [epochs, fitted.loss_curve_]
+    assert curve(display.valid_loss_line_) == [epochs, history[:, "valid_loss"]]
+    assert curve(display.valid_score_line_) == [epochs, fitted.validation_scores_]
+    assert curve(display.lr_line_) == [epochs, history[:, "lr"]]
+    assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "accuracy", "learning rate"]
+    assert display.axes_[-1].get_xlabel() == "epoch"
+    assert display.best_epoch_lines_ == []
+
+
+def test_the_rate_is_that_of_the_schedule(shapes):
+    constant = network(lr=0.003, lr_schedule="constant").fit(*shapes)
+    assert TrainingCurveDisplay.from_estimator(constant).lr.tolist() == [0.003, 0.003]
+    cosine = network(lr=0.003, lr_schedule="cosine").fit(*shapes)
+    first, last = TrainingCurveDisplay.from_estimator(cosine).lr
+    assert 0.003 > first > last > 0
+
+
+def test_without_a_validation_set_there_is_no_panel_for_a_score(shapes):
+    display = TrainingCurveDisplay.from_estimator(network().fit(*shapes))
+    assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "learning rate"]
+    assert display.valid_loss_line_ is None
+    assert display.valid_score_line_ is None
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "name"),
+    [
+        (network(), several_shapes(24), "subset accuracy"),
+        (network(CNNRegressor), placed_discs(24), "R²"),
+        (network(CNNRegressor, loss="quantile"), placed_discs(24), "D² of the pinball loss"),
+    ],
+    ids=["several labels", "numbers", "quantile"],
+)
+def test_the_score_has_a_name(model, data, name):
+    X, y = data
+    model.fit(X, y, X_val=X, y_val=y)
+    assert TrainingCurveDisplay.from_estimator(model).axes_[1].get_ylabel() == name
+
+
+def test_the_epoch_of_the_weights_kept_is_marked(shapes):
+    X, y = shapes
+    stopped = network(early_stopping=True, max_epochs=5, n_iter_no_change=2, lr=0.05)
+    stopped.fit(X, y, X_val=X[:20], y_val=y[:20])
+    scores = stopped.validation_scores_
+    assert scores[stopped.best_epoch_ - 1] == max(scores) == stopped.score(X[:20], y[:20])
+    display = TrainingCurveDisplay.from_estimator(stopped)
+    marks = [line.get_xdata()[0] for line in display.best_epoch_lines_]
+    assert marks == [stopped.best_epoch_] * 2
+    labels = [text.get_text() for text in display.axes_[0].get_legend().get_texts()]
+    assert labels == ["training", "validation", f"weights kept (epoch {stopped.best_epoch_})"]
+
+
+def test_training_that_goes_on_has_one_curve(shapes):
+    X, y = shapes
+    model = network(warm_start=True, early_stopping=True).fit(X, y)
+    model.set_params(early_stopping=False).fit(X, y)
+    model.partial_fit(X, y)
+    display = TrainingCurveDisplay.from_estimator(model)
+    assert curve(display.train_loss_line_) == [[1, 2, 3, 4, 5], model.loss_curve_]
+    # the later fits had no validation set, and moved on from the weights that were kept
+    assert np.isnan(display.valid_score).tolist() == [False, False, True, True, True]
+    assert model.best_epoch_ is None
+    assert display.best_epoch_lines_ == []
+
+
+def test_an_epoch_kept_in_a_later_fit_counts_from_the_first(shapes):
+    X, y = shapes
+    model = network(warm_start=True).fit(X, y)
+    model.set_params(early_stopping=True).fit(X, y)
+    scores = TrainingCurveDisplay.from_estimator(model).valid_score
+    assert model.best_epoch_ in (3, 4)
+    assert scores[model.best_epoch_ - 1] == model.best_validation_score_
+
+
+def test_the_network_is_found_inside_others(shapes):
+    X, y = shapes
+    rows = X.reshape(len(X), -1)
+    of_rows = network(image_shape=(SIDE, SIDE, 3))
+    pipeline = make_pipeline(MinMaxScaler(), of_rows).fit(rows, y)
+    assert TrainingCurveDisplay.from_estimator(pipeline).train_loss.tolist() == (
+        pipeline[-1].loss_curve_
+    )
+    search = GridSearchCV(pipeline, {"cnnclassifier__max_epochs": [3]}, cv=2).fit(rows, y)
+    assert len(TrainingCurveDisplay.from_estimator(search).train_loss) == 3
+    transformed = TransformedTargetRegressor(network(CNNRegressor)).fit(X, np.arange(40.0))
+    assert len(TrainingCurveDisplay.from_estimator(transformed).train_loss) == 2
+
+
+def test_the_curves_take_the_place_of_the_axes_passed(fitted):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = TrainingCurveDisplay.from_estimator(fitted, ax=right)
+    assert display.figure_ is figure
+    assert display.bounding_ax_ is right
+    assert not right.axison
+    assert left.axison
+    assert {ax.figure for ax in display.axes_} == {figure}
+
+
+def test_two_trainings_in_one_figure(fitted, shapes):
+    first = TrainingCurveDisplay.from_estimator(fitted, name="one", loss_scale="log")
+    second = TrainingCurveDisplay.from_estimator(fitted, name="other", ax=first.axes_, alpha=0.5)
+    assert second.figure_ is first.figure_
+    loss_ax = first.axes_[0]
+    labels = [text.get_text() for text in loss_ax.get_legend().get_texts()]
+    assert labels == ["training, one", "validation, one", "training, other", "validation, other"]
+    assert loss_ax.get_yscale() == "log"
+    assert second.train_loss_line_.get_alpha() == 0.5
+    unwatched = network().fit(*shapes)
+    with pytest.raises(ValueError, match="3 axes, but there are 2 panels"):
+        TrainingCurveDisplay.from_estimator(unwatched, ax=first.axes_)
+
+
+def test_a_loaded_estimator_has_its_curve(fitted, tmp_path):
+    fitted.save(tmp_path / "model.pt")
+    loaded = CNNClassifier.load(tmp_path / "model.pt")
+    display = TrainingCurveDisplay.from_estimator(loaded)
+    assert display.valid_score.tolist() == fitted.validation_scores_
+
+
+def test_what_has_no_curve_is_refused():
+    for unfitted in network(), make_pipeline(network()), GridSearchCV(network(), {"lr": [1]}):
+        with pytest.raises(NotFittedError):
+            TrainingCurveDisplay.from_estimator(unfitted)
+    with pytest.raises(TypeError, match="LogisticRegression has no training curve"):
+        TrainingCurveDisplay.from_estimator(LogisticRegression().fit([[0], [1]], [0, 1]))
+
+
+# the gallery
+
+
+def titles(display):
+    """Return the titles of the panels."""
+    return [ax.get_title() for ax in display.axes_]
+
+
+def test_the_least_likely_truth_comes_first(fitted, shapes):
+    X, y = shapes
+    probabilities = fitted.predict_proba(X)
+    of_truth = probabilities[np.arange(len(y)), (y == "disc").astype(int)]
+    worst = np.argsort(of_truth, kind="stable")[:5]
+    display = PredictionsDisplay.from_estimator(fitted, X, y, n_images=5)
+    np.testing.assert_array_equal(display.indices, worst)
+    np.testing.assert_allclose(display.errors, 1 - of_truth[worst])
+    predicted = fitted.predict(X[worst])
+    assert titles(display) == [
+        f"true {y[row]}\npredicted {label} ({max(probabilities[row]):.2f})"
+        for row, label in zip(worst, predicted, strict=True)
+    ]
+    assert display.is_wrong.tolist() == (predicted != y[worst]).tolist()
+    colors = [ax.title.get_color() for ax in display.axes_]
+    assert [color == "tab:red" for color in colors] == display.is_wrong.tolist()
+    best = PredictionsDisplay.from_estimator(fitted, X, y, n_images=3, order="best")
+    np.testing.assert_array_equal(best.indices, np.argsort(-of_truth, kind="stable")[:3])
+
+
+def test_images_at_random_follow_random_state(fitted, shapes):
+    def drawn(seed):
+        display = PredictionsDisplay.from_estimator(
+            fitted, *shapes, n_images=9, order="random", random_state=seed
+        )
+        return display.indices.tolist()
+
+    assert drawn(0) == drawn(0) != drawn(1)
+    assert len(set(drawn(0))) == 9
+
+
+def test_without_probabilities_the_decision_orders(shapes):
+    X, y = shapes
+    gray_rows = X.mean(axis=3).reshape(len(X), -1)
+    for model, images in (network(loss="hinge"), X), (SVC(), gray_rows):
+        decision = model.fit(images, y).decision_function(images)
+        margins = np.where(y == "disc", decision, -decision)
+        display = PredictionsDisplay.from_estimator(model, images, y, n_images=4)
+        np.testing.assert_array_equal(display.indices, np.argsort(margins, kind="stable")[:4])
+        first = display.indices[0]
+        assert titles(display)[0] == f"true {y[first]}\npredicted {model.predict(images)[first]}"
+
+
+def test_wrong_labels_of_three_come_first_by_decision():
+    X, y = load_digits(n_class=3, return_X_y=True)
+    model = network(loss="hinge", max_epochs=1).fit(X[:100], y[:100])
+    wrong = np.flatnonzero(model.predict(X[100:]) != y[100:])
+    display = PredictionsDisplay.from_estimator(model, X[100:], y[100:], n_images=len(wrong) + 3)
+    assert len(wrong) > 0
+    assert sorted(display.indices[: len(wrong)]) == wrong.tolist()
+    assert (np.diff(display.errors) <= 0).all()
+
+
+def test_predictions_without_probabilities():
+    X = np.zeros((4, 3, 3))
+    display = PredictionsDisplay.from_predictions(X, ["a", "b", "b", "a"], ["a", "b", "a", "b"])
+    assert display.indices.tolist() == [2, 3, 0, 1]
+    assert display.errors.tolist() == [1, 1, 0, 0]
+    assert titles(display)[0] == "true b\npredicted a"
+
+
+def test_predictions_in_folds_with_names(shapes):
+    X, y = shapes
+    probabilities = cross_val_predict(network(), X, y, cv=2, method="predict_proba")
+    predicted = np.unique(y)[probabilities.argmax(axis=1)]
+    display = PredictionsDisplay.from_predictions(
+        X, y, predicted, y_proba=probabilities, display_labels=["a bar", "a disc"], n_images=1
+    )
+    row = display.indices[0]
+    assert row == np.argmin(probabilities[np.arange(len(y)), (y == "disc").astype(int)])
+    assert titles(display)[0].startswith(f"true a {y[row]}\npredicted a {predicted[row]} (0.")
+
+
+def test_a_label_that_the_network_does_not_know_is_wrong(fitted, shapes):
+    X, y = shapes
+    y = np.where(np.arange(len(y)) == 7, "ring", y)
+    display = PredictionsDisplay.from_estimator(fitted, X, y, n_images=1)
+    assert display.indices.tolist() == [7]
+    assert display.errors.tolist() == [1]
+    assert titles(display)[0].startswith("true ring\npredicted ")
+
+
+def test_labels_missed_and_added():
+    y_true = [[1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]]
+    y_pred = [[1, 0, 1], [0, 1, 1], [0, 1, 0], [1, 0, 0]]
+    display = PredictionsDisplay.from_predictions(
+        np.zeros((4, 2, 2)), y_true, y_pred, display_labels=["cat", "dog", "car"]
+    )
+    assert display.indices.tolist() == [1, 2, 3, 0]
+    assert display.errors.tolist() == [3, 1, 1, 0]
+    assert titles(display) == [
+        "true cat\nmissed cat\nadded dog, car",
+        "true none\nadded dog",
+        "true cat, dog\nmissed dog",
+        "true cat, car\nall right",
+    ]
+
+
+def test_of_labels_as_often_wrong_the_less_sure_come_first():
+    X, y = several_shapes(40)
+    model = network().fit(X, y)
+    probabilities = model.predict_proba(X)
+    expected = (model.predict(X) != y).sum(axis=1) + np.abs(y - probabilities).mean(axis=1)
+    display = PredictionsDisplay.from_estimator(model, X, y, n_images=6)
+    np.testing.assert_array_equal(display.indices, np.argsort(-expected, kind="stable")[:6])
+
+
+def test_the_largest_errors_come_first():
+    X = np.zeros((3, 2, 2))
+    display = PredictionsDisplay.from_predictions(X, [1.0, 2.0, 3.5], [1.25, 0.0, 3.0])
+    assert display.indices.tolist() == [1, 2, 0]
+    assert display.errors.tolist() == [2, 0.5, 0.25]
+    assert titles(display)[0] == "true 2\npredicted 0"
+
+
+def test_several_numbers_count_in_their_own_scale():
+    # standard deviations of 1 and 100
+    y_true = np.array([[-1.0, -100], [1, -100], [-1, 100], [1, 100]])
+    y_pred = y_true + np.array([[0, 50], [2, 0], [0, 0], [0.5, 10]])
+    display = PredictionsDisplay.from_predictions(np.zeros((4, 2, 2)), y_true, y_pred)
+    assert display.indices.tolist() == [1, 3, 0, 2]
+    np.testing.assert_allclose(display.errors, [1, 0.3, 0.25, 0])
+    assert titles(display)[1] == "true 1, 100\npredicted 1.5, 110"
+
+
+def test_many_numbers_have_their_error_as_title():
+    y = np.tile([-1.0, 1.0], (4, 1)).T
+    display = PredictionsDisplay.from_predictions(
+        np.zeros((2, 2, 2)), y, y + np.array([[0.5], [0]])
+    )
+    assert titles(display)[0] == "off by 0.5\nstandard deviations"
+
+
+def test_a_regressor_of_counts_is_no_classifier():
+    X, y = placed_discs(20)
+    counts = y[:, 0].astype(int)
+    model = network(CNNRegressor).fit(X, counts)
+    errors = np.abs(model.predict(X) - counts)
+    display = PredictionsDisplay.from_estimator(model, X, counts, n_images=2)
+    np.testing.assert_allclose(display.errors, np.sort(errors)[::-1][:2])
+
+
+def test_key_points_are_drawn_where_they_are():
+    X, centres = placed_discs(20)
+    # rows and columns are y and x
+    y = centres[:, ::-1]
+    model = network(CNNRegressor).fit(X, y)
+    predicted = model.predict(X)
+    distances = np.linalg.norm(predicted - y, axis=1)
+    display = PredictionsDisplay.from_estimator(model, X, y, keypoints=True, n_images=4)
+    worst = np.argsort(-distances, kind="stable")[:4]
+    np.testing.assert_array_equal(display.indices, worst)
+    for row, true, of_network in zip(
+        worst, display.true_points_, display.predicted_points_, strict=True
+    ):
+        np.testing.assert_allclose(true.get_offsets(), [y[row]])
+        np.testing.assert_allclose(of_network.get_offsets(), [predicted[row]])
+    assert titles(display)[0] == f"off by {distances[worst[0]]:.2g} pixels"
+    # the image is drawn in pixels, the first centred on 0
+    assert display.ims_[0].get_extent() == [-0.5, SIDE - 0.5, SIDE - 0.5, -0.5]
+
+
+IMAGES = np.stack([noise(5, 7, seed=seed) for seed in range(3)])
+
+
+def forms_of_images(folder):
+    """Yield images that are all the same, and how to read them."""
+    paths = write_images(folder, IMAGES)
+    yield "array", IMAGES, {}
+    yield "channels first", np.moveaxis(IMAGES, -1, 1), {"channel_axis": 1}
+    yield "rows", IMAGES.reshape(3, -1), {"image_shape": (5, 7, 3)}
+    yield "rows in a list", IMAGES.reshape(3, -1).tolist(), {"image_shape": (5, 7)}
+    yield "tensor", torch.from_numpy(IMAGES), {}
+    yield "list of arrays", list(IMAGES), {}
+    yield "PIL", [Image.fromarray(image) for image in IMAGES], {}
+    yield "paths", paths, {}
+    yield "frame", pd.DataFrame({"path": paths}), {}
+    yield "series", pd.Series(paths), {}
+    yield "pairs", [(image, 0) for image in IMAGES], {}
+    yield "dataset", TensorDataset(torch.from_numpy(IMAGES), torch.arange(3)), {}
+
+
+def test_images_of_every_form_are_shown_as_they_are(tmp_path):
+    for form, X, params in forms_of_images(tmp_path):
+        display = PredictionsDisplay.from_predictions(X, [0, 0, 1], [0, 1, 1], **params)
+        assert display.indices.tolist() == [1, 0, 2], form
+        for image, drawn, row in zip(display.images, display.ims_, display.indices, strict=True):
+            np.testing.assert_array_equal(image, IMAGES[row], err_msg=form)
+            np.testing.assert_allclose(drawn.get_array(), IMAGES[row] / 255, err_msg=form)
+
+
+def test_an_estimator_knows_how_its_rows_unfold():
+    rows = np.moveaxis(IMAGES, -1, 1).reshape(3, -1)
+    model = network(image_shape=(5, 7, 3), channel_axis=1).fit(rows, [0, 1, 0])
+    for estimator in model, make_pipeline(model).fit(rows, [0, 1, 0]):
+        display = PredictionsDisplay.from_estimator(estimator, rows, [0, 1, 0])
+        np.testing.assert_array_equal(display.images, IMAGES[display.indices])
+
+
+def test_files_are_shown_in_their_own_size(tmp_path):
+    paths = write_images(tmp_path, [noise(5, 7, seed=0), noise(9, 4, seed=1)])
+    model = network(image_shape=(6, 6)).fit(paths, [0, 1])
+    display = PredictionsDisplay.from_estimator(model, paths, [0, 1])
+    shapes = {0: (5, 7, 3), 1: (9, 4, 3)}
+    assert [image.shape for image in display.images] == [shapes[row] for row in display.indices]
+    others = make_pipeline(ImageReader((6, 6)), LogisticRegression()).fit(paths, [0, 1])
+    display = PredictionsDisplay.from_estimator(others, paths, [0, 1])
+    assert [image.shape for image in display.images] == [shapes[row] for row in display.indices]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0, 255], [0, 1]),
+        ([0, 51], [0, 0.2]),
+        ([0.0, 0.25], [0, 0.25]),
+        ([False, True], [0, 1]),
+        ([0.0, 8.0], [0, 0.5]),
+        ([-1.0, 3.0], [0, 1]),
+        ([0, 1000], [0, 1]),
+        ([-2.0, -2.0], [0, 0]),
+    ],
+)
+def test_values_of_any_range_are_seen(values, shown):
+    X = np.array(values)[:, None, None] * np.ones((1, 2, 2), dtype=np.array(values).dtype)
+    display = PredictionsDisplay.from_predictions(X, [0, 0], [0, 0])
+    assert [drawn.get_array()[0, 0] for drawn in display.ims_] == shown
+    assert display.ims_[0].get_clim() == (0, 1)
+
+
+def test_images_of_two_channels_are_gray():
+    X = np.zeros((1, 2, 2, 2))
+    X[..., 1] = 1
+    display = PredictionsDisplay.from_predictions(X, [0], [0])
+    assert display.ims_[0].get_array().tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_the_gallery_takes_the_place_of_the_axes_passed(fitted, shapes):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = PredictionsDisplay.from_estimator(
+        fitted, *shapes, ax=left, n_images=5, n_cols=2, imshow_kwargs={"cmap": "viridis"}
+    )
+    assert display.figure_ is figure
+    assert display.bounding_ax_ is left
+    assert right.axison
+    assert {ax.get_subplotspec().get_gridspec().get_geometry() for ax in display.axes_} == {(3, 2)}
+    assert display.ims_[0].get_cmap().name == "viridis"
+    again = display.plot(display.axes_)
+    assert again is display
+    assert again.bounding_ax_ is None
+    with pytest.raises(ValueError, match="2 axes, but there are 5 panels"):
+        display.plot(plt.subplots(1, 2)[1])
+    with pytest.raises(ValueError, match=r"plt\.subplots"):
+        display.plot(plt.figure().add_axes((0, 0, 1, 1)))
+
+
+def test_frames_are_no_matter_of_configuration(fitted, shapes):
+    with sklearn.config_context(transform_output="pandas"):
+        display = PredictionsDisplay.from_estimator(fitted, *shapes, n_images=2)
+    assert display.images[0].shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"order": "first"}, "worst, best, random"),
+        ({"n_images": 0}, "n_images == 0"),
+        ({"n_cols": 0}, "n_cols == 0"),
+        ({"keypoints": True}, "for regressors"),
+        ({"display_labels": ["one"]}, "1 names for 2 classes"),
+    ],
+)
+def test_wrong_arguments_are_refused(params, message, fitted, shapes):
+    with pytest.raises(ValueError, match=message):
+        PredictionsDisplay.from_estimator(fitted, *shapes, **params)
+
+
+def test_what_does_not_belong_together_is_refused(shapes):
+    X, y = shapes
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        PredictionsDisplay.from_predictions(X[:-1], y, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        PredictionsDisplay.from_predictions(X, y, y[:-1])
+    with pytest.raises(ValueError, match=r"y_proba has shape \(40, 3\)"):
+        PredictionsDisplay.from_predictions(X, y, y, y_proba=np.ones((40, 3)))
+    with pytest.raises(ValueError, match=r"y_pred has shape \(40, 2\)"):
+        PredictionsDisplay.from_predictions(X, np.ones(40), np.ones((40, 2)))
+    with pytest.raises(ValueError, match="even number of columns"):
+        PredictionsDisplay.from_predictions(X, np.ones((40, 3)), np.ones((40, 3)), keypoints=True)
+    with pytest.raises(NotFittedError):
+        PredictionsDisplay.from_estimator(network(), X, y)
+
+
+def test_without_matplotlib_the_error_says_what_to_install(fitted, shapes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for draw in (
+        lambda: TrainingCurveDisplay.from_estimator(fitted),
+        lambda: PredictionsDisplay.from_estimator(fitted, *shapes),
+        lambda: PredictionsDisplay.from_predictions(shapes[0], shapes[1], shapes[1]),
+    ):
+        with pytest.raises(ImportError, match=r"sklearn-cnn\[plots\]"):
+            draw()
