@@ -14,6 +14,7 @@ SCRIPTS = [
     ("image_files", "SVC: accuracy", None),
     ("nested_cross_validation", "Accuracy of the whole procedure", None),
     ("optuna_search", "OptunaSearchCV: accuracy", None),
+    ("reading_curves", "It goes well", "reading_curves.png"),
     ("resumed_search", "Accuracy", "search_cache"),
 ]
 

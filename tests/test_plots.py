@@ -71,7 +71,9 @@ def test_the_lines_are_the_figures_of_each_epoch(fitted):
 
 def test_the_rate_is_that_of_the_schedule(shapes):
     constant = network(lr=0.003, lr_schedule="constant").fit(*shapes)
-    assert TrainingCurveDisplay.from_estimator(constant).lr.tolist() == [0.003, 0.003]
+    display = TrainingCurveDisplay.from_estimator(constant)
+    assert display.lr.tolist() == [0.003, 0.003]
+    assert display.axes_[-1].get_ylim()[0] <= 0
     cosine = network(lr=0.003, lr_schedule="cosine").fit(*shapes)
     first, last = TrainingCurveDisplay.from_estimator(cosine).lr
     assert 0.003 > first > last > 0

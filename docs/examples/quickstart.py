@@ -7,13 +7,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.metrics import classification_report
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.plots import TrainingCurveDisplay
 
 
 def main():
@@ -43,21 +43,9 @@ def main():
     best = search.best_estimator_.set_params(max_epochs=20)
     best.fit(X_train, y_train, X_val=X_test, y_val=y_test)
     print(classification_report(y_test, best.predict(X_test)))
-    plot_learning(best, "learning_curve.png")
-
-
-def plot_learning(classifier, path):
-    """Draw training loss and validation score over the epochs, and save the figure."""
-    figure, loss_axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    epochs = range(1, classifier.n_iter_ + 1)
-    (loss,) = loss_axes.plot(epochs, classifier.loss_curve_, color="tab:blue")
-    loss_axes.set(xlabel="epoch", ylabel="training loss", yscale="log", xticks=epochs[1::2])
-    score_axes = loss_axes.twinx()
-    (score,) = score_axes.plot(epochs, classifier.validation_scores_, color="tab:orange")
-    score_axes.set(ylabel="accuracy on held-out images")
-    loss_axes.legend([loss, score], ["training loss", "held-out accuracy"], loc="center right")
-    figure.savefig(path, dpi=150)
-    print(f"Figure: {path}")
+    display = TrainingCurveDisplay.from_estimator(best, loss_scale="log")
+    display.figure_.savefig("learning_curve.png", dpi=120)
+    print("Figure: learning_curve.png")
 
 
 if __name__ == "__main__":

@@ -173,6 +173,8 @@ class TrainingCurveDisplay:
             return ax.plot(epochs, values, **{"marker": ".", **style, **line_kwargs})[0]
 
         self.train_loss_line_ = draw(loss_ax, self.train_loss, label=f"training{suffix}")
+        # the axis of the rate starts at 0, so that a constant one looks constant
+        lr_ax.update_datalim([(1, 0)])
         self.lr_line_ = draw(lr_ax, self.lr, color=self.train_loss_line_.get_color())
         self.valid_loss_line_ = self.valid_score_line_ = None
         if self.valid_loss is not None:
