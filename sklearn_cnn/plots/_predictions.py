@@ -71,8 +71,8 @@ class PredictionsDisplay:
     >>> X, y = load_digits(n_class=3, return_X_y=True)
     >>> classifier = CNNClassifier(max_epochs=3, random_state=0).fit(X[:400], y[:400])
     >>> display = PredictionsDisplay.from_estimator(classifier, X[400:], y[400:], n_images=4)
-    >>> len(display.axes_), display.errors[0] == display.errors.max()
-    (4, np.True_)
+    >>> len(display.axes_), bool(display.errors[0] == display.errors.max())
+    (4, True)
     >>> plt.close(display.figure_)
     """
 
