@@ -288,10 +288,28 @@ def test_labels_missed_and_added():
     assert display.indices.tolist() == [1, 2, 3, 0]
     assert display.errors.tolist() == [3, 1, 1, 0]
     assert titles(display) == [
-        "true cat\nmissed cat\nadded dog, car",
-        "true none\nadded dog",
-        "true cat, dog\nmissed dog",
-        "true cat, car\nall right",
+        "missed cat\nadded dog, car",
+        "added dog",
+        "found cat\nmissed dog",
+        "found cat, car",
+    ]
+
+
+def test_an_image_without_labels_can_be_right():
+    display = PredictionsDisplay.from_predictions(
+        np.zeros((2, 2, 2)), [[0, 0], [1, 0]], [[0, 0]] * 2
+    )
+    assert titles(display) == ["missed 0", "no label, as predicted"]
+
+
+def test_long_titles_are_broken():
+    names = ["a bird in flight", "a boat at anchor", "indistinguishabletreesandbushes"]
+    display = PredictionsDisplay.from_predictions(
+        np.zeros((1, 2, 2)), [[1, 1, 1]], [[1, 1, 1]], display_labels=names
+    )
+    assert display.titles == [f"found {', '.join(names)}"]
+    assert titles(display) == [
+        "found a bird in flight, a\nboat at anchor,\nindistinguishabletreesandbushes"
     ]
 
 

@@ -108,17 +108,19 @@ class Indicators:
         return bool((self.y_true[row] != self.y_pred[row]).any())
 
     def title(self, row, error):
-        """Return the true labels, and which are missed and added."""
+        """Return which labels are found, missed and added."""
         true, predicted = self.y_true[row], self.y_pred[row]
-        lines = [f"true {self._listed(true)}"]
-        if (true & ~predicted).any():
-            lines.append(f"missed {self._listed(true & ~predicted)}")
-        if (predicted & ~true).any():
-            lines.append(f"added {self._listed(predicted & ~true)}")
-        return "\n".join(lines if self.is_wrong(row) else [*lines, "all right"])
-
-    def _listed(self, present):
-        return ", ".join(self._names[present]) or "none"
+        sets = {
+            "found": true & predicted,
+            "missed": true & ~predicted,
+            "added": predicted & ~true,
+        }
+        lines = [
+            f"{what} {', '.join(self._names[labels])}"
+            for what, labels in sets.items()
+            if labels.any()
+        ]
+        return "\n".join(lines) or "no label, as predicted"
 
 
 class Numbers:

@@ -1,5 +1,6 @@
 """A gallery of images with truth and prediction, the worst errors first."""
 
+import textwrap
 from numbers import Integral
 
 import numpy as np
@@ -13,8 +14,10 @@ from sklearn_cnn.plots._pixels import images_at, to_unit_range
 
 _ORDERS = ("worst", "best", "random")
 _PANEL_SIZE = (1.8, 2.2)
-_TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 16}
-_PREDICTED_POINTS = {"marker": "x", "color": "red", "s": 16}
+# Characters that fit above an image of that width.
+_TITLE_WIDTH = 26
+_TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 9}
+_PREDICTED_POINTS = {"marker": "x", "color": "red", "s": 9}
 
 
 class PredictionsDisplay:
@@ -28,7 +31,7 @@ class PredictionsDisplay:
     images : list of ndarray of shape (H, W, C)
         The images, which may differ in size.
     titles : list of str
-        Truth and prediction of each.
+        Truth and prediction of each; of several labels which are found, missed and added.
     errors : ndarray of shape (n_images,)
         How wrong each prediction is.
     indices : ndarray of shape (n_images,)
@@ -330,7 +333,7 @@ class PredictionsDisplay:
         for position, panel in enumerate(self.axes_):
             is_wrong = self.is_wrong is not None and self.is_wrong[position]
             color = {"color": "tab:red"} if is_wrong else {}
-            panel.set_title(self.titles[position], fontsize="small", **color)
+            panel.set_title(_wrapped(self.titles[position]), fontsize="small", **color)
             panel.set(xticks=[], yticks=[])
         self.true_points_ = self._draw_points(self.true_points, _TRUE_POINTS)
         self.predicted_points_ = self._draw_points(self.predicted_points, _PREDICTED_POINTS)
@@ -343,6 +346,14 @@ class PredictionsDisplay:
             panel.scatter(of_image[:, 0], of_image[:, 1], **style)
             for panel, of_image in zip(self.axes_, points, strict=True)
         ]
+
+
+def _wrapped(title):
+    """Return a title with its long lines broken."""
+    lines = (
+        textwrap.fill(line, _TITLE_WIDTH, break_long_words=False) for line in title.split("\n")
+    )
+    return "\n".join(lines)
 
 
 def _scores(estimator, X):
