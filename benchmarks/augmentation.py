@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import torch
-from image_sets import load_cifar10_20k, load_mnist
+from examples import image_sets
 from sklearn.datasets import load_digits
 from torchvision.transforms import v2
 
@@ -110,7 +110,7 @@ def cost():
 
 def first_mnist():
     """Return the first 2,000 training images, and the test set."""
-    X, y, X_test, y_test = load_mnist()
+    X, y, X_test, y_test = image_sets.load_mnist()
     return X[:2000], y[:2000], X_test, y_test
 
 
@@ -123,7 +123,7 @@ def split_digits():
 # Loader, epochs, and the variants that make sense.
 SETS = {
     "cifar": (
-        load_cifar10_20k,
+        image_sets.load_cifar10_20k,
         12,
         ["none", "flip_crop", "photos", "zeros", "erasing", "mixup", "turn"],
     ),

@@ -56,9 +56,9 @@ def print_share(case, rows, rates):
 
 def accuracy(names, seeds, threads):
     """Return the test accuracy on Fashion-MNIST of each contender, a list over fits."""
-    from image_sets import load_fashion_mnist
+    from examples import image_sets
 
-    X_train, y_train, X_test, y_test = load_fashion_mnist()
+    X_train, y_train, X_test, y_test = image_sets.load_fashion_mnist()
     images, test_images = X_train[..., None], X_test[..., None]
     results = {}
     for name in names:

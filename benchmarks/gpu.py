@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from contenders import CONTENDERS, make_network
-from image_sets import load_cifar10_20k
+from examples import image_sets
 from networks import ResNet18
 from side_by_side import Case, print_table, random_images, summary, timed, write_json
 from skorch.callbacks import EpochTimer
@@ -171,7 +171,7 @@ def cifar10(device, is_quick):
     if "SKLEARN_CNN_DATA" not in os.environ:
         print("\nCIFAR-10: SKLEARN_CNN_DATA is not set.")
         return None
-    X_train, y_train, X_test, y_test = data = load_cifar10_20k()
+    X_train, y_train, X_test, y_test = data = image_sets.load_cifar10_20k()
     if is_quick:
         X_train, y_train, X_test, y_test = (part[:64] for part in data)
     classifier = CNNClassifier(

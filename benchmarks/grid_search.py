@@ -22,7 +22,7 @@ import time
 import numpy as np
 import psutil
 import torch
-from image_sets import load_fashion_mnist
+from examples import image_sets
 from joblib import parallel_config
 from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -169,7 +169,7 @@ def main():
     parser.add_argument("--runs", nargs="+", choices=[*RUNS, "memory"], default=[*RUNS, "memory"])
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
-    X_all, y_all, _, _ = load_fashion_mnist()
+    X_all, y_all, _, _ = image_sets.load_fashion_mnist()
     X, y = X_all[:N_IMAGES], y_all[:N_IMAGES]
     print(f"{os.cpu_count()} cores, torch {torch.__version__}, {N_IMAGES} images")
     print(f"{'run':20} {'seconds':>8} {'of CPU':>8} {'best score':>11} {'MiB of a worker':>16}")

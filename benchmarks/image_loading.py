@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from image_sets import load_fashion_mnist
+from examples import image_sets
 from PIL import Image
 from sklearn.model_selection import cross_val_score
 from skorch.callbacks import Callback
@@ -205,7 +205,7 @@ def stream_once(photos, factor):
 def many_small_files(_photos, folder, is_quick):
     """Write small PNGs and fit from their folder."""
     n_files = 6000 if is_quick else 60000
-    X, y, *_ = load_fashion_mnist()
+    X, y, *_ = image_sets.load_fashion_mnist()
     for label in np.unique(y):
         (folder / str(label)).mkdir(parents=True)
     for number, (image, label) in enumerate(zip(X[:n_files], y[:n_files], strict=True)):

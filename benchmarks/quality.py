@@ -11,8 +11,7 @@ import argparse
 import time
 
 import numpy as np
-from drawings import draw_bars, draw_discs
-from image_sets import load_fashion_mnist
+from examples import drawings, image_sets
 from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_score
@@ -56,7 +55,7 @@ def digits():
 
 def drawn():
     """R² of geometry from 2,000 drawn images of 32 x 32, tested on 1,000 others."""
-    (bars, angles), (discs, circles) = draw_bars(3000), draw_discs(3000)
+    (bars, angles), (discs, circles) = drawings.draw_bars(3000), drawings.draw_discs(3000)
     targets = {"angle of a bar": (bars, angles)}
     for column, name in enumerate(["radius of a disc", "x of a disc", "y of a disc"]):
         targets[name] = (discs, circles[:, column])
@@ -70,7 +69,7 @@ def drawn():
 
 def fashion():
     """Test accuracy on Fashion-MNIST, all 60,000 training images."""
-    X_train, y_train, X_test, y_test = load_fashion_mnist()
+    X_train, y_train, X_test, y_test = image_sets.load_fashion_mnist()
     start = time.perf_counter()
     classifier = CNNClassifier(random_state=0, verbose=1).fit(X_train, y_train)
     report("Fashion-MNIST, accuracy", "CNNClassifier", classifier.score(X_test, y_test), start)

@@ -1,27 +1,75 @@
 """The scripts of the guide run as they are; here on few images, for one epoch."""
 
+import importlib
 import os
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from drawn_sets import write_sets
+from sklearn.base import is_classifier, is_regressor
 from sklearn.datasets import load_digits
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
-# (script, what it prints, file that it leaves)
+# (script, what it prints, files that it leaves)
 SCRIPTS = [
-    ("architecture_search", "accuracy", "architecture_search.png"),
-    ("halving_search", "Best:", None),
-    ("image_files", "SVC: accuracy", None),
-    ("nested_cross_validation", "Accuracy of the whole procedure", None),
-    ("optuna_search", "OptunaSearchCV: accuracy", None),
-    ("reading_curves", "It goes well", "reading_curves.png"),
-    ("resumed_search", "Accuracy", "search_cache"),
+    ("architecture_search", "accuracy", ["architecture_search.png"]),
+    ("halving_search", "Best:", []),
+    ("image_files", "SVC: accuracy", []),
+    ("nested_cross_validation", "Accuracy of the whole procedure", []),
+    ("optuna_search", "OptunaSearchCV: accuracy", []),
+    ("reading_curves", "It goes well", ["reading_curves.png"]),
+    ("resumed_search", "Accuracy", ["search_cache"]),
 ]
 # Pages whose blocks of code run one after the other.
 PAGES = ["choosing", "evaluation"]
+# the same for those that learn from the sets of image_sets.py
+TASKS = [
+    ("age", "Mean absolute error", ["age.png", "age_worst.png"]),
+    ("cats_and_dogs", "accuracy", ["cats_and_dogs.png", "cats_and_dogs_worst.png"]),
+    ("clothing", "accuracy", ["clothing.png", "clothing_curve.png"]),
+    ("counting", "photos: R²", ["counting_drawings.png", "counting_photos.png"]),
+    ("digits", "accuracy", ["digits.png", "digits_worst.png"]),
+    ("fine_tuning", "Fine-tuned is better in", ["fine_tuning.png"]),
+    ("house_prices", "Median relative error", ["house_prices.png"]),
+    ("imbalanced", "class_weight='balanced': balanced accuracy", ["imbalanced.png"]),
+    ("key_points", "Mean distance", ["key_points.png"]),
+    ("several_labels", "how common a label is", ["several_labels.png"]),
+    ("small_photos", "accuracy", ["small_photos.png", "small_photos_worst.png"]),
+]
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """A folder with the sets, as SKLEARN_CNN_DATA names it."""
+    folder = tmp_path_factory.mktemp("sets")
+    write_sets(folder)
+    return folder
+
+
+@pytest.fixture
+def image_sets(sets, tmp_path, monkeypatch):
+    """The module of the examples that loads the sets, and their folder on the path."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    # a script imports what lies beside it; the next test imports it anew
+    for path in EXAMPLES.glob("*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    module = importlib.import_module("image_sets")
+    monkeypatch.setattr(module, "_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("SKLEARN_CNN_DATA", str(sets))
+    return module
+
+
+def run(name, folder, monkeypatch):
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](n_images=120, max_epochs=1)
+    plt.close("all")
+    return sorted(os.listdir())
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
@@ -32,10 +80,8 @@ def test_examples_are_python(path):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "printed", "left"), SCRIPTS, ids=[s[0] for s in SCRIPTS])
 def test_examples_run(name, printed, left, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](n_images=120, max_epochs=1)
+    assert run(name, tmp_path / "run", monkeypatch) == left
     assert printed in capsys.readouterr().out
-    assert os.listdir() == ([left] if left else [])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -47,3 +93,56 @@ def test_blocks_of_a_page_run(page, monkeypatch):
     assert blocks
     exec("\n".join(blocks), {})
     plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "printed", "left"), TASKS, ids=[t[0] for t in TASKS])
+@pytest.mark.usefixtures("image_sets")
+def test_tasks_run(name, printed, left, tmp_path, monkeypatch, capsys):
+    assert run(name, tmp_path / "run", monkeypatch) == left
+    assert printed in capsys.readouterr().out
+
+
+def test_tables_name_the_unpacked_images(image_sets):
+    houses = image_sets.load_table("houses")
+    train, test = image_sets.split(houses)
+    assert len(train) == 30
+    assert len(test) == 10
+    assert all(os.path.isfile(path) for room in ("frontal", "kitchen") for path in houses[room])
+
+
+def test_sets_that_are_not_there_say_where_to_look(image_sets, monkeypatch):
+    monkeypatch.delenv("SKLEARN_CNN_DATA")
+    with pytest.raises(FileNotFoundError, match=r"SKLEARN_CNN_DATA .* holds houses\.zip"):
+        image_sets.load_table("houses")
+
+
+def test_blocks_of_photos_are_read_in_order(image_sets):
+    X, y, X_test, y_test = image_sets.load_cifar10_20k()
+    assert X.shape == (100, 32, 32, 3)
+    assert X_test.shape == (40, 32, 32, 3)
+    # each photo is as light as its label says
+    np.testing.assert_array_equal(np.round((X.mean((1, 2, 3)) - 29.5) / 18), y)
+    np.testing.assert_array_equal(np.round((X_test.mean((1, 2, 3)) - 29.5) / 18), y_test)
+
+
+@pytest.mark.parametrize("name", ["shapes", "blobs"])
+def test_drawings_repeat(name):
+    draw = runpy.run_path(str(EXAMPLES / "drawings.py"))[f"draw_{name}"]
+    X, y = draw(20)
+    again, y_again = draw(20)
+    np.testing.assert_array_equal(X, again)
+    np.testing.assert_array_equal(y, y_again)
+    assert not np.array_equal(X, draw(20, seed=1)[0])
+    # an image is brighter or more colourful the more there is on it
+    count = y if y.ndim == 1 else y.sum(axis=1)
+    assert np.corrcoef(count, X.reshape(20, -1).std(axis=1))[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("name", ["age", "digits"])
+@pytest.mark.usefixtures("image_sets")
+def test_task_recipes_are_estimators(name):
+    estimator = runpy.run_path(str(EXAMPLES / f"{name}.py"))["make_estimator"](random_state=3)
+    assert is_regressor(estimator) == (name == "age")
+    assert is_classifier(estimator) == (name == "digits")
+    assert estimator.random_state == 3

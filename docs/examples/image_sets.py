@@ -3,13 +3,24 @@
 import gzip
 import io
 import os
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 from torchvision.datasets import CIFAR10, MNIST, FashionMNIST
 
 _CACHE = Path.home() / ".cache" / "sklearn_cnn"
+# Where the photos come from that torchvision does not download; see their own licences.
+_SOURCES = {
+    "cats_dogs": "photos of Kaggle's Dogs vs. Cats",
+    "houses": "the Houses Dataset, github.com/emanhamed/Houses-dataset",
+    "utkface_age": "UTKFace, for non-commercial research",
+    "face_keypoints": "the key points of github.com/udacity/P1_Facial_Keypoints",
+    "coco256_multilabel": "the first images of COCO 2017",
+}
 
 
 def load_fashion_mnist():
@@ -39,6 +50,59 @@ def load_cifar10_20k():
             for side in ("train", "test")
             for part in (_read_stacked(blocks, f"{side}_webp"), blocks[f"y_{side}"])
         )
+
+
+def load_table(name):
+    """Unpack a zip of photos and return its table.
+
+    Parameters
+    ----------
+    name : str
+        File `<name>.zip` of the folder SKLEARN_CNN_DATA; it holds images and a `labels.csv`,
+        whose column `file` or columns of several photos name images, and whose column `split`
+        is "train" or "test".
+
+    Returns
+    -------
+    pandas.DataFrame
+        `labels.csv`, with the whole path of each image.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or file.
+    """
+    folder = os.environ.get("SKLEARN_CNN_DATA")
+    if folder is None:
+        raise FileNotFoundError(
+            f"Set the environment variable SKLEARN_CNN_DATA to the folder that holds {name}.zip: "
+            f"{_SOURCES[name]}, with a table labels.csv."
+        )
+    unpacked = _unpack(Path(folder, f"{name}.zip"))
+    table = pd.read_csv(unpacked / "labels.csv")
+    of_files = [column for column in table if table[column].astype(str).str.endswith(".jpg").all()]
+    return table.assign(**{c: [str(unpacked / file) for file in table[c]] for c in of_files})
+
+
+def split(table, column="split"):
+    """Return the training and the test rows of a table."""
+    return table[table[column] == "train"], table[table[column] == "test"]
+
+
+def _unpack(archive):
+    """Unpack a zip into the cache, once, and return the folder."""
+    # another archive of the same name is unpacked anew
+    unpacked = _CACHE / f"{archive.stem}-{archive.stat().st_size}"
+    if not unpacked.exists():
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=_CACHE) as temporary,
+            zipfile.ZipFile(archive) as images,
+        ):
+            images.extractall(Path(temporary, "images"))
+            # a folder is there as a whole, or not at all
+            Path(temporary, "images").replace(unpacked)
+    return unpacked
 
 
 def _read_stacked(blocks, prefix):

@@ -1,0 +1,317 @@
+"""Tasks on real and drawn images: our recipes, our defaults and the baselines in one table.
+
+    python benchmarks/tasks.py                      all of it, some three hours on two cores
+    python benchmarks/tasks.py age digits           these tasks
+    python benchmarks/tasks.py age --only recipe    one contender
+    python benchmarks/tasks.py --quick              few images and epochs, to see that all of it
+                                                    runs: under ten minutes; keeps no results
+    python benchmarks/tasks.py --table              print what results/tasks.json holds
+
+Each task is a script of docs/examples, whose recipe was chosen on images held out of the training
+set. The contenders learn from the same training images and are scored once, on the test images:
+
+- dummy: the commonest class, the mean, how common a label is;
+- pixels: gradient boosting (ridge regression for many numbers) on small gray images;
+- textbook: Conv 32, pool, Conv 64, pool, Dense 128, in float images without augmentation;
+- default: our estimator without an argument but image_shape and random_state;
+- recipe: that of the script.
+
+The sets are those of docs/examples/image_sets.py.
+"""
+
+import argparse
+import functools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from examples import import_task
+from sklearn.base import clone, is_regressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.metrics import average_precision_score, check_scoring, make_scorer, r2_score
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
+from sklearn_cnn.architectures import ConvNet, Finetuned
+
+RESULTS = Path(__file__).parent / "results" / "tasks.json"
+TEXTBOOK = ConvNet((32, 64), residual=False, padding="valid", norm=None, grid=None, hidden=(128,))
+BASELINES = {"dummy", "pixels", "textbook"}
+QUICK = {"n_train": 400, "n_test": 200, "max_epochs": 1, "max_iter": 5}
+
+
+def gray(X):
+    """Return colour images of an array in gray, and files as they are: a reader converts them."""
+    return X.mean(axis=-1).astype(np.uint8) if np.ndim(X) == 4 else X
+
+
+def median_relative_error(y, predicted):
+    """Return the median of the errors in shares of the true numbers."""
+    return np.median(abs(predicted / y - 1))
+
+
+def mean_distance(y, predicted):
+    """Return the mean distance of points whose coordinates are x0, y0, x1, ..."""
+    x, y = np.moveaxis((predicted - y).reshape(len(y), -1, 2), 2, 0)
+    return np.hypot(x, y).mean()
+
+
+def log_r2(y, predicted):
+    """Return R² of the logarithms."""
+    return r2_score(np.log(y), np.log(predicted))
+
+
+ACCURACY = {"accuracy": "accuracy"}
+PRECISION = make_scorer(
+    average_precision_score, response_method=("decision_function", "predict_proba"), average="micro"
+)
+
+
+def log_target(regressor):
+    """Return a regressor of the logarithm."""
+    return TransformedTargetRegressor(regressor, func=np.log, inverse_func=np.exp)
+
+
+@dataclass
+class Task:
+    """A task: its script, how it is scored, and what its baselines need.
+
+    Attributes
+    ----------
+    script : str
+        Script of docs/examples.
+    scoring : dict of str to str or callable
+        Names to scorers.
+    pixels : estimator
+        Learns from rows of small gray images.
+    image_shape : tuple of int or None, default=None
+        What the default estimator is told.
+    seeds : int, default=1
+        Number of seeds of our estimators, for the sets where one says little.
+    wrap : callable, default=None
+        Puts a baseline into what the target needs.
+    load, make_estimator : str
+        Functions of the script.
+    """
+
+    script: str
+    scoring: dict
+    pixels: object
+    image_shape: tuple | None = None
+    seeds: int = 1
+    wrap: Callable = field(default=lambda estimator: estimator)
+    load: str = "load"
+    make_estimator: str = "make_estimator"
+
+    def read(self, seed):
+        """Return training and test images and targets."""
+        return getattr(import_task(self.script), self.load)()
+
+    def contenders(self, seed):
+        """Return names to estimators."""
+        regression = is_regressor(self.pixels)
+        ours = CNNRegressor if regression else CNNClassifier
+        dummy = DummyRegressor() if regression else DummyClassifier(strategy="prior")
+        common = {"image_shape": self.image_shape, "random_state": seed}
+        return {
+            "dummy": self.wrap(dummy),
+            "pixels": self.wrap(
+                make_pipeline(
+                    FunctionTransformer(gray), ImageReader((14, 14, 1)), clone(self.pixels)
+                )
+            ),
+            "textbook": self.wrap(ours(TEXTBOOK, weight_decay=0.0, lr=0.001, **common)),
+            "default": self.wrap(ours(**common)),
+            "recipe": self.recipe(seed),
+        }
+
+    def recipe(self, seed, **arguments):
+        """Return the estimator of the script."""
+        return getattr(import_task(self.script), self.make_estimator)(
+            random_state=seed, **arguments
+        )
+
+
+class Imbalanced(Task):
+    """The recipe is the class weight alone."""
+
+    def contenders(self, seed):
+        """Return names to estimators."""
+        unweighted = self.recipe(seed, class_weight=None)
+        return {**super().contenders(seed), "recipe without class_weight": unweighted}
+
+
+class FineTuning(Task):
+    """Few images are drawn for each seed; the recipe starts from a network of other classes."""
+
+    @functools.cached_property
+    def data(self):
+        """Images, and the network that knows the other classes."""
+        task = import_task(self.script)
+        X, y, X_test, y_test, *others = task.load()
+        return X, y, X_test, y_test, task.learn_source(*others)
+
+    def read(self, seed):
+        """Return training and test images and targets."""
+        X, y, X_test, y_test, _ = self.data
+        return *import_task(self.script).draw(X, y, seed), X_test, y_test
+
+    def contenders(self, seed):
+        """Return names to estimators."""
+        scratch = super().recipe(seed, architecture=import_task(self.script).NETWORK)
+        return {**super().contenders(seed), "recipe from scratch": scratch}
+
+    def recipe(self, seed, **arguments):
+        """Return the estimator of the script, with its source."""
+        return super().recipe(seed, architecture=Finetuned(self.data[-1]), **arguments)
+
+
+BOOSTED_CLASSES = HistGradientBoostingClassifier(random_state=0)
+BOOSTED_NUMBERS = HistGradientBoostingRegressor(random_state=0)
+BOOSTED_LABELS = MultiOutputClassifier(BOOSTED_CLASSES)
+ERRORS = {"MAE": "neg_mean_absolute_error", "R²": "r2"}
+PRICES = {"R² of log": make_scorer(log_r2), "median error": make_scorer(median_relative_error)}
+POINTS = {"R²": "r2", "distance": make_scorer(mean_distance)}
+BALANCED = {"balanced accuracy": "balanced_accuracy"}
+
+TASKS = {
+    "digits": Task("digits", ACCURACY, BOOSTED_CLASSES),
+    "clothing": Task("clothing", ACCURACY, BOOSTED_CLASSES),
+    "small_photos": Task("small_photos", ACCURACY, BOOSTED_CLASSES),
+    "cats_and_dogs": Task(
+        "cats_and_dogs", {**ACCURACY, "ROC-AUC": "roc_auc"}, BOOSTED_CLASSES, (96, 96), seeds=3
+    ),
+    "age": Task("age", ERRORS, BOOSTED_NUMBERS, (64, 64), seeds=3),
+    "house_prices": Task("house_prices", PRICES, BOOSTED_NUMBERS, seeds=3, wrap=log_target),
+    "key_points": Task("key_points", POINTS, Ridge(1e4), seeds=3),
+    "shapes": Task("several_labels", {"micro F1": "f1_micro"}, BOOSTED_LABELS),
+    "photo_labels": Task(
+        "several_labels",
+        {"micro AP": PRECISION},
+        BOOSTED_LABELS,
+        (96, 96),
+        seeds=3,
+        load="load_photos",
+        make_estimator="make_photo_estimator",
+    ),
+    "blobs": Task("counting", ERRORS, BOOSTED_NUMBERS),
+    "photo_counts": Task(
+        "counting",
+        ERRORS,
+        BOOSTED_NUMBERS,
+        (96, 96),
+        seeds=3,
+        load="load_photos",
+        make_estimator="make_photo_estimator",
+    ),
+    "imbalanced": Imbalanced("imbalanced", BALANCED, BOOSTED_CLASSES, seeds=3),
+    "fine_tuning": FineTuning("fine_tuning", ACCURACY, BOOSTED_CLASSES, seeds=10),
+}
+
+
+def quickened(estimator):
+    """Return an estimator that learns for a moment only."""
+    for name in estimator.get_params():
+        argument = name.rpartition("__")[2]
+        if argument in QUICK:
+            estimator.set_params(**{name: QUICK[argument]})
+    return estimator
+
+
+def measure(task, seed, only, quick):
+    """Fit and score the contenders with one seed; yield name, scores and seconds of fit."""
+    X, y, X_test, y_test = task.read(seed)
+    if quick:
+        few, few_tests = (
+            np.random.default_rng(seed).permutation(len(of))[:n]
+            for of, n in ((y, QUICK["n_train"]), (y_test, QUICK["n_test"]))
+        )
+        X, y, X_test, y_test = (
+            take(part, rows)
+            for part, rows in ((X, few), (y, few), (X_test, few_tests), (y_test, few_tests))
+        )
+    for name, estimator in task.contenders(seed).items():
+        if (only and name not in only) or (seed > 0 and name in BASELINES):
+            continue
+        if quick:
+            quickened(estimator)
+        start = time.perf_counter()
+        estimator.fit(X, y)
+        seconds = time.perf_counter() - start
+        scores = check_scoring(estimator, scoring=task.scoring)(estimator, X_test, y_test)
+        # errors are negative as scores
+        errors = [m for m, scorer in task.scoring.items() if str(scorer).startswith("neg_")]
+        yield name, {m: -s if m in errors else s for m, s in scores.items()}, seconds
+
+
+def take(part, rows):
+    """Return rows of an array or of a pandas Series."""
+    return part.iloc[rows] if hasattr(part, "iloc") else part[rows]
+
+
+def keep(results, task, name, scores, seconds):
+    """Add one measurement to the results, and the results to their file."""
+    row = results.setdefault(task, {}).setdefault(name, {"seconds": []})
+    row["seconds"].append(round(seconds, 1))
+    for metric, score in scores.items():
+        row.setdefault(metric, []).append(round(float(score), 4))
+
+
+def line(task, name, row):
+    """Return one line of the table: mean ± standard deviation over the seeds."""
+    cells = []
+    for metric, values in row.items():
+        if metric != "seconds":
+            spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
+            cells.append(f"{metric} {np.mean(values):.4f}{spread}")
+    seconds = f"{np.mean(row['seconds']):.0f} s"
+    return f"| {task} | {name} | {', '.join(cells)} | {len(row['seconds'])} | {seconds} |"
+
+
+def print_table(results):
+    """Print the results as a table of Markdown."""
+    print("| task | contender | test scores | seeds | seconds of a fit |\n|---|---|---|---|---|")
+    for task, rows in results.items():
+        for name, row in rows.items():
+            print(line(task, name, row))
+
+
+def main(tasks, only, quick):
+    """Measure, printing each result as it comes, and keep the results."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() and not quick else {}
+    start = time.perf_counter()
+    for task_name in tasks:
+        task, measured = TASKS[task_name], {}
+        for seed in range(1 if quick else task.seeds):
+            for name, scores, seconds in measure(task, seed, only, quick):
+                keep(measured, task_name, name, scores, seconds)
+                print(line(task_name, name, measured[task_name][name]), flush=True)
+        if not quick:
+            # what was measured replaces the rows of the same names
+            kept[task_name] = {**kept.get(task_name, {}), **measured.get(task_name, {})}
+            RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    if quick:
+        print(f"All of it in {time.perf_counter() - start:.0f} s")
+    else:
+        print_table(kept)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tasks", nargs="*", choices=[[], *TASKS], help="names of tasks; else all")
+    parser.add_argument("--only", nargs="+", help="names of contenders; else all")
+    parser.add_argument("--quick", action="store_true", help="few images and epochs, nothing kept")
+    parser.add_argument("--table", action="store_true", help="print the results that are kept")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print_table(json.loads(RESULTS.read_text()))
+    else:
+        main(arguments.tasks or list(TASKS), arguments.only, arguments.quick)

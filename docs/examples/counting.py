@@ -1,0 +1,70 @@
+"""Counting: how many blobs are on a drawing, and how many things on a photo.
+
+Run it with `python docs/examples/counting.py`; it needs
+`pip install "sklearn-cnn[plots]" pandas`, and the photos of COCO for its second half, see
+image_sets.py.
+"""
+
+import drawings
+import image_sets
+import matplotlib
+
+matplotlib.use("Agg")
+
+from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error, r2_score
+
+from sklearn_cnn import CNNRegressor
+from sklearn_cnn.architectures import ResNet
+
+
+def load():
+    """Return 4,000 drawings and their numbers of blobs, and 1,000 for the test."""
+    X, y = drawings.draw_blobs(5000)
+    return X[:4000], y[:4000], X[4000:], y[4000:]
+
+
+def load_photos():
+    """Return 128 files and the numbers of things on them, and 128 for the test."""
+    train, test = image_sets.split(image_sets.load_table("coco256_multilabel"))
+    return train["file"], train["n_objects"], test["file"], test["n_objects"]
+
+
+def make_estimator(max_epochs=20, random_state=0):
+    """Return the regressor of drawings; a blob counts wherever it is, turned or mirrored."""
+    return CNNRegressor(
+        augmentation="flip_crop", max_epochs=max_epochs, random_state=random_state, verbose=1
+    )
+
+
+def make_photo_estimator(max_epochs=40, random_state=0):
+    """Return the regressor of photos: small, since there are few to learn from."""
+    return CNNRegressor(
+        ResNet((16, 32, 64, 128)),
+        image_shape=(96, 96),
+        augmentation="photos",
+        test_time_augmentation=True,
+        max_epochs=max_epochs,
+        random_state=random_state,
+        verbose=1,
+    )
+
+
+def main(n_images=None, max_epochs=None):
+    """Learn to count on both, and draw counts against true ones."""
+    epochs = {} if max_epochs is None else {"max_epochs": max_epochs}
+    for name, (X_train, y_train, X_test, y_test), regressor in (
+        ("drawings", load(), make_estimator(**epochs)),
+        ("photos", load_photos(), make_photo_estimator(**epochs)),
+    ):
+        regressor.fit(X_train[:n_images], y_train[:n_images])
+        predicted = regressor.predict(X_test)
+        error = mean_absolute_error(y_test, predicted)
+        print(f"{name}: R² {r2_score(y_test, predicted):.3f}, mean absolute error {error:.2f}")
+        display = PredictionErrorDisplay.from_predictions(
+            y_test, predicted, kind="actual_vs_predicted"
+        )
+        display.figure_.savefig(f"counting_{name}.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()

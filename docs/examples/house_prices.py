@@ -1,0 +1,71 @@
+"""The price of a house from its four photos: front, bedroom, bathroom and kitchen as one picture.
+
+Prices differ by factors, so their logarithm is learned; predictions are prices again. 428 houses
+are few: several networks, each on its own draw of the houses, are averaged.
+
+Run it with `python docs/examples/house_prices.py`; it needs
+`pip install "sklearn-cnn[plots]" pandas` and the Houses Dataset, see image_sets.py.
+"""
+
+import image_sets
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.metrics import PredictionErrorDisplay, r2_score
+
+from sklearn_cnn import CNNRegressor, ImageReader
+from sklearn_cnn.architectures import ResNet
+
+SIDE = 64  # pixels of each of the four photos
+PHOTOS = ["frontal", "bedroom", "bathroom", "kitchen"]
+
+
+def load():
+    """Return mosaics of 2 x 2 photos and prices in dollars, for training and for the test."""
+    train, test = image_sets.split(image_sets.load_table("houses"))
+    return *_mosaics(train), *_mosaics(test)
+
+
+def _mosaics(table):
+    reader = ImageReader((SIDE, SIDE, 3))
+    front, bedroom, bathroom, kitchen = (
+        reader.fit_transform(table[photo]).reshape(-1, SIDE, SIDE, 3) for photo in PHOTOS
+    )
+    rows = np.concatenate([front, bedroom], axis=2), np.concatenate([bathroom, kitchen], axis=2)
+    return np.concatenate(rows, axis=1), table["price"]
+
+
+def make_estimator(max_epochs=60, random_state=0):
+    """Return the regressor; its recipe was chosen on houses held out of the training set."""
+    network = CNNRegressor(
+        ResNet((32, 64, 128, 256)),
+        augmentation="photos",
+        test_time_augmentation=True,
+        batch_size=32,
+        max_epochs=max_epochs,
+        random_state=random_state,
+        verbose=1,
+    )
+    return TransformedTargetRegressor(network, func=np.log, inverse_func=np.exp)
+
+
+def main(n_images=None, max_epochs=60):
+    """Learn prices, and compare them with the true ones."""
+    X_train, y_train, X_test, y_test = load()
+    regressor = make_estimator(max_epochs).fit(X_train[:n_images], y_train[:n_images])
+    predicted = regressor.predict(X_test)
+    error = np.median(abs(predicted / y_test - 1))
+    print(f"R² of the log price: {r2_score(np.log(y_test), np.log(predicted)):.3f}")
+    print(f"Median relative error: {error:.1%}")
+    display = PredictionErrorDisplay.from_predictions(
+        np.log10(y_test), np.log10(predicted), kind="actual_vs_predicted"
+    )
+    display.ax_.set(xlabel="predicted price, log10 of dollars", ylabel="price, log10 of dollars")
+    display.figure_.savefig("house_prices.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()

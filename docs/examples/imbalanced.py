@@ -1,0 +1,56 @@
+"""Imbalanced classes: Fashion-MNIST, where the rarest class has 1 image to 100 of the commonest.
+
+Run it with `python docs/examples/imbalanced.py`; it needs
+`pip install "sklearn-cnn[plots]" pandas`.
+"""
+
+import image_sets
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from clothing import CLASSES
+from sklearn.metrics import balanced_accuracy_score, recall_score
+
+from sklearn_cnn import CNNClassifier
+
+
+def load():
+    """Return images and labels; class k keeps 6,000 · 100^(-k / 9) images for training."""
+    X, y, X_test, y_test = image_sets.load_fashion_mnist()
+    kept = [np.flatnonzero(y == k)[: round(6000 * 100 ** (-k / 9))] for k in range(10)]
+    rows = np.sort(np.concatenate(kept))
+    return X[rows], y[rows], X_test, y_test
+
+
+def make_estimator(max_epochs=20, random_state=0, class_weight="balanced"):
+    """Return the classifier."""
+    return CNNClassifier(
+        class_weight=class_weight,
+        augmentation="flip_crop",
+        max_epochs=max_epochs,
+        random_state=random_state,
+        verbose=1,
+    )
+
+
+def main(n_images=None, max_epochs=20):
+    """Learn with and without weights, and compare how much of each class is found."""
+    X_train, y_train, X_test, y_test = load()
+    _, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    for weight in (None, "balanced"):
+        classifier = make_estimator(max_epochs, class_weight=weight)
+        predicted = classifier.fit(X_train[:n_images], y_train[:n_images]).predict(X_test)
+        score = balanced_accuracy_score(y_test, predicted)
+        print(f"class_weight={weight!r}: balanced accuracy {score:.3f}")
+        recall = recall_score(y_test, predicted, average=None)
+        axes.plot(CLASSES, recall, "o-", label=f"class_weight={weight!r}: mean {score:.3f}")
+    axes.set(ylabel="recall", xlabel="class, the commonest first")
+    axes.legend()
+    axes.figure.savefig("imbalanced.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()

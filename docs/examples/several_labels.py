@@ -1,0 +1,79 @@
+"""Several labels for one image: which shapes are on a drawing, and what is on a photo.
+
+Run it with `python docs/examples/several_labels.py`; it needs
+`pip install "sklearn-cnn[plots]" pandas`, and the photos of COCO for its second half, see
+image_sets.py.
+"""
+
+import drawings
+import image_sets
+import matplotlib
+
+matplotlib.use("Agg")
+
+from sklearn.metrics import average_precision_score, classification_report
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import ResNet
+from sklearn_cnn.plots import PredictionsDisplay
+
+GROUPS = ["person", "vehicle", "outdoor", "animal", "accessory", "sports"]
+GROUPS += ["kitchen", "food", "furniture", "electronic", "appliance", "indoor"]
+
+
+def load():
+    """Return 4,000 drawings and a 0/1 column a shape, and 1,000 for the test."""
+    X, y = drawings.draw_shapes(5000)
+    return X[:4000], y[:4000], X[4000:], y[4000:]
+
+
+def load_photos():
+    """Return 128 files and a 0/1 column a group of things, and 128 for the test."""
+    train, test = image_sets.split(image_sets.load_table("coco256_multilabel"))
+    return train["file"], train[GROUPS].to_numpy(), test["file"], test[GROUPS].to_numpy()
+
+
+def make_estimator(max_epochs=20, random_state=0):
+    """Return the classifier of drawings."""
+    return CNNClassifier(
+        augmentation="flip_crop", max_epochs=max_epochs, random_state=random_state, verbose=1
+    )
+
+
+def make_photo_estimator(max_epochs=40, random_state=0):
+    """Return the classifier of photos: small, since there are few to learn from."""
+    return CNNClassifier(
+        ResNet((16, 32, 64, 128), dropout=0.3),
+        image_shape=(96, 96),
+        augmentation="photos",
+        test_time_augmentation=True,
+        max_epochs=max_epochs,
+        random_state=random_state,
+        verbose=1,
+    )
+
+
+def main(n_images=None, max_epochs=None):
+    """Learn both, report on each label, and look at drawings that are read wrongly."""
+    epochs = {} if max_epochs is None else {"max_epochs": max_epochs}
+    X_train, y_train, X_test, y_test = load()
+    classifier = make_estimator(**epochs).fit(X_train[:n_images], y_train[:n_images])
+    predicted = classifier.predict(X_test)
+    names = list(drawings.SHAPES)
+    print(classification_report(y_test, predicted, target_names=names, digits=3, zero_division=0))
+    worst = PredictionsDisplay.from_estimator(classifier, X_test, y_test)
+    worst.figure_.savefig("several_labels.png", dpi=120)
+
+    X_train, y_train, X_test, y_test = load_photos()
+    classifier = make_photo_estimator(**epochs).fit(X_train[:n_images], y_train[:n_images])
+    share = y_train.mean(axis=0)  # what a guess without looking at the photo can know
+    for name, scores in {
+        "network": classifier.predict_proba(X_test),
+        "how common a label is": share.repeat(len(y_test)).reshape(-1, len(y_test)).T,
+    }.items():
+        precision = average_precision_score(y_test, scores, average="micro")
+        print(f"Photos, micro average precision, {name}: {precision:.3f}")
+
+
+if __name__ == "__main__":
+    main()
