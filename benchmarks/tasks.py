@@ -257,12 +257,10 @@ def take(part, rows):
     return part.iloc[rows] if hasattr(part, "iloc") else part[rows]
 
 
-def keep(results, task, name, scores, seconds):
-    """Add one measurement to the results, and the results to their file."""
-    row = results.setdefault(task, {}).setdefault(name, {"seconds": []})
-    row["seconds"].append(round(seconds, 1))
-    for metric, score in scores.items():
-        row.setdefault(metric, []).append(round(float(score), 4))
+def add(row, scores, seconds):
+    """Add the measurement of one seed to a row of results."""
+    for name, value in {**scores, "seconds": seconds}.items():
+        row.setdefault(name, []).append(round(float(value), 4))
 
 
 def line(task, name, row):
@@ -284,34 +282,38 @@ def print_table(results):
             print(line(task, name, row))
 
 
-def main(tasks, only, quick):
+def store(task, measured):
+    """Put what was measured into the file of results, over the rows of the same names."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    kept[task] = {**kept.get(task, {}), **measured}
+    # in the order of the tasks, whenever they were measured
+    ordered = {name: kept[name] for name in TASKS if name in kept}
+    RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+
+
+def main(tasks, only, n_seeds, quick):
     """Measure, printing each result as it comes, and keep the results."""
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() and not quick else {}
     start = time.perf_counter()
     for task_name in tasks:
         task, measured = TASKS[task_name], {}
-        for seed in range(1 if quick else task.seeds):
+        for seed in range(1 if quick else n_seeds or task.seeds):
             for name, scores, seconds in measure(task, seed, only, quick):
-                keep(measured, task_name, name, scores, seconds)
-                print(line(task_name, name, measured[task_name][name]), flush=True)
+                add(measured.setdefault(name, {}), scores, seconds)
+                print(line(task_name, name, measured[name]), flush=True)
         if not quick:
-            # what was measured replaces the rows of the same names
-            kept[task_name] = {**kept.get(task_name, {}), **measured.get(task_name, {})}
-            RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    if quick:
-        print(f"All of it in {time.perf_counter() - start:.0f} s")
-    else:
-        print_table(kept)
+            store(task_name, measured)
+    print(f"In all {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", choices=[[], *TASKS], help="names of tasks; else all")
     parser.add_argument("--only", nargs="+", help="names of contenders; else all")
+    parser.add_argument("--seeds", type=int, help="number of seeds; else that of the task")
     parser.add_argument("--quick", action="store_true", help="few images and epochs, nothing kept")
     parser.add_argument("--table", action="store_true", help="print the results that are kept")
     arguments = parser.parse_args()
     if arguments.table:
         print_table(json.loads(RESULTS.read_text()))
     else:
-        main(arguments.tasks or list(TASKS), arguments.only, arguments.quick)
+        main(arguments.tasks or list(TASKS), arguments.only, arguments.seeds, arguments.quick)

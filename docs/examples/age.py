@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error, r2_score
 
 from sklearn_cnn import CNNRegressor
-from sklearn_cnn.architectures import ResNet
+from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.plots import PredictionsDisplay
 
 
@@ -26,12 +26,10 @@ def load():
 def make_estimator(max_epochs=40, random_state=0):
     """Return the regressor; its recipe was chosen on faces held out of the training set."""
     return CNNRegressor(
-        ResNet((32, 64, 128, 256)),
+        ConvNet((32, 64, 128, 256, 256)),
         image_shape=(64, 64),
         augmentation="flip_crop",
         test_time_augmentation=True,
-        loss="absolute_error",
-        batch_size=64,
         max_epochs=max_epochs,
         random_state=random_state,
         verbose=1,

@@ -12,7 +12,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, classification_report
 from sklearn.model_selection import train_test_split
 
 from sklearn_cnn import Augmentation, CNNClassifier
-from sklearn_cnn.architectures import ResNet
+from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.plots import TrainingCurveDisplay
 
 CLASSES = ["T-shirt", "trousers", "pullover", "dress", "coat"]
@@ -27,7 +27,7 @@ def load():
 def make_estimator(max_epochs=15, random_state=0):
     """Return the classifier; its recipe was chosen on images held out of the training set."""
     return CNNClassifier(
-        ResNet((32, 64, 128)),
+        ConvNet((32, 64, 128, 256)),
         augmentation=Augmentation(flip=True, crop=2),
         test_time_augmentation=True,
         max_epochs=max_epochs,

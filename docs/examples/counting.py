@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error, r2_score
 
 from sklearn_cnn import CNNRegressor
-from sklearn_cnn.architectures import ResNet
+from sklearn_cnn.architectures import ConvNet
 
 
 def load():
@@ -39,7 +39,7 @@ def make_estimator(max_epochs=20, random_state=0):
 def make_photo_estimator(max_epochs=40, random_state=0):
     """Return the regressor of photos: small, since there are few to learn from."""
     return CNNRegressor(
-        ResNet((16, 32, 64, 128)),
+        ConvNet((16, 32, 64, 128, 128)),
         image_shape=(96, 96),
         augmentation="photos",
         test_time_augmentation=True,

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 from sklearn.metrics import average_precision_score, classification_report
 
 from sklearn_cnn import CNNClassifier
-from sklearn_cnn.architectures import ResNet
+from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.plots import PredictionsDisplay
 
 GROUPS = ["person", "vehicle", "outdoor", "animal", "accessory", "sports"]
@@ -43,7 +43,7 @@ def make_estimator(max_epochs=20, random_state=0):
 def make_photo_estimator(max_epochs=40, random_state=0):
     """Return the classifier of photos: small, since there are few to learn from."""
     return CNNClassifier(
-        ResNet((16, 32, 64, 128), dropout=0.3),
+        ConvNet((16, 32, 64, 128, 128)),
         image_shape=(96, 96),
         augmentation="photos",
         test_time_augmentation=True,
