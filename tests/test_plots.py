@@ -13,7 +13,9 @@ from image_files import noise, write_images
 from PIL import Image
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -148,6 +150,19 @@ def test_the_network_is_found_inside_others(shapes):
     assert len(TrainingCurveDisplay.from_estimator(search).train_loss) == 3
     transformed = TransformedTargetRegressor(network(CNNRegressor)).fit(X, np.arange(40.0))
     assert len(TrainingCurveDisplay.from_estimator(transformed).train_loss) == 2
+    frozen = TrainingCurveDisplay.from_estimator(FrozenEstimator(of_rows.fit(rows, y)))
+    assert frozen.train_loss.tolist() == of_rows.loss_curve_
+
+
+def test_an_ensemble_has_errors_but_no_curve_of_its_own(shapes):
+    X, y = shapes
+    gray_rows = X.mean(axis=3).reshape(len(X), -1)
+    ensemble = BaggingClassifier(network(), n_estimators=2, random_state=0).fit(gray_rows, y)
+    display = PredictionsDisplay.from_estimator(ensemble, gray_rows, y, n_images=1)
+    of_truth = ensemble.predict_proba(gray_rows)[np.arange(len(y)), (y == "disc").astype(int)]
+    assert display.indices.tolist() == [of_truth.argmin()]
+    with pytest.raises(TypeError, match="BaggingClassifier has no training curve of its own"):
+        TrainingCurveDisplay.from_estimator(ensemble)
 
 
 def test_the_curves_take_the_place_of_the_axes_passed(fitted):
