@@ -285,6 +285,25 @@ def test_predictions_in_folds_with_names(shapes):
     assert titles(display)[0].startswith(f"true a {y[row]}\npredicted a {predicted[row]} (0.")
 
 
+def test_floats_with_probabilities_are_labels():
+    X, y_true, y_pred = np.zeros((3, 2, 2)), [0.0, 1.0, 1.0], [0.0, 1.0, 0.0]
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]
+    display = PredictionsDisplay.from_predictions(X, y_true, y_pred, y_proba=probabilities)
+    assert titles(display)[0] == "true 1.0\npredicted 0.0 (0.70)"
+    np.testing.assert_allclose(display.errors, [0.7, 0.2, 0.1])
+    display = PredictionsDisplay.from_predictions(X, y_true, y_pred, classes=[0, 1])
+    assert display.errors.tolist() == [1, 0, 0]
+    indicator = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    display = PredictionsDisplay.from_predictions(X, indicator, indicator, y_proba=probabilities)
+    assert titles(display)[0] == "found 0, 1"
+
+
+def test_a_dollar_sign_is_no_formula():
+    display = PredictionsDisplay.from_predictions(np.zeros((1, 2, 2)), ["$1"], ["$5"])
+    assert titles(display) == ["true $1\npredicted $5"]
+    assert not display.axes_[0].title.get_parse_math()
+
+
 def test_a_label_that_the_network_does_not_know_is_wrong(fitted, shapes):
     X, y = shapes
     y = np.where(np.arange(len(y)) == 7, "ring", y)
@@ -513,8 +532,10 @@ def test_what_does_not_belong_together_is_refused(shapes):
         PredictionsDisplay.from_predictions(X[:-1], y, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         PredictionsDisplay.from_predictions(X, y, y[:-1])
-    with pytest.raises(ValueError, match=r"y_proba has shape \(40, 3\)"):
+    with pytest.raises(ValueError, match=r"y_proba has shape \(40, 3\).* classes="):
         PredictionsDisplay.from_predictions(X, y, y, y_proba=np.ones((40, 3)))
+    with pytest.raises(ValueError, match="y_proba contains NaN"):
+        PredictionsDisplay.from_predictions(X, y, y, y_proba=np.full((40, 2), np.nan))
     with pytest.raises(ValueError, match=r"y_pred has shape \(40, 2\)"):
         PredictionsDisplay.from_predictions(X, np.ones(40), np.ones((40, 2)))
     with pytest.raises(ValueError, match="even number of columns"):
