@@ -175,6 +175,17 @@ def test_the_curves_take_the_place_of_the_axes_passed(fitted):
     assert {ax.figure for ax in display.axes_} == {figure}
 
 
+def test_epochs_are_numbered_below_the_last_panel_of_a_column(fitted):
+    def numbered(display):
+        return [ax.xaxis.get_tick_params()["labelbottom"] for ax in display.axes_]
+
+    assert numbered(TrainingCurveDisplay.from_estimator(fitted)) == [False, False, True]
+    # axes of the user's stand where the user wants them
+    side_by_side = plt.subplots(1, 3)[1]
+    display = TrainingCurveDisplay.from_estimator(fitted, ax=side_by_side)
+    assert numbered(display) == [True, True, True]
+
+
 def test_two_trainings_in_one_figure(fitted, shapes):
     first = TrainingCurveDisplay.from_estimator(fitted, name="one", loss_scale="log")
     second = TrainingCurveDisplay.from_estimator(fitted, name="other", ax=first.axes_, alpha=0.5)
