@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
+from skorch.history import History
 from torch.utils.data import TensorDataset
 
 from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
@@ -136,6 +137,28 @@ def test_an_epoch_kept_in_a_later_fit_counts_from_the_first(shapes):
     scores = TrainingCurveDisplay.from_estimator(model).valid_score
     assert model.best_epoch_ in (3, 4)
     assert scores[model.best_epoch_ - 1] == model.best_validation_score_
+
+
+@pytest.mark.parametrize(
+    ("figure", "n_epochs"), [("lr", 1), ("train_loss", 1), ("valid_loss", 2), ("valid_score", 2)]
+)
+def test_a_fit_that_ctrl_c_ended_has_its_curve(figure, n_epochs, shapes, monkeypatch):
+    record = History.record
+
+    def interrupted(history, name, value):
+        if name == figure and len(history) == 2:
+            raise KeyboardInterrupt
+        record(history, name, value)
+
+    monkeypatch.setattr(History, "record", interrupted)
+    X, y = shapes
+    model = network()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y, X_val=X[:20], y_val=y[:20])
+    display = TrainingCurveDisplay.from_estimator(model)
+    assert len(display.train_loss) == len(display.lr) == n_epochs
+    # a second epoch that was not scored in full has no score
+    assert np.isnan(display.valid_score).tolist() == [False, True][:n_epochs]
 
 
 def test_the_network_is_found_inside_others(shapes):
