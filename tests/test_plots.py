@@ -13,12 +13,15 @@ from image_files import noise, write_images
 from PIL import Image
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
+from skorch.history import History
 from torch.utils.data import TensorDataset
 
 from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
@@ -136,6 +139,28 @@ def test_an_epoch_kept_in_a_later_fit_counts_from_the_first(shapes):
     assert scores[model.best_epoch_ - 1] == model.best_validation_score_
 
 
+@pytest.mark.parametrize(
+    ("figure", "n_epochs"), [("lr", 1), ("train_loss", 1), ("valid_loss", 2), ("valid_score", 2)]
+)
+def test_a_fit_that_ctrl_c_ended_has_its_curve(figure, n_epochs, shapes, monkeypatch):
+    record = History.record
+
+    def interrupted(history, name, value):
+        if name == figure and len(history) == 2:
+            raise KeyboardInterrupt
+        record(history, name, value)
+
+    monkeypatch.setattr(History, "record", interrupted)
+    X, y = shapes
+    model = network()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y, X_val=X[:20], y_val=y[:20])
+    display = TrainingCurveDisplay.from_estimator(model)
+    assert len(display.train_loss) == len(display.lr) == n_epochs
+    # a second epoch that was not scored in full has no score
+    assert np.isnan(display.valid_score).tolist() == [False, True][:n_epochs]
+
+
 def test_the_network_is_found_inside_others(shapes):
     X, y = shapes
     rows = X.reshape(len(X), -1)
@@ -148,6 +173,19 @@ def test_the_network_is_found_inside_others(shapes):
     assert len(TrainingCurveDisplay.from_estimator(search).train_loss) == 3
     transformed = TransformedTargetRegressor(network(CNNRegressor)).fit(X, np.arange(40.0))
     assert len(TrainingCurveDisplay.from_estimator(transformed).train_loss) == 2
+    frozen = TrainingCurveDisplay.from_estimator(FrozenEstimator(of_rows.fit(rows, y)))
+    assert frozen.train_loss.tolist() == of_rows.loss_curve_
+
+
+def test_an_ensemble_has_errors_but_no_curve_of_its_own(shapes):
+    X, y = shapes
+    gray_rows = X.mean(axis=3).reshape(len(X), -1)
+    ensemble = BaggingClassifier(network(), n_estimators=2, random_state=0).fit(gray_rows, y)
+    display = PredictionsDisplay.from_estimator(ensemble, gray_rows, y, n_images=1)
+    of_truth = ensemble.predict_proba(gray_rows)[np.arange(len(y)), (y == "disc").astype(int)]
+    assert display.indices.tolist() == [of_truth.argmin()]
+    with pytest.raises(TypeError, match="BaggingClassifier has no training curve of its own"):
+        TrainingCurveDisplay.from_estimator(ensemble)
 
 
 def test_the_curves_take_the_place_of_the_axes_passed(fitted):
@@ -158,6 +196,17 @@ def test_the_curves_take_the_place_of_the_axes_passed(fitted):
     assert not right.axison
     assert left.axison
     assert {ax.figure for ax in display.axes_} == {figure}
+
+
+def test_epochs_are_numbered_below_the_last_panel_of_a_column(fitted):
+    def numbered(display):
+        return [ax.xaxis.get_tick_params()["labelbottom"] for ax in display.axes_]
+
+    assert numbered(TrainingCurveDisplay.from_estimator(fitted)) == [False, False, True]
+    # axes of the user's stand where the user wants them
+    side_by_side = plt.subplots(1, 3)[1]
+    display = TrainingCurveDisplay.from_estimator(fitted, ax=side_by_side)
+    assert numbered(display) == [True, True, True]
 
 
 def test_two_trainings_in_one_figure(fitted, shapes):
@@ -268,6 +317,25 @@ def test_predictions_in_folds_with_names(shapes):
     row = display.indices[0]
     assert row == np.argmin(probabilities[np.arange(len(y)), (y == "disc").astype(int)])
     assert titles(display)[0].startswith(f"true a {y[row]}\npredicted a {predicted[row]} (0.")
+
+
+def test_floats_with_probabilities_are_labels():
+    X, y_true, y_pred = np.zeros((3, 2, 2)), [0.0, 1.0, 1.0], [0.0, 1.0, 0.0]
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]
+    display = PredictionsDisplay.from_predictions(X, y_true, y_pred, y_proba=probabilities)
+    assert titles(display)[0] == "true 1.0\npredicted 0.0 (0.70)"
+    np.testing.assert_allclose(display.errors, [0.7, 0.2, 0.1])
+    display = PredictionsDisplay.from_predictions(X, y_true, y_pred, classes=[0, 1])
+    assert display.errors.tolist() == [1, 0, 0]
+    indicator = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    display = PredictionsDisplay.from_predictions(X, indicator, indicator, y_proba=probabilities)
+    assert titles(display)[0] == "found 0, 1"
+
+
+def test_a_dollar_sign_is_no_formula():
+    display = PredictionsDisplay.from_predictions(np.zeros((1, 2, 2)), ["$1"], ["$5"])
+    assert titles(display) == ["true $1\npredicted $5"]
+    assert not display.axes_[0].title.get_parse_math()
 
 
 def test_a_label_that_the_network_does_not_know_is_wrong(fitted, shapes):
@@ -498,8 +566,10 @@ def test_what_does_not_belong_together_is_refused(shapes):
         PredictionsDisplay.from_predictions(X[:-1], y, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         PredictionsDisplay.from_predictions(X, y, y[:-1])
-    with pytest.raises(ValueError, match=r"y_proba has shape \(40, 3\)"):
+    with pytest.raises(ValueError, match=r"y_proba has shape \(40, 3\).* classes="):
         PredictionsDisplay.from_predictions(X, y, y, y_proba=np.ones((40, 3)))
+    with pytest.raises(ValueError, match="y_proba contains NaN"):
+        PredictionsDisplay.from_predictions(X, y, y, y_proba=np.full((40, 2), np.nan))
     with pytest.raises(ValueError, match=r"y_pred has shape \(40, 2\)"):
         PredictionsDisplay.from_predictions(X, np.ones(40), np.ones((40, 2)))
     with pytest.raises(ValueError, match="even number of columns"):

@@ -1,7 +1,7 @@
 """Kinds of predictions: how wrong each is, and how truth and prediction read in a title."""
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklearn_cnn.targets import (
     MultiLabel,
@@ -32,10 +32,12 @@ class Labels:
         self, y_true, y_pred, *, classes=None, y_proba=None, decision=None, display_labels=None
     ):
         self.y_true, self.y_pred = (column_or_1d(check_classes(y)) for y in (y_true, y_pred))
+        hint = ""
         if classes is None:
+            hint = " Pass as classes= which label each of its columns is of."
             classes = np.unique(np.concatenate([self.y_true, self.y_pred]))
         self.classes = np.asarray(classes)
-        self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)))
+        self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)), hint=hint)
         self.decision = decision
         self._names = _names(display_labels, self.classes)
 
@@ -216,13 +218,13 @@ def _as_array(y):
     return y if hasattr(y, "dtype") else np.asarray(y)
 
 
-def _of_shape(values, shape, name="y_proba"):
-    """Return values as an array; raise if they have another shape than the truth asks for."""
+def _of_shape(values, shape, name="y_proba", hint=""):
+    """Return finite values as an array; raise if the truth asks for another shape."""
     if values is None:
         return None
-    values = np.asarray(values)
+    values = check_array(values, ensure_2d=False, input_name=name)
     if values.shape != shape:
-        raise ValueError(f"{name} has shape {values.shape}, but y_true asks for {shape}.")
+        raise ValueError(f"{name} has shape {values.shape}, but y_true asks for {shape}.{hint}")
     return values
 
 

@@ -1,5 +1,6 @@
 """The network inside a fitted estimator: at the end of a Pipeline, the best of a search."""
 
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,8 +16,8 @@ def find_network(estimator):
     Parameters
     ----------
     estimator : estimator
-        The network itself, a Pipeline that ends in it, or a search or other meta-estimator
-        that holds one fitted estimator.
+        The network itself, a Pipeline that ends in it, a FrozenEstimator, or a search or
+        other meta-estimator that holds one fitted estimator.
 
     Returns
     -------
@@ -33,6 +34,11 @@ def find_network(estimator):
         return estimator
     if isinstance(estimator, Pipeline):
         return find_network(estimator[-1])
+    if isinstance(estimator, FrozenEstimator):
+        return find_network(estimator.estimator)
+    if hasattr(estimator, "estimators_"):
+        # an ensemble has no single one; what bagging calls `estimator_` is not fitted
+        return None
     for name in _FITTED:
         if hasattr(estimator, name):
             return find_network(getattr(estimator, name))

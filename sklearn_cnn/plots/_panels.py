@@ -27,7 +27,7 @@ def make_panels(ax, n_panels, n_cols, panel_size, sharex=False):
     panel_size : tuple of (float, float)
         Width and height of a panel of a new figure, in inches.
     sharex : bool, default=False
-        Whether the panels share the axis of the first.
+        Whether the panels share the axis of the first, and have numbers below the last alone.
 
     Returns
     -------
@@ -65,4 +65,6 @@ def make_panels(ax, n_panels, n_cols, panel_size, sharex=False):
     for panel in range(n_panels):
         shared = axes[0] if sharex and panel > 0 else None
         axes[panel] = ax.figure.add_subplot(grid[divmod(panel, n_cols)], sharex=shared)
+        if sharex and panel < n_panels - 1:
+            axes[panel].tick_params(labelbottom=False)
     return ax, axes

@@ -215,8 +215,9 @@ class PredictionsDisplay:
         y_true : array-like of shape (n,) or (n, n_outputs)
             Targets.
         y_pred : array-like of shape (n,) or (n, n_outputs)
-            Predictions. Floating-point numbers here or in `y_true` are numbers, a 0/1 indicator
-            of several columns is several labels, all else is labels.
+            Predictions. Floating-point numbers here or in `y_true` are numbers, unless `y_proba`
+            or `classes` says that they are labels; a 0/1 indicator of several columns is
+            several labels, all else is labels.
         y_proba : array-like of shape (n, n_classes) or (n, n_labels), default=None
             Probabilities, of which titles and the order tell.
         classes : array-like of shape (n_classes,), default=None
@@ -260,7 +261,8 @@ class PredictionsDisplay:
             If matplotlib is not installed.
         """
         refuse_without_matplotlib()
-        if keypoints or holds_numbers(y_true, y_pred):
+        of_labels = y_proba is not None or classes is not None
+        if keypoints or (not of_labels and holds_numbers(y_true, y_pred)):
             kind = kind_of_numbers(y_true, y_pred, keypoints)
         else:
             kind = kind_of_labels(
@@ -333,7 +335,9 @@ class PredictionsDisplay:
         for position, panel in enumerate(self.axes_):
             is_wrong = self.is_wrong is not None and self.is_wrong[position]
             color = {"color": "tab:red"} if is_wrong else {}
-            panel.set_title(_wrapped(self.titles[position]), fontsize="small", **color)
+            # labels may hold a dollar sign, which is no formula here
+            title = _wrapped(self.titles[position])
+            panel.set_title(title, fontsize="small", parse_math=False, **color)
             panel.set(xticks=[], yticks=[])
         self.true_points_ = self._draw_points(self.true_points, _TRUE_POINTS)
         self.predicted_points_ = self._draw_points(self.predicted_points, _PREDICTED_POINTS)

@@ -207,8 +207,6 @@ class TrainingCurveDisplay:
 
         for ax in self.axes_:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for ax in self.axes_[:-1]:
-            ax.tick_params(labelbottom=False)
 
 
 def _figures(history, name):

@@ -239,11 +239,12 @@ class Net(NeuralNet):
             total += loss * len(batch[0])
             step += 1
         self.module_.eval()
-        # the one transfer of an epoch: until here the device need not be waited for
-        self._record("train_loss", _finite(total.item() / len(batches), len(self.history_)))
         # skorch's Checkpoint looks for a row of the last batch
         self.history_.new_batch()
         self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
+        # The one transfer of an epoch: until here the device need not be waited for. The loss
+        # comes last: a row that has it is whole, whenever Ctrl-C comes.
+        self._record("train_loss", _finite(total.item() / len(batches), len(self.history_)))
 
     def _settle(self, batches):
         settle_batch_norm(self.module_, batches, self._autocast(self.prediction_precision))
