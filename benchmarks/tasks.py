@@ -12,9 +12,10 @@ set. The contenders learn from the same training images and are scored once, on 
 
 - dummy: the commonest class, the mean, how common a label is;
 - pixels: gradient boosting (ridge regression for many numbers) on small gray images;
-- textbook: Conv 32, pool, Conv 64, pool, Dense 128, in float images without augmentation;
+- textbook: Conv 32, pool, Conv 64, pool, Dense 128 without augmentation, trained as ours are
+  (standardized pixels, one cycle up to lr=0.001), without weight decay;
 - default: our estimator without an argument but image_shape and random_state;
-- recipe: that of the script.
+- recipe: that of the script; prices are the mean of eight networks.
 
 The sets are those of docs/examples/image_sets.py.
 """
@@ -28,12 +29,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from examples import import_task
+from side_by_side import environment
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import RidgeCV
 from sklearn.metrics import average_precision_score, check_scoring, make_scorer, r2_score
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
@@ -44,7 +47,8 @@ from sklearn_cnn.architectures import ConvNet, Finetuned
 
 RESULTS = Path(__file__).parent / "results" / "tasks.json"
 TEXTBOOK = ConvNet((32, 64), residual=False, padding="valid", norm=None, grid=None, hidden=(128,))
-BASELINES = {"dummy", "pixels", "textbook"}
+CONTENDERS = {"dummy", "pixels", "textbook", "default", "recipe"}
+CONTENDERS |= {"recipe without class_weight", "recipe from scratch"}
 QUICK = {"n_train": 400, "n_test": 200, "max_epochs": 1, "max_iter": 5}
 
 
@@ -95,8 +99,10 @@ class Task:
     image_shape : tuple of int or None, default=None
         What the default estimator is told.
     seeds : int, default=1
-        Number of seeds of our estimators, for the sets where one says little.
-    wrap : callable, default=None
+        Number of seeds of the networks, for the sets where one says little.
+    side : int, default=14
+        Pixels of each side of the small gray images.
+    wrap : callable, default=identity
         Puts a baseline into what the target needs.
     load, make_estimator : str
         Functions of the script.
@@ -107,6 +113,7 @@ class Task:
     pixels: object
     image_shape: tuple | None = None
     seeds: int = 1
+    side: int = 14
     wrap: Callable = field(default=lambda estimator: estimator)
     load: str = "load"
     make_estimator: str = "make_estimator"
@@ -125,13 +132,19 @@ class Task:
             "dummy": self.wrap(dummy),
             "pixels": self.wrap(
                 make_pipeline(
-                    FunctionTransformer(gray), ImageReader((14, 14, 1)), clone(self.pixels)
+                    FunctionTransformer(gray),
+                    ImageReader((self.side, self.side, 1)),
+                    clone(self.pixels),
                 )
             ),
             "textbook": self.wrap(ours(TEXTBOOK, weight_decay=0.0, lr=0.001, **common)),
             "default": self.wrap(ours(**common)),
             "recipe": self.recipe(seed),
         }
+
+    def is_repeated(self, name):
+        """Return whether another seed changes what a contender learns."""
+        return name not in ("dummy", "pixels")
 
     def recipe(self, seed, **arguments):
         """Return the estimator of the script."""
@@ -169,6 +182,10 @@ class FineTuning(Task):
         scratch = super().recipe(seed, architecture=import_task(self.script).NETWORK)
         return {**super().contenders(seed), "recipe from scratch": scratch}
 
+    def is_repeated(self, name):
+        """Return True: each seed draws other images."""
+        return True
+
     def recipe(self, seed, **arguments):
         """Return the estimator of the script, with its source."""
         return super().recipe(seed, architecture=Finetuned(self.data[-1]), **arguments)
@@ -190,9 +207,13 @@ TASKS = {
         "cats_and_dogs", {**ACCURACY, "ROC-AUC": "roc_auc"}, BOOSTED_CLASSES, (96, 96), seeds=3
     ),
     "age": Task("age", ERRORS, BOOSTED_NUMBERS, (64, 64), seeds=3),
-    "house_prices": Task("house_prices", PRICES, BOOSTED_NUMBERS, seeds=3, wrap=log_target),
-    "key_points": Task("key_points", POINTS, Ridge(1e4), seeds=3),
-    "shapes": Task("several_labels", {"micro F1": "f1_micro"}, BOOSTED_LABELS),
+    "house_prices": Task(
+        "house_prices", PRICES, BOOSTED_NUMBERS, seeds=3, side=28, wrap=log_target
+    ),
+    "key_points": Task("key_points", POINTS, RidgeCV(np.logspace(2, 7, 11)), seeds=3),
+    "shapes": Task(
+        "several_labels", {"micro F1": "f1_micro", "micro AP": PRECISION}, BOOSTED_LABELS
+    ),
     "photo_labels": Task(
         "several_labels",
         {"micro AP": PRECISION},
@@ -239,7 +260,7 @@ def measure(task, seed, only, quick):
             for part, rows in ((X, few), (y, few), (X_test, few_tests), (y_test, few_tests))
         )
     for name, estimator in task.contenders(seed).items():
-        if (only and name not in only) or (seed > 0 and name in BASELINES):
+        if (only and name not in only) or (seed > 0 and not task.is_repeated(name)):
             continue
         if quick:
             quickened(estimator)
@@ -267,7 +288,7 @@ def line(task, name, row):
     """Return one line of the table: mean ± standard deviation over the seeds."""
     cells = []
     for metric, values in row.items():
-        if metric != "seconds":
+        if metric not in ("seconds", "measured"):
             spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
             cells.append(f"{metric} {np.mean(values):.4f}{spread}")
     seconds = f"{np.mean(row['seconds']):.0f} s"
@@ -282,10 +303,16 @@ def print_table(results):
             print(line(task, name, row))
 
 
-def store(task, measured):
-    """Put what was measured into the file of results, over the rows of the same names."""
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept[task] = {**kept.get(task, {}), **measured}
+def kept_results():
+    """Return the results that are kept: tasks to contenders to figures of each seed."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def store(task, name, row):
+    """Put a row into the file of results, over the one of the same name."""
+    kept = kept_results()
+    threads = {"threads": torch.get_num_threads()}
+    kept.setdefault(task, {})[name] = {**row, "measured": {**environment(), **threads}}
     # in the order of the tasks, whenever they were measured
     ordered = {name: kept[name] for name in TASKS if name in kept}
     RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
@@ -300,20 +327,24 @@ def main(tasks, only, n_seeds, quick):
             for name, scores, seconds in measure(task, seed, only, quick):
                 add(measured.setdefault(name, {}), scores, seconds)
                 print(line(task_name, name, measured[name]), flush=True)
-        if not quick:
-            store(task_name, measured)
+                if not quick:
+                    store(task_name, name, measured[name])
     print(f"In all {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", choices=[[], *TASKS], help="names of tasks; else all")
-    parser.add_argument("--only", nargs="+", help="names of contenders; else all")
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; else all")
+    parser.add_argument("--only", nargs="+", default=[], help="names of contenders; else all")
     parser.add_argument("--seeds", type=int, help="number of seeds; else that of the task")
     parser.add_argument("--quick", action="store_true", help="few images and epochs, nothing kept")
     parser.add_argument("--table", action="store_true", help="print the results that are kept")
     arguments = parser.parse_args()
+    if unknown := set(arguments.tasks) - set(TASKS):
+        parser.error(f"no tasks of these names: {', '.join(unknown)}; there are {', '.join(TASKS)}")
+    if unknown := set(arguments.only) - CONTENDERS:
+        parser.error(f"no contenders of these names: {', '.join(unknown)}")
     if arguments.table:
-        print_table(json.loads(RESULTS.read_text()))
+        print_table(kept_results())
     else:
         main(arguments.tasks or list(TASKS), arguments.only, arguments.seeds, arguments.quick)

@@ -97,5 +97,7 @@ def _points(number):
 
 
 def _scene(number):
-    labels = {group: int(number % (column + 2) == 0) for column, group in enumerate(GROUPS)}
+    labels = {
+        group: int((7 * number + column) % (column + 2) == 0) for column, group in enumerate(GROUPS)
+    }
     return {"n_objects": number % 7, **labels}

@@ -15,6 +15,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.datasets import load_digits
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+BENCHMARKS = EXAMPLES.parents[1] / "benchmarks"
 # (script, what it prints, files that it leaves)
 SCRIPTS = [
     ("architecture_search", "accuracy", ["architecture_search.png"]),
@@ -56,7 +57,7 @@ def image_sets(sets, tmp_path, monkeypatch):
     """The module of the examples that loads the sets, and their folder on the path."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     # a script imports what lies beside it; the next test imports it anew
-    for path in EXAMPLES.glob("*.py"):
+    for path in (*EXAMPLES.glob("*.py"), *BENCHMARKS.glob("*.py")):
         monkeypatch.delitem(sys.modules, path.stem, raising=False)
     module = importlib.import_module("image_sets")
     monkeypatch.setattr(module, "_CACHE", tmp_path / "cache")
@@ -146,3 +147,29 @@ def test_task_recipes_are_estimators(name):
     assert is_regressor(estimator) == (name == "age")
     assert is_classifier(estimator) == (name == "digits")
     assert estimator.random_state == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["house_prices", "photo_labels", "imbalanced"])
+@pytest.mark.usefixtures("image_sets")
+def test_the_table_of_tasks_has_a_row_a_contender(name, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    tasks = importlib.import_module("tasks")
+    tasks.main([name], only=["dummy", "pixels", "recipe"], n_seeds=None, quick=True)
+    rows = [row for row in capsys.readouterr().out.splitlines() if row.startswith("|")]
+    assert [row.split(" | ")[1] for row in rows] == ["dummy", "pixels", "recipe"]
+    assert all(metric in row for metric in tasks.TASKS[name].scoring for row in rows)
+
+
+@pytest.mark.usefixtures("image_sets")
+def test_results_of_tasks_are_merged(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    tasks = importlib.import_module("tasks")
+    monkeypatch.setattr(tasks, "RESULTS", tmp_path / "tasks.json")
+    tasks.store("digits", "recipe", {"accuracy": [0.5]})
+    tasks.store("age", "dummy", {"MAE": [21.0, 22.0]})
+    tasks.store("digits", "recipe", {"accuracy": [0.75]})
+    kept = tasks.kept_results()
+    assert kept["digits"]["recipe"]["accuracy"] == [0.75]
+    assert kept["age"]["dummy"]["MAE"] == [21.0, 22.0]
+    assert kept["age"]["dummy"]["measured"]["torch"]

@@ -1,6 +1,6 @@
 """Clothing: Fashion-MNIST, ten classes of 28 x 28 pixels, some of them much alike.
 
-Run it with `python docs/examples/clothing.py`; it needs `pip install "sklearn-cnn[plots]" pandas`.
+Run it with `python docs/examples/clothing.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """
 
 import image_sets

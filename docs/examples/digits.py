@@ -1,6 +1,6 @@
 """Handwritten digits: MNIST, ten classes of 28 x 28 pixels.
 
-Run it with `python docs/examples/digits.py`; it needs `pip install "sklearn-cnn[plots]" pandas`.
+Run it with `python docs/examples/digits.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """
 
 import image_sets

@@ -5,6 +5,17 @@ import numpy as np
 SIDE = 32
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE]
 
+# How far inside of its outline a point is, for shapes of radius 1 about (0, 0)
+SHAPES = {
+    "disc": lambda x, y: 1 - np.hypot(x, y),
+    "ring": lambda x, y: 0.25 - abs(0.75 - np.hypot(x, y)),
+    "square": lambda x, y: 0.85 - np.maximum(abs(x), abs(y)),
+    "cross": lambda x, y: np.minimum(
+        1 - np.maximum(abs(x), abs(y)), 0.3 - np.minimum(abs(x), abs(y))
+    ),
+    "triangle": lambda x, y: np.minimum(0.6 - y, 0.5 * (y + 1) - 0.87 * abs(x)),
+}
+
 
 def draw_bars(n_samples, seed=0):
     """Draw rotated bars.
@@ -101,18 +112,6 @@ def draw_shapes(n_samples, seed=0):
             colour = ground + rng.uniform(70, 160, 3)
             image[:] = (1 - opacity) * image + opacity * colour
     return images.clip(0, 255).astype(np.uint8), labels
-
-
-# How far inside of its outline a point is, for shapes of radius 1 about (0, 0)
-SHAPES = {
-    "disc": lambda x, y: 1 - np.hypot(x, y),
-    "ring": lambda x, y: 0.25 - abs(0.75 - np.hypot(x, y)),
-    "square": lambda x, y: 0.85 - np.maximum(abs(x), abs(y)),
-    "cross": lambda x, y: np.minimum(
-        1 - np.maximum(abs(x), abs(y)), 0.3 - np.minimum(abs(x), abs(y))
-    ),
-    "triangle": lambda x, y: np.minimum(0.6 - y, 0.5 * (y + 1) - 0.87 * abs(x)),
-}
 
 
 def _bar(angle, x, y, length=20, width=4):

@@ -53,7 +53,7 @@ def make_estimator(max_epochs=40, random_state=0, n_networks=8):
         )
         for number in range(n_networks)
     ]
-    mean = VotingRegressor([(f"network {number}", n) for number, n in enumerate(networks)])
+    mean = VotingRegressor([(f"network_{number}", n) for number, n in enumerate(networks)])
     return TransformedTargetRegressor(mean, func=np.log, inverse_func=np.exp)
 
 

@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import PIL.Image
 from torchvision.datasets import CIFAR10, MNIST, FashionMNIST
 
@@ -72,13 +71,15 @@ def load_table(name):
     FileNotFoundError
         If there is no such folder or file.
     """
-    folder = os.environ.get("SKLEARN_CNN_DATA")
-    if folder is None:
+    import pandas as pd
+
+    archive = Path(os.environ.get("SKLEARN_CNN_DATA", ""), f"{name}.zip")
+    if not archive.exists():
         raise FileNotFoundError(
             f"Set the environment variable SKLEARN_CNN_DATA to the folder that holds {name}.zip: "
-            f"{_SOURCES[name]}, with a table labels.csv."
+            f"{_SOURCES.get(name, 'images')}, with a table labels.csv."
         )
-    unpacked = _unpack(Path(folder, f"{name}.zip"))
+    unpacked = _unpack(archive)
     table = pd.read_csv(unpacked / "labels.csv")
     of_files = [column for column in table if table[column].astype(str).str.endswith(".jpg").all()]
     return table.assign(**{c: [str(unpacked / file) for file in table[c]] for c in of_files})
@@ -100,8 +101,13 @@ def _unpack(archive):
             zipfile.ZipFile(archive) as images,
         ):
             images.extractall(Path(temporary, "images"))
-            # a folder is there as a whole, or not at all
-            Path(temporary, "images").replace(unpacked)
+            try:
+                # a folder is there as a whole, or not at all
+                Path(temporary, "images").replace(unpacked)
+            except OSError:
+                # another process may have been faster
+                if not unpacked.exists():
+                    raise
     return unpacked
 
 

@@ -1,7 +1,7 @@
 """Imbalanced classes: Fashion-MNIST, where the rarest class has 1 image to 100 of the commonest.
 
 Run it with `python docs/examples/imbalanced.py`; it needs
-`pip install "sklearn-cnn[plots]" pandas`.
+`pip install "sklearn-cnn[plots]"`.
 """
 
 import image_sets

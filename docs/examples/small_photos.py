@@ -1,7 +1,6 @@
 """Small colour photos: CIFAR-10, ten classes of 32 x 32 pixels, 20,000 to learn from.
 
-Run it with `python docs/examples/small_photos.py`; it needs
-`pip install "sklearn-cnn[plots]" pandas`.
+Run it with `python docs/examples/small_photos.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """
 
 import image_sets
