@@ -299,6 +299,38 @@ def test_wrong_labels_of_three_come_first_by_decision():
     assert (np.diff(display.errors) <= 0).all()
 
 
+@pytest.mark.parametrize("n_classes", [3, 4])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a search"])
+def test_a_decision_between_pairs_is_left_out(n_classes, inside):
+    X, y = load_digits(n_class=n_classes, return_X_y=True)
+    model = SVC(C=0.01, decision_function_shape="ovo")
+    if inside:
+        model = GridSearchCV(make_pipeline(MinMaxScaler(), model), {"svc__C": [0.01]}, cv=2)
+    model.fit(X[:60], y[:60])
+    X, y = X[60:120], y[60:120]
+    wrong = np.flatnonzero(model.predict(X) != y)
+    display = PredictionsDisplay.from_estimator(model, X, y, n_images=len(wrong) + 1)
+    assert len(wrong) > 0
+    assert display.indices[:-1].tolist() == wrong.tolist()
+    assert display.errors.tolist() == [1] * len(wrong) + [0]
+
+
+def test_of_two_classes_one_pair_is_the_decision(shapes):
+    X, y = shapes
+    gray_rows = X.mean(axis=3).reshape(len(X), -1)
+    displays = [
+        PredictionsDisplay.from_estimator(model.fit(gray_rows, y), gray_rows, y)
+        for model in (SVC(), SVC(decision_function_shape="ovo"))
+    ]
+    np.testing.assert_array_equal(displays[0].errors, displays[1].errors)
+
+
+def test_the_only_class_there_is_cannot_be_wrong():
+    X = bars_and_discs(6)[0]
+    model = network(loss="hinge", max_epochs=1).fit(X, np.zeros(6))
+    assert PredictionsDisplay.from_estimator(model, X, np.zeros(6)).errors.tolist() == [0] * 6
+
+
 def test_predictions_without_probabilities():
     X = np.zeros((4, 3, 3))
     display = PredictionsDisplay.from_predictions(X, ["a", "b", "b", "a"], ["a", "b", "a", "b"])

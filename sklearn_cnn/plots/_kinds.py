@@ -23,7 +23,8 @@ class Labels:
     y_proba : array-like of shape (n, n_classes) or None
         Probabilities.
     decision : ndarray of shape (n,) or (n, n_classes) or None
-        What a decision function gives, for classifiers without probabilities.
+        What a decision function gives, for classifiers without probabilities. One that does not
+        compare all classes, of each pair of them say, or of one alone, is left out.
     display_labels : sequence of str or None
         What to call the classes.
     """
@@ -38,7 +39,8 @@ class Labels:
             classes = np.unique(np.concatenate([self.y_true, self.y_pred]))
         self.classes = np.asarray(classes)
         self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)), hint=hint)
-        self.decision = decision
+        compares = decision is not None and self._compares_classes(decision)
+        self.decision = decision if compares else None
         self._names = _names(display_labels, self.classes)
 
     @property
@@ -70,6 +72,12 @@ class Labels:
         if self.y_proba is None:
             return title
         return f"{title} ({self.y_proba[row] @ (self.classes == self.y_pred[row]):.2f})"
+
+    def _compares_classes(self, decision):
+        n, n_classes = len(self.y_true), len(self.classes)
+        if n_classes == 2 and decision.shape == (n,):
+            return True
+        return n_classes > 1 and decision.shape == (n, n_classes)
 
     def _name(self, label):
         found = np.flatnonzero(self.classes == label)

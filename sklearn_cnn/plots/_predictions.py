@@ -8,7 +8,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
 from sklearn_cnn.plots._kinds import KeyPoints, holds_numbers, kind_of_labels, kind_of_numbers
-from sklearn_cnn.plots._network import find_network
+from sklearn_cnn.plots._network import find_innermost, find_network
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, to_unit_range
 
@@ -368,7 +368,11 @@ def _scores(estimator, X):
         # scikit-learn's multi-output estimators give a table a label
         return {"classes": classes, "y_proba": None if isinstance(y_proba, list) else y_proba}
     if hasattr(estimator, "decision_function"):
-        return {"classes": classes, "decision": estimator.decision_function(X)}
+        decision = estimator.decision_function(X)
+        # of three classes there are as many pairs as classes: the shape does not tell them apart
+        by_pair = getattr(find_innermost(estimator), "decision_function_shape", None) == "ovo"
+        if decision.ndim == 1 or not by_pair:
+            return {"classes": classes, "decision": decision}
     return {"classes": classes}
 
 
