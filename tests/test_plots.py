@@ -13,7 +13,7 @@ from image_files import noise, write_images
 from PIL import Image
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits
-from sklearn.ensemble import BaggingClassifier
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -512,6 +512,25 @@ def test_an_estimator_knows_how_its_rows_unfold():
     for estimator in model, make_pipeline(model).fit(rows, [0, 1, 0]):
         display = PredictionsDisplay.from_estimator(estimator, rows, [0, 1, 0])
         np.testing.assert_array_equal(display.images, IMAGES[display.indices])
+
+
+def test_rows_unfold_as_they_are_said_to():
+    rows = np.moveaxis(IMAGES, -1, 1).reshape(3, -1)
+    y = [0, 1, 0]
+    model = network(image_shape=(5, 7, 3), channel_axis=1)
+    ensemble = VotingClassifier([("one", model)], voting="soft").fit(rows, y)
+    said = {"image_shape": (5, 7, 3), "channel_axis": 1}
+    display = PredictionsDisplay.from_estimator(ensemble, rows, y, **said)
+    np.testing.assert_array_equal(display.images, IMAGES[display.indices])
+    # what is said goes before what the network does
+    model.fit(rows, y)
+    said = {"image_shape": (7, 5, 3), "channel_axis": -1}
+    display = PredictionsDisplay.from_estimator(model, rows, y, **said)
+    np.testing.assert_array_equal(display.images, rows.reshape(3, 7, 5, 3)[display.indices])
+    channels_first = rows.reshape(3, 3, 5, 7)
+    ensemble.set_params(one__image_shape=None).fit(channels_first, y)
+    display = PredictionsDisplay.from_estimator(ensemble, channels_first, y, channel_axis=1)
+    np.testing.assert_array_equal(display.images, IMAGES[display.indices])
 
 
 def test_files_are_shown_in_their_own_size(tmp_path):

@@ -109,6 +109,8 @@ class PredictionsDisplay:
         order="worst",
         keypoints=False,
         display_labels=None,
+        image_shape=None,
+        channel_axis=None,
         random_state=None,
         n_cols=4,
         ax=None,
@@ -121,8 +123,7 @@ class PredictionsDisplay:
         estimator : estimator
             A fitted classifier or regressor, or a Pipeline or search with one.
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images, as in `CNNClassifier.fit`; files and PIL images too. Flat rows unflatten, and
-            channels are looked for, as the network of the estimator does it.
+            Images, as in `CNNClassifier.fit`; files and PIL images too.
         y : array-like of shape (n,) or (n, n_outputs)
             Targets.
         n_images : int, default=12
@@ -141,6 +142,13 @@ class PredictionsDisplay:
         display_labels : array-like of shape (n_classes,), default=None
             Names of the classes, in the order of `classes_`, or of the columns of an
             indicator.
+        image_shape : tuple of int, default=None
+            (H, W) or (H, W, C) of the images that flat rows hold; None takes that of the
+            estimator's network. Where there is no single one, as in an ensemble, None guesses, as
+            the estimators do.
+        channel_axis : {-1, 1}, default=None
+            Where X of four dimensions keeps its channels, and in which order flat rows hold
+            them; None takes that of the estimator's network, or else -1.
         random_state : int, RandomState instance or None, default=None
             Fixes which images are drawn at random.
         n_cols : int, default=4
@@ -179,8 +187,10 @@ class PredictionsDisplay:
             scores = _scores(estimator, X)
             kind = kind_of_labels(y, y_pred, display_labels=display_labels, **scores)
         chosen = _choose(X, kind, n_images, order, random_state)
-        image_shape = None if network is None else network.image_shape_
-        channel_axis = -1 if network is None else network.channel_axis
+        if image_shape is None and network is not None:
+            image_shape = network.image_shape_
+        if channel_axis is None:
+            channel_axis = -1 if network is None else network.channel_axis
         images = images_at(X, chosen, image_shape, channel_axis)
         return cls._of_kind(kind, images, chosen).plot(
             ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs
