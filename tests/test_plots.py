@@ -629,6 +629,22 @@ def test_what_does_not_belong_together_is_refused(shapes):
         PredictionsDisplay.from_estimator(network(), X, y)
 
 
+def test_what_is_said_of_labels_is_refused_for_others(shapes):
+    X, _ = shapes
+    points = np.ones((40, 2))
+    numbers = network(CNNRegressor, max_epochs=1).fit(X, np.arange(40.0))
+    with pytest.raises(ValueError, match="display_labels is for labels, but y holds numbers"):
+        PredictionsDisplay.from_estimator(numbers, X, np.arange(40.0), display_labels=["one"])
+    with pytest.raises(ValueError, match="display_labels is for labels, but y holds numbers"):
+        PredictionsDisplay.from_predictions(X, points, points, display_labels=["one", "two"])
+    for name, value in {"y_proba": points, "classes": [0, 1], "display_labels": "ab"}.items():
+        with pytest.raises(ValueError, match=f"{name} is for labels, but y holds key points"):
+            PredictionsDisplay.from_predictions(X, points, points, keypoints=True, **{name: value})
+    indicator = points.astype(int)
+    with pytest.raises(ValueError, match="classes is for one label an image"):
+        PredictionsDisplay.from_predictions(X, indicator, indicator, classes=["one", "two"])
+
+
 def test_without_matplotlib_the_error_says_what_to_install(fitted, shapes, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for draw in (

@@ -207,8 +207,12 @@ def holds_numbers(y_true, y_pred):
     return "f" in {_as_array(y).dtype.kind for y in (y_true, y_pred)}
 
 
-def kind_of_numbers(y_true, y_pred, keypoints):
-    """Return `KeyPoints` or `Numbers`."""
+def kind_of_numbers(y_true, y_pred, keypoints, **of_labels):
+    """Return `KeyPoints` or `Numbers`; what is only said of labels must be None."""
+    for name, value in of_labels.items():
+        if value is not None:
+            kind = "key points" if keypoints else "numbers"
+            raise ValueError(f"{name} is for labels, but y holds {kind}. Leave {name} out.")
     return KeyPoints(y_true, y_pred) if keypoints else Numbers(y_true, y_pred)
 
 

@@ -7,7 +7,13 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
-from sklearn_cnn.plots._kinds import KeyPoints, holds_numbers, kind_of_labels, kind_of_numbers
+from sklearn_cnn.plots._kinds import (
+    Indicators,
+    KeyPoints,
+    holds_numbers,
+    kind_of_labels,
+    kind_of_numbers,
+)
 from sklearn_cnn.plots._network import find_innermost, find_network
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, to_unit_range
@@ -168,8 +174,8 @@ class PredictionsDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `n_images`, `order` or a length is wrong, X cannot be read as images, or
-            `keypoints` is asked of a classifier.
+            If `n_images`, `order` or a length is wrong, X cannot be read as images,
+            `keypoints` is asked of a classifier, or `display_labels` of a regressor.
         ImportError
             If matplotlib is not installed.
         """
@@ -177,7 +183,7 @@ class PredictionsDisplay:
         network = find_network(estimator)
         y_pred = estimator.predict(X)
         if is_regressor(estimator):
-            kind = kind_of_numbers(y, y_pred, keypoints)
+            kind = kind_of_numbers(y, y_pred, keypoints, display_labels=display_labels)
         elif keypoints:
             raise ValueError(
                 f"keypoints=True is for regressors, whose y holds coordinates, but "
@@ -241,7 +247,8 @@ class PredictionsDisplay:
             Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
             images.
         display_labels : array-like of shape (n_classes,), default=None
-            Names of the classes, or of the columns of an indicator.
+            Names of the classes, or of the columns of an indicator. Labels that are
+            floating-point numbers need `classes` too.
         image_shape : tuple of int, default=None
             (H, W) or (H, W, C) of the images that flat rows hold; None guesses, as the
             estimators do.
@@ -265,18 +272,23 @@ class PredictionsDisplay:
         Raises
         ------
         ValueError
-            If `n_images`, `order`, a length or a shape is wrong, or X cannot be read as
-            images.
+            If `n_images`, `order`, a length or a shape is wrong, X cannot be read as images,
+            or what is said of labels (`y_proba`, `classes`, `display_labels`) comes with numbers
+            or key points, or `classes` with an indicator.
         ImportError
             If matplotlib is not installed.
         """
         refuse_without_matplotlib()
-        of_labels = y_proba is not None or classes is not None
-        if keypoints or (not of_labels and holds_numbers(y_true, y_pred)):
-            kind = kind_of_numbers(y_true, y_pred, keypoints)
+        of_labels = {"y_proba": y_proba, "classes": classes, "display_labels": display_labels}
+        are_labels = y_proba is not None or classes is not None
+        if keypoints or (not are_labels and holds_numbers(y_true, y_pred)):
+            kind = kind_of_numbers(y_true, y_pred, keypoints, **of_labels)
         else:
-            kind = kind_of_labels(
-                y_true, y_pred, classes=classes, y_proba=y_proba, display_labels=display_labels
+            kind = kind_of_labels(y_true, y_pred, **of_labels)
+        if classes is not None and isinstance(kind, Indicators):
+            raise ValueError(
+                "classes is for one label an image, but y_true is an indicator of several, whose "
+                "columns are those of y_proba. Leave classes out; display_labels names the columns."
             )
         chosen = _choose(X, kind, n_images, order, random_state)
         images = images_at(X, chosen, image_shape, channel_axis)
