@@ -629,6 +629,23 @@ def test_what_does_not_belong_together_is_refused(shapes):
         PredictionsDisplay.from_estimator(network(), X, y)
 
 
+@pytest.mark.parametrize("name", ["n_images", "n_cols"])
+def test_a_number_of_images_is_an_integer(name):
+    with pytest.raises(TypeError, match=f"{name} must be an instance of int, not float"):
+        PredictionsDisplay.from_predictions(np.zeros((2, 3, 3)), [0, 1], [0, 1], **{name: 2.0})
+
+
+@pytest.mark.parametrize("keypoints", [False, True])
+@pytest.mark.parametrize(
+    "y",
+    [[], np.zeros(0, dtype=int), np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2), dtype=int)],
+    ids=["list", "labels", "numbers", "several numbers", "indicator"],
+)
+def test_no_image_at_all_is_refused(y, keypoints):
+    with pytest.raises(ValueError, match="at least one image, but y is empty"):
+        PredictionsDisplay.from_predictions(np.zeros((0, 3, 3)), y, y, keypoints=keypoints)
+
+
 def test_what_is_said_of_labels_is_refused_for_others(shapes):
     X, _ = shapes
     points = np.ones((40, 2))

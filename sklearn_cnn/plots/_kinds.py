@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _num_samples
 
 from sklearn_cnn.targets import (
     MultiLabel,
@@ -213,15 +214,23 @@ def kind_of_numbers(y_true, y_pred, keypoints, **of_labels):
         if value is not None:
             kind = "key points" if keypoints else "numbers"
             raise ValueError(f"{name} is for labels, but y holds {kind}. Leave {name} out.")
+    _check_lengths(y_true, y_pred)
     return KeyPoints(y_true, y_pred) if keypoints else Numbers(y_true, y_pred)
 
 
 def kind_of_labels(y_true, y_pred, *, classes=None, decision=None, **of_both):
     """Return `Labels` or `Indicators`, whichever the true labels are."""
-    check_consistent_length(y_true, y_pred)
+    _check_lengths(y_true, y_pred)
     if isinstance(classification_target(y_true), MultiLabel):
         return Indicators(y_true, y_pred, **of_both)
     return Labels(y_true, y_pred, classes=classes, decision=decision, **of_both)
+
+
+def _check_lengths(y_true, y_pred):
+    """Raise unless there are as many predictions as targets, and one at least."""
+    check_consistent_length(y_true, y_pred)
+    if _num_samples(y_true) == 0:
+        raise ValueError("PredictionsDisplay shows at least one image, but y is empty.")
 
 
 def _as_array(y):

@@ -174,8 +174,10 @@ class PredictionsDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `n_images`, `order` or a length is wrong, X cannot be read as images,
+            If `n_images`, `n_cols`, `order` or a length is wrong, X cannot be read as images,
             `keypoints` is asked of a classifier, or `display_labels` of a regressor.
+        TypeError
+            If `n_images` or `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
@@ -272,9 +274,11 @@ class PredictionsDisplay:
         Raises
         ------
         ValueError
-            If `n_images`, `order`, a length or a shape is wrong, X cannot be read as images,
-            or what is said of labels (`y_proba`, `classes`, `display_labels`) comes with numbers
-            or key points, or `classes` with an indicator.
+            If `n_images`, `n_cols`, `order`, a length or a shape is wrong, there is no image,
+            X cannot be read as images, or what is said of labels (`y_proba`, `classes`,
+            `display_labels`) comes with numbers or key points, or `classes` with an indicator.
+        TypeError
+            If `n_images` or `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
@@ -338,7 +342,9 @@ class PredictionsDisplay:
         Raises
         ------
         ValueError
-            If `ax` holds several axes, but not one an image.
+            If `n_cols` is below 1, or `ax` holds several axes, but not one an image.
+        TypeError
+            If `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
