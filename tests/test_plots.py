@@ -28,11 +28,7 @@ from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.plots import PredictionsDisplay, TrainingCurveDisplay
 
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("close_figures")
 
 
 def network(estimator=CNNClassifier, **params):
