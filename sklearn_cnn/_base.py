@@ -123,6 +123,9 @@ class BaseCNN(
         "verbose": ["verbose"],
     }
 
+    # Images that a validation score is defined for.
+    _min_validation_samples = 1
+
     _target: Any
     _architecture: Architecture
     _described: str
@@ -170,7 +173,8 @@ class BaseCNN(
             Weights of the samples, not negative. A weight of 0 leaves a sample out.
         X_val : array-like, default=None
             Images to score after each epoch. With `early_stopping=True` they take the place
-            of the part that is split off, else they are scored and nothing more.
+            of the part that is split off, else they are scored and nothing more. A regressor
+            takes two or more: R² of a single one is not defined.
         y_val : array-like, default=None
             Targets of `X_val`.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -205,6 +209,7 @@ class BaseCNN(
             images, broken = read_training_images(self, X_val, reset=False, name="X_val")
             weights = read_weights(sample_weight_val, images, broken)
             held_out = self._encode(images, y_val, weights)
+            self._check_validation_set(held_out)
         with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data, seed)
@@ -273,6 +278,17 @@ class BaseCNN(
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class
         return Samples.weighted(images, encoded, weights)
+
+    def _check_validation_set(self, held_out):
+        """Raise if too few images are left to be scored."""
+        needed = self._min_validation_samples
+        if len(held_out) < needed:
+            raise ValueError(
+                f"Found n_samples={len(held_out)} in X_val (those of weight 0 do not count), while "
+                f"a minimum of {needed} is required: {self._validation_score_name} of fewer is not "
+                "defined. Pass more as X_val and y_val, or neither: then "
+                "early_stopping=True splits off a part of X."
+            )
 
     def _split(self, data, seed):
         """Split off the validation samples of `early_stopping`."""

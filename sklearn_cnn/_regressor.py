@@ -281,6 +281,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
 
+    # R² and D² divide by the spread of the targets, and a single one has none
+    _min_validation_samples = 2
+
     def _make_target(self, y, sample_weight, classes):
         y = check_numbers(y)
         if sample_weight is not None and len(y) == len(sample_weight):

@@ -788,6 +788,21 @@ def test_targets_of_validation_are_checked():
         regressor().fit(X, NUMBERS, X_val=X, y_val=Y)
 
 
+@pytest.mark.parametrize("loss", ["auto", "quantile"])
+def test_a_regressor_is_not_validated_on_a_single_image(loss):
+    model = regressor(loss=loss, max_epochs=1)
+    score = "D² of the pinball loss" if loss == "quantile" else "R²"
+    with pytest.raises(ValueError, match=f"n_samples=1 in X_val .* minimum of 2 .* {score}"):
+        model.fit(X, NUMBERS, X_val=X[:1], y_val=NUMBERS[:1])
+    # an image that does not count is none
+    pair = {"X_val": X[:2], "y_val": NUMBERS[:2]}
+    with pytest.raises(ValueError, match="n_samples=1 in X_val"):
+        model.fit(X, NUMBERS, **pair, sample_weight_val=[1, 0])
+    assert np.isfinite(model.fit(X, NUMBERS, **pair).best_validation_score_)
+    one = classifier(max_epochs=1).fit(X, INDEX, X_val=X[:1], y_val=INDEX[:1])
+    assert one.best_validation_score_ in (0, 1)
+
+
 def test_validation_scores_are_scores():
     fresh = images_of(INDEX, seed=1)
     model = classifier().fit(X, INDEX, X_val=fresh, y_val=INDEX)

@@ -13,7 +13,7 @@ from image_files import noise, write_images
 from PIL import Image
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits
-from sklearn.ensemble import BaggingClassifier
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -28,11 +28,7 @@ from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.plots import PredictionsDisplay, TrainingCurveDisplay
 
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("close_figures")
 
 
 def network(estimator=CNNClassifier, **params):
@@ -299,6 +295,38 @@ def test_wrong_labels_of_three_come_first_by_decision():
     assert (np.diff(display.errors) <= 0).all()
 
 
+@pytest.mark.parametrize("n_classes", [3, 4])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a search"])
+def test_a_decision_between_pairs_is_left_out(n_classes, inside):
+    X, y = load_digits(n_class=n_classes, return_X_y=True)
+    model = SVC(C=0.01, decision_function_shape="ovo")
+    if inside:
+        model = GridSearchCV(make_pipeline(MinMaxScaler(), model), {"svc__C": [0.01]}, cv=2)
+    model.fit(X[:60], y[:60])
+    X, y = X[60:120], y[60:120]
+    wrong = np.flatnonzero(model.predict(X) != y)
+    display = PredictionsDisplay.from_estimator(model, X, y, n_images=len(wrong) + 1)
+    assert len(wrong) > 0
+    assert display.indices[:-1].tolist() == wrong.tolist()
+    assert display.errors.tolist() == [1] * len(wrong) + [0]
+
+
+def test_of_two_classes_one_pair_is_the_decision(shapes):
+    X, y = shapes
+    gray_rows = X.mean(axis=3).reshape(len(X), -1)
+    displays = [
+        PredictionsDisplay.from_estimator(model.fit(gray_rows, y), gray_rows, y)
+        for model in (SVC(), SVC(decision_function_shape="ovo"))
+    ]
+    np.testing.assert_array_equal(displays[0].errors, displays[1].errors)
+
+
+def test_the_only_class_there_is_cannot_be_wrong():
+    X = bars_and_discs(6)[0]
+    model = network(loss="hinge", max_epochs=1).fit(X, np.zeros(6))
+    assert PredictionsDisplay.from_estimator(model, X, np.zeros(6)).errors.tolist() == [0] * 6
+
+
 def test_predictions_without_probabilities():
     X = np.zeros((4, 3, 3))
     display = PredictionsDisplay.from_predictions(X, ["a", "b", "b", "a"], ["a", "b", "a", "b"])
@@ -482,6 +510,25 @@ def test_an_estimator_knows_how_its_rows_unfold():
         np.testing.assert_array_equal(display.images, IMAGES[display.indices])
 
 
+def test_rows_unfold_as_they_are_said_to():
+    rows = np.moveaxis(IMAGES, -1, 1).reshape(3, -1)
+    y = [0, 1, 0]
+    model = network(image_shape=(5, 7, 3), channel_axis=1)
+    ensemble = VotingClassifier([("one", model)], voting="soft").fit(rows, y)
+    said = {"image_shape": (5, 7, 3), "channel_axis": 1}
+    display = PredictionsDisplay.from_estimator(ensemble, rows, y, **said)
+    np.testing.assert_array_equal(display.images, IMAGES[display.indices])
+    # what is said goes before what the network does
+    model.fit(rows, y)
+    said = {"image_shape": (7, 5, 3), "channel_axis": -1}
+    display = PredictionsDisplay.from_estimator(model, rows, y, **said)
+    np.testing.assert_array_equal(display.images, rows.reshape(3, 7, 5, 3)[display.indices])
+    channels_first = rows.reshape(3, 3, 5, 7)
+    ensemble.set_params(one__image_shape=None).fit(channels_first, y)
+    display = PredictionsDisplay.from_estimator(ensemble, channels_first, y, channel_axis=1)
+    np.testing.assert_array_equal(display.images, IMAGES[display.indices])
+
+
 def test_files_are_shown_in_their_own_size(tmp_path):
     paths = write_images(tmp_path, [noise(5, 7, seed=0), noise(9, 4, seed=1)])
     model = network(image_shape=(6, 6)).fit(paths, [0, 1])
@@ -576,6 +623,39 @@ def test_what_does_not_belong_together_is_refused(shapes):
         PredictionsDisplay.from_predictions(X, np.ones((40, 3)), np.ones((40, 3)), keypoints=True)
     with pytest.raises(NotFittedError):
         PredictionsDisplay.from_estimator(network(), X, y)
+
+
+@pytest.mark.parametrize("name", ["n_images", "n_cols"])
+def test_a_number_of_images_is_an_integer(name):
+    with pytest.raises(TypeError, match=f"{name} must be an instance of int, not float"):
+        PredictionsDisplay.from_predictions(np.zeros((2, 3, 3)), [0, 1], [0, 1], **{name: 2.0})
+
+
+@pytest.mark.parametrize("keypoints", [False, True])
+@pytest.mark.parametrize(
+    "y",
+    [[], np.zeros(0, dtype=int), np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2), dtype=int)],
+    ids=["list", "labels", "numbers", "several numbers", "indicator"],
+)
+def test_no_image_at_all_is_refused(y, keypoints):
+    with pytest.raises(ValueError, match="at least one image, but y is empty"):
+        PredictionsDisplay.from_predictions(np.zeros((0, 3, 3)), y, y, keypoints=keypoints)
+
+
+def test_what_is_said_of_labels_is_refused_for_others(shapes):
+    X, _ = shapes
+    points = np.ones((40, 2))
+    numbers = network(CNNRegressor, max_epochs=1).fit(X, np.arange(40.0))
+    with pytest.raises(ValueError, match="display_labels is for labels, but y holds numbers"):
+        PredictionsDisplay.from_estimator(numbers, X, np.arange(40.0), display_labels=["one"])
+    with pytest.raises(ValueError, match="display_labels is for labels, but y holds numbers"):
+        PredictionsDisplay.from_predictions(X, points, points, display_labels=["one", "two"])
+    for name, value in {"y_proba": points, "classes": [0, 1], "display_labels": "ab"}.items():
+        with pytest.raises(ValueError, match=f"{name} is for labels, but y holds key points"):
+            PredictionsDisplay.from_predictions(X, points, points, keypoints=True, **{name: value})
+    indicator = points.astype(int)
+    with pytest.raises(ValueError, match="classes is for one label an image"):
+        PredictionsDisplay.from_predictions(X, indicator, indicator, classes=["one", "two"])
 
 
 def test_without_matplotlib_the_error_says_what_to_install(fitted, shapes, monkeypatch):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _num_samples
 
 from sklearn_cnn.targets import (
     MultiLabel,
@@ -23,7 +24,8 @@ class Labels:
     y_proba : array-like of shape (n, n_classes) or None
         Probabilities.
     decision : ndarray of shape (n,) or (n, n_classes) or None
-        What a decision function gives, for classifiers without probabilities.
+        What a decision function gives, for classifiers without probabilities. One that does not
+        compare all classes, of each pair of them say, or of one alone, is left out.
     display_labels : sequence of str or None
         What to call the classes.
     """
@@ -38,7 +40,8 @@ class Labels:
             classes = np.unique(np.concatenate([self.y_true, self.y_pred]))
         self.classes = np.asarray(classes)
         self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)), hint=hint)
-        self.decision = decision
+        compares = decision is not None and self._compares_classes(decision)
+        self.decision = decision if compares else None
         self._names = _names(display_labels, self.classes)
 
     @property
@@ -70,6 +73,12 @@ class Labels:
         if self.y_proba is None:
             return title
         return f"{title} ({self.y_proba[row] @ (self.classes == self.y_pred[row]):.2f})"
+
+    def _compares_classes(self, decision):
+        n, n_classes = len(self.y_true), len(self.classes)
+        if n_classes == 2 and decision.shape == (n,):
+            return True
+        return n_classes > 1 and decision.shape == (n, n_classes)
 
     def _name(self, label):
         found = np.flatnonzero(self.classes == label)
@@ -199,17 +208,29 @@ def holds_numbers(y_true, y_pred):
     return "f" in {_as_array(y).dtype.kind for y in (y_true, y_pred)}
 
 
-def kind_of_numbers(y_true, y_pred, keypoints):
-    """Return `KeyPoints` or `Numbers`."""
+def kind_of_numbers(y_true, y_pred, keypoints, **of_labels):
+    """Return `KeyPoints` or `Numbers`; what is only said of labels must be None."""
+    for name, value in of_labels.items():
+        if value is not None:
+            kind = "key points" if keypoints else "numbers"
+            raise ValueError(f"{name} is for labels, but y holds {kind}. Leave {name} out.")
+    _check_lengths(y_true, y_pred)
     return KeyPoints(y_true, y_pred) if keypoints else Numbers(y_true, y_pred)
 
 
 def kind_of_labels(y_true, y_pred, *, classes=None, decision=None, **of_both):
     """Return `Labels` or `Indicators`, whichever the true labels are."""
-    check_consistent_length(y_true, y_pred)
+    _check_lengths(y_true, y_pred)
     if isinstance(classification_target(y_true), MultiLabel):
         return Indicators(y_true, y_pred, **of_both)
     return Labels(y_true, y_pred, classes=classes, decision=decision, **of_both)
+
+
+def _check_lengths(y_true, y_pred):
+    """Raise unless there are as many predictions as targets, and one at least."""
+    check_consistent_length(y_true, y_pred)
+    if _num_samples(y_true) == 0:
+        raise ValueError("PredictionsDisplay shows at least one image, but y is empty.")
 
 
 def _as_array(y):

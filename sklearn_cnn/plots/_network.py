@@ -16,8 +16,7 @@ def find_network(estimator):
     Parameters
     ----------
     estimator : estimator
-        The network itself, a Pipeline that ends in it, a FrozenEstimator, or a search or
-        other meta-estimator that holds one fitted estimator.
+        The network itself, or what `find_innermost` finds it in.
 
     Returns
     -------
@@ -29,17 +28,40 @@ def find_network(estimator):
     NotFittedError
         If the estimator is not fitted.
     """
+    innermost = find_innermost(estimator)
+    return innermost if isinstance(innermost, BaseCNN) else None
+
+
+def find_innermost(estimator):
+    """Return the fitted estimator that another one predicts with.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A Pipeline, a FrozenEstimator, or a search or other meta-estimator that holds one fitted
+        estimator. Any other, an ensemble too, is itself the innermost.
+
+    Returns
+    -------
+    estimator
+        The one inside, which holds none itself.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    """
     check_is_fitted(estimator)
     if isinstance(estimator, BaseCNN):
         return estimator
     if isinstance(estimator, Pipeline):
-        return find_network(estimator[-1])
+        return find_innermost(estimator[-1])
     if isinstance(estimator, FrozenEstimator):
-        return find_network(estimator.estimator)
+        return find_innermost(estimator.estimator)
     if hasattr(estimator, "estimators_"):
         # an ensemble has no single one; what bagging calls `estimator_` is not fitted
-        return None
+        return estimator
     for name in _FITTED:
         if hasattr(estimator, name):
-            return find_network(getattr(estimator, name))
-    return None
+            return find_innermost(getattr(estimator, name))
+    return estimator

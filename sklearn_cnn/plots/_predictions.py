@@ -7,8 +7,14 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
-from sklearn_cnn.plots._kinds import KeyPoints, holds_numbers, kind_of_labels, kind_of_numbers
-from sklearn_cnn.plots._network import find_network
+from sklearn_cnn.plots._kinds import (
+    Indicators,
+    KeyPoints,
+    holds_numbers,
+    kind_of_labels,
+    kind_of_numbers,
+)
+from sklearn_cnn.plots._network import find_innermost, find_network
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, to_unit_range
 
@@ -109,6 +115,8 @@ class PredictionsDisplay:
         order="worst",
         keypoints=False,
         display_labels=None,
+        image_shape=None,
+        channel_axis=None,
         random_state=None,
         n_cols=4,
         ax=None,
@@ -121,8 +129,7 @@ class PredictionsDisplay:
         estimator : estimator
             A fitted classifier or regressor, or a Pipeline or search with one.
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images, as in `CNNClassifier.fit`; files and PIL images too. Flat rows unflatten, and
-            channels are looked for, as the network of the estimator does it.
+            Images, as in `CNNClassifier.fit`; files and PIL images too.
         y : array-like of shape (n,) or (n, n_outputs)
             Targets.
         n_images : int, default=12
@@ -141,6 +148,13 @@ class PredictionsDisplay:
         display_labels : array-like of shape (n_classes,), default=None
             Names of the classes, in the order of `classes_`, or of the columns of an
             indicator.
+        image_shape : tuple of int, default=None
+            (H, W) or (H, W, C) of the images that flat rows hold; None takes that of the
+            estimator's network. Where there is no single one, as in an ensemble, None guesses, as
+            the estimators do.
+        channel_axis : {-1, 1}, default=None
+            Where X of four dimensions keeps its channels, and in which order flat rows hold
+            them; None takes that of the estimator's network, or else -1.
         random_state : int, RandomState instance or None, default=None
             Fixes which images are drawn at random.
         n_cols : int, default=4
@@ -160,8 +174,10 @@ class PredictionsDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `n_images`, `order` or a length is wrong, X cannot be read as images, or
-            `keypoints` is asked of a classifier.
+            If `n_images`, `n_cols`, `order` or a length is wrong, X cannot be read as images,
+            `keypoints` is asked of a classifier, or `display_labels` of a regressor.
+        TypeError
+            If `n_images` or `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
@@ -169,7 +185,7 @@ class PredictionsDisplay:
         network = find_network(estimator)
         y_pred = estimator.predict(X)
         if is_regressor(estimator):
-            kind = kind_of_numbers(y, y_pred, keypoints)
+            kind = kind_of_numbers(y, y_pred, keypoints, display_labels=display_labels)
         elif keypoints:
             raise ValueError(
                 f"keypoints=True is for regressors, whose y holds coordinates, but "
@@ -179,8 +195,10 @@ class PredictionsDisplay:
             scores = _scores(estimator, X)
             kind = kind_of_labels(y, y_pred, display_labels=display_labels, **scores)
         chosen = _choose(X, kind, n_images, order, random_state)
-        image_shape = None if network is None else network.image_shape_
-        channel_axis = -1 if network is None else network.channel_axis
+        if image_shape is None and network is not None:
+            image_shape = network.image_shape_
+        if channel_axis is None:
+            channel_axis = -1 if network is None else network.channel_axis
         images = images_at(X, chosen, image_shape, channel_axis)
         return cls._of_kind(kind, images, chosen).plot(
             ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs
@@ -231,7 +249,8 @@ class PredictionsDisplay:
             Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
             images.
         display_labels : array-like of shape (n_classes,), default=None
-            Names of the classes, or of the columns of an indicator.
+            Names of the classes, or of the columns of an indicator. Labels that are
+            floating-point numbers need `classes` too.
         image_shape : tuple of int, default=None
             (H, W) or (H, W, C) of the images that flat rows hold; None guesses, as the
             estimators do.
@@ -255,18 +274,25 @@ class PredictionsDisplay:
         Raises
         ------
         ValueError
-            If `n_images`, `order`, a length or a shape is wrong, or X cannot be read as
-            images.
+            If `n_images`, `n_cols`, `order`, a length or a shape is wrong, there is no image,
+            X cannot be read as images, or what is said of labels (`y_proba`, `classes`,
+            `display_labels`) comes with numbers or key points, or `classes` with an indicator.
+        TypeError
+            If `n_images` or `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
         refuse_without_matplotlib()
-        of_labels = y_proba is not None or classes is not None
-        if keypoints or (not of_labels and holds_numbers(y_true, y_pred)):
-            kind = kind_of_numbers(y_true, y_pred, keypoints)
+        of_labels = {"y_proba": y_proba, "classes": classes, "display_labels": display_labels}
+        are_labels = y_proba is not None or classes is not None
+        if keypoints or (not are_labels and holds_numbers(y_true, y_pred)):
+            kind = kind_of_numbers(y_true, y_pred, keypoints, **of_labels)
         else:
-            kind = kind_of_labels(
-                y_true, y_pred, classes=classes, y_proba=y_proba, display_labels=display_labels
+            kind = kind_of_labels(y_true, y_pred, **of_labels)
+        if classes is not None and isinstance(kind, Indicators):
+            raise ValueError(
+                "classes is for one label an image, but y_true is an indicator of several, whose "
+                "columns are those of y_proba. Leave classes out; display_labels names the columns."
             )
         chosen = _choose(X, kind, n_images, order, random_state)
         images = images_at(X, chosen, image_shape, channel_axis)
@@ -316,7 +342,9 @@ class PredictionsDisplay:
         Raises
         ------
         ValueError
-            If `ax` holds several axes, but not one an image.
+            If `n_cols` is below 1, or `ax` holds several axes, but not one an image.
+        TypeError
+            If `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
@@ -368,7 +396,11 @@ def _scores(estimator, X):
         # scikit-learn's multi-output estimators give a table a label
         return {"classes": classes, "y_proba": None if isinstance(y_proba, list) else y_proba}
     if hasattr(estimator, "decision_function"):
-        return {"classes": classes, "decision": estimator.decision_function(X)}
+        decision = estimator.decision_function(X)
+        # of three classes there are as many pairs as classes: the shape does not tell them apart
+        by_pair = getattr(find_innermost(estimator), "decision_function_shape", None) == "ovo"
+        if decision.ndim == 1 or not by_pair:
+            return {"classes": classes, "decision": decision}
     return {"classes": classes}
 
 
