@@ -27,6 +27,15 @@ from torch import nn
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
 
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Let Ctrl-C interrupt: in a job in the background a process ignores it from its start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 Y = np.arange(40) % 2
 X = np.random.default_rng(0).integers(0, 100, (40, 8, 8), dtype=np.uint8)
 X[Y == 1, 2:5, 2:5] += 120
