@@ -24,7 +24,7 @@ def load():
 
 
 def make_estimator(max_epochs=40, random_state=0):
-    """Return the regressor; its recipe was chosen on faces held out of the training set."""
+    """Return the regressor; stages and augmentation were chosen on faces held out of training."""
     return CNNRegressor(
         ConvNet((32, 64, 128, 256, 256)),
         image_shape=(64, 64),

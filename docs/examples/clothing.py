@@ -25,7 +25,7 @@ def load():
 
 
 def make_estimator(max_epochs=15, random_state=0):
-    """Return the classifier; its recipe was chosen on images held out of the training set."""
+    """Return the classifier."""
     return CNNClassifier(
         ConvNet((32, 64, 128, 256)),
         augmentation=Augmentation(flip=True, crop=2),

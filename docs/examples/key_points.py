@@ -44,7 +44,7 @@ def _faces(table):
 
 
 def make_estimator(max_epochs=60, random_state=0):
-    """Return the regressor; its recipe was chosen on people held out of the training set."""
+    """Return the regressor; its stages were chosen on people held out of the training set."""
     return CNNRegressor(
         ConvNet((32, 64, 128, 256)),
         augmentation=Augmentation(
