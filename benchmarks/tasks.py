@@ -8,7 +8,8 @@
     python benchmarks/tasks.py --table              print what results/tasks.json holds
 
 Each task is a script of docs/examples; what was tuned of its recipe was tuned on images held out of
-the training set (results/tasks.md). The contenders learn from the same training images and are scored once, on the test images:
+the training set (results/tasks.md). The contenders learn from the same training images and are
+scored once, on the test images:
 
 - dummy: the commonest class, the mean, how common a label is;
 - pixels: gradient boosting (ridge regression for many numbers) on small gray images;
