@@ -4,7 +4,7 @@
     python benchmarks/tasks.py age digits           these tasks
     python benchmarks/tasks.py age --only recipe    one contender
     python benchmarks/tasks.py --quick              few images and epochs, to see that all of it
-                                                    runs: under ten minutes; keeps no results
+                                                    runs: a minute; keeps no results
     python benchmarks/tasks.py --table              print what results/tasks.json holds
 
 Each task is a script of docs/examples; what was tuned of its recipe was tuned on images held out of
