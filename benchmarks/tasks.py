@@ -38,7 +38,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import average_precision_score, check_scoring, make_scorer, r2_score
+from sklearn.metrics import average_precision_score, check_scoring, make_scorer
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -56,22 +56,6 @@ QUICK = {"n_train": 400, "n_test": 200, "max_epochs": 1, "max_iter": 5}
 def gray(X):
     """Return colour images of an array in gray, and files as they are: a reader converts them."""
     return X.mean(axis=-1).astype(np.uint8) if np.ndim(X) == 4 else X
-
-
-def median_relative_error(y, predicted):
-    """Return the median of the errors in shares of the true numbers."""
-    return np.median(abs(predicted / y - 1))
-
-
-def mean_distance(y, predicted):
-    """Return the mean distance of points whose coordinates are x0, y0, x1, ..."""
-    x, y = np.moveaxis((predicted - y).reshape(len(y), -1, 2), 2, 0)
-    return np.hypot(x, y).mean()
-
-
-def log_r2(y, predicted):
-    """Return R² of the logarithms."""
-    return r2_score(np.log(y), np.log(predicted))
 
 
 ACCURACY = {"accuracy": "accuracy"}
@@ -119,9 +103,14 @@ class Task:
     load: str = "load"
     make_estimator: str = "make_estimator"
 
+    @functools.cached_property
+    def data(self):
+        """What the script loads: read once, for all seeds."""
+        return getattr(import_task(self.script), self.load)()
+
     def read(self, seed):
         """Return training and test images and targets."""
-        return getattr(import_task(self.script), self.load)()
+        return self.data
 
     def contenders(self, seed):
         """Return names to estimators."""
@@ -167,15 +156,13 @@ class FineTuning(Task):
     """Few images are drawn for each seed; the recipe starts from a network of other classes."""
 
     @functools.cached_property
-    def data(self):
-        """Images, and the network that knows the other classes."""
-        task = import_task(self.script)
-        X, y, X_test, y_test, *others = task.load()
-        return X, y, X_test, y_test, task.learn_source(*others)
+    def source(self):
+        """The network that knows the other classes."""
+        return import_task(self.script).learn_source(*self.data[4:])
 
     def read(self, seed):
         """Return training and test images and targets."""
-        X, y, X_test, y_test, _ = self.data
+        X, y, X_test, y_test, *_ = self.data
         return *import_task(self.script).draw(X, y, seed), X_test, y_test
 
     def contenders(self, seed):
@@ -189,15 +176,25 @@ class FineTuning(Task):
 
     def recipe(self, seed, **arguments):
         """Return the estimator of the script, with its source."""
-        return super().recipe(seed, architecture=Finetuned(self.data[-1]), **arguments)
+        return super().recipe(seed, architecture=Finetuned(self.source), **arguments)
 
 
 BOOSTED_CLASSES = HistGradientBoostingClassifier(random_state=0)
 BOOSTED_NUMBERS = HistGradientBoostingRegressor(random_state=0)
 BOOSTED_LABELS = MultiOutputClassifier(BOOSTED_CLASSES)
 ERRORS = {"MAE": "neg_mean_absolute_error", "R²": "r2"}
-PRICES = {"R² of log": make_scorer(log_r2), "median error": make_scorer(median_relative_error)}
-POINTS = {"R²": "r2", "distance": make_scorer(mean_distance)}
+PRICES = {
+    "R² of log": make_scorer(import_task("house_prices").log_r2),
+    "median error": make_scorer(
+        import_task("house_prices").median_relative_error, greater_is_better=False
+    ),
+}
+POINTS = {
+    "R²": "r2",
+    "distance": make_scorer(import_task("key_points").mean_distance, greater_is_better=False),
+}
+# scikit-learn scores errors by negative numbers; the table shows them as they are
+ERROR_NAMES = {"MAE", "median error", "distance"}
 BALANCED = {"balanced accuracy": "balanced_accuracy"}
 
 TASKS = {
@@ -269,9 +266,7 @@ def measure(task, seed, only, quick):
         estimator.fit(X, y)
         seconds = time.perf_counter() - start
         scores = check_scoring(estimator, scoring=task.scoring)(estimator, X_test, y_test)
-        # errors are negative as scores
-        errors = [m for m, scorer in task.scoring.items() if str(scorer).startswith("neg_")]
-        yield name, {m: -s if m in errors else s for m, s in scores.items()}, seconds
+        yield name, {m: -s if m in ERROR_NAMES else s for m, s in scores.items()}, seconds
 
 
 def take(part, rows):
@@ -315,7 +310,7 @@ def store(task, name, row):
     threads = {"threads": torch.get_num_threads()}
     kept.setdefault(task, {})[name] = {**row, "measured": {**environment(), **threads}}
     # in the order of the tasks, whenever they were measured
-    ordered = {name: kept[name] for name in TASKS if name in kept}
+    ordered = {known: kept[known] for known in TASKS if known in kept}
     RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 

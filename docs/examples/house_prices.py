@@ -57,14 +57,23 @@ def make_estimator(max_epochs=40, random_state=0, n_networks=8):
     return TransformedTargetRegressor(mean, func=np.log, inverse_func=np.exp)
 
 
+def log_r2(y, predicted):
+    """Return R² of the logarithms."""
+    return r2_score(np.log(y), np.log(predicted))
+
+
+def median_relative_error(y, predicted):
+    """Return the median of the errors in shares of the true numbers."""
+    return np.median(abs(predicted / y - 1))
+
+
 def main(n_images=None, max_epochs=40):
     """Learn prices, and compare them with the true ones."""
     X_train, y_train, X_test, y_test = load()
     regressor = make_estimator(max_epochs).fit(X_train[:n_images], y_train[:n_images])
     predicted = regressor.predict(X_test)
-    error = np.median(abs(predicted / y_test - 1))
-    print(f"R² of the log price: {r2_score(np.log(y_test), np.log(predicted)):.3f}")
-    print(f"Median relative error: {error:.1%}")
+    print(f"R² of the log price: {log_r2(y_test, predicted):.3f}")
+    print(f"Median relative error: {median_relative_error(y_test, predicted):.1%}")
     display = PredictionErrorDisplay.from_predictions(
         np.log10(y_test), np.log10(predicted), kind="actual_vs_predicted"
     )

@@ -57,14 +57,19 @@ def make_estimator(max_epochs=60, random_state=0):
     )
 
 
+def mean_distance(y, predicted):
+    """Return the mean distance of points whose coordinates are x0, y0, x1, ..."""
+    x, y = np.moveaxis((predicted - y).reshape(len(y), -1, 2), 2, 0)
+    return np.hypot(x, y).mean()
+
+
 def main(n_images=None, max_epochs=60):
     """Learn the points, and draw them beside the true ones on the worst faces."""
     X_train, y_train, X_test, y_test = load()
     regressor = make_estimator(max_epochs).fit(X_train[:n_images], y_train[:n_images])
     predicted = regressor.predict(X_test)
     print(f"R²: {r2_score(y_test, predicted):.3f}")
-    distance = np.hypot(*np.moveaxis((predicted - y_test).reshape(-1, 68, 2), 2, 0))
-    print(f"Mean distance: {distance.mean():.2f} of {SIDE} pixels")
+    print(f"Mean distance: {mean_distance(y_test, predicted):.2f} of {SIDE} pixels")
     worst = PredictionsDisplay.from_predictions(X_test, y_test, predicted, keypoints=True)
     worst.figure_.savefig("key_points.png", dpi=120)
 

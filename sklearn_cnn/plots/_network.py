@@ -32,6 +32,35 @@ def find_network(estimator):
     return innermost if isinstance(innermost, BaseCNN) else None
 
 
+def scores_of(estimator, X):
+    """Return the classes of a classifier, and its probabilities or else its decision.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A fitted one.
+    X : array-like
+        Images, as `predict` takes them.
+
+    Returns
+    -------
+    dict
+        "classes", and "y_proba" or "decision" where there is one that compares the classes.
+    """
+    classes = getattr(estimator, "classes_", None)
+    if hasattr(estimator, "predict_proba"):
+        y_proba = estimator.predict_proba(X)
+        # scikit-learn's multi-output estimators give a table a label
+        return {"classes": classes, "y_proba": None if isinstance(y_proba, list) else y_proba}
+    if hasattr(estimator, "decision_function"):
+        decision = estimator.decision_function(X)
+        # of three classes there are as many pairs as classes: the shape does not tell them apart
+        by_pair = getattr(find_innermost(estimator), "decision_function_shape", None) == "ovo"
+        if decision.ndim == 1 or not by_pair:
+            return {"classes": classes, "decision": decision}
+    return {"classes": classes}
+
+
 def find_innermost(estimator):
     """Return the fitted estimator that another one predicts with.
 

@@ -14,7 +14,7 @@ from sklearn_cnn.plots._kinds import (
     kind_of_labels,
     kind_of_numbers,
 )
-from sklearn_cnn.plots._network import find_innermost, find_network
+from sklearn_cnn.plots._network import find_network, scores_of
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, to_unit_range
 
@@ -192,17 +192,15 @@ class PredictionsDisplay:
                 f"{type(estimator).__name__} is none."
             )
         else:
-            scores = _scores(estimator, X)
+            scores = scores_of(estimator, X)
             kind = kind_of_labels(y, y_pred, display_labels=display_labels, **scores)
         chosen = _choose(X, kind, n_images, order, random_state)
         if image_shape is None and network is not None:
             image_shape = network.image_shape_
         if channel_axis is None:
             channel_axis = -1 if network is None else network.channel_axis
-        images = images_at(X, chosen, image_shape, channel_axis)
-        return cls._of_kind(kind, images, chosen).plot(
-            ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs
-        )
+        display = cls._of_kind(kind, chosen, images_at(X, chosen, image_shape, channel_axis))
+        return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
 
     @classmethod
     def from_predictions(
@@ -295,13 +293,11 @@ class PredictionsDisplay:
                 "columns are those of y_proba. Leave classes out; display_labels names the columns."
             )
         chosen = _choose(X, kind, n_images, order, random_state)
-        images = images_at(X, chosen, image_shape, channel_axis)
-        return cls._of_kind(kind, images, chosen).plot(
-            ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs
-        )
+        display = cls._of_kind(kind, chosen, images_at(X, chosen, image_shape, channel_axis))
+        return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
 
     @classmethod
-    def _of_kind(cls, kind, images, chosen):
+    def _of_kind(cls, kind, chosen, images):
         """Return the display of chosen rows."""
         errors = kind.errors[chosen]
         of_rows = list(zip(chosen, errors, strict=True))
@@ -386,22 +382,6 @@ def _wrapped(title):
         textwrap.fill(line, _TITLE_WIDTH, break_long_words=False) for line in title.split("\n")
     )
     return "\n".join(lines)
-
-
-def _scores(estimator, X):
-    """Return the classes of a classifier, and its probabilities or else its decision."""
-    classes = getattr(estimator, "classes_", None)
-    if hasattr(estimator, "predict_proba"):
-        y_proba = estimator.predict_proba(X)
-        # scikit-learn's multi-output estimators give a table a label
-        return {"classes": classes, "y_proba": None if isinstance(y_proba, list) else y_proba}
-    if hasattr(estimator, "decision_function"):
-        decision = estimator.decision_function(X)
-        # of three classes there are as many pairs as classes: the shape does not tell them apart
-        by_pair = getattr(find_innermost(estimator), "decision_function_shape", None) == "ovo"
-        if decision.ndim == 1 or not by_pair:
-            return {"classes": classes, "decision": decision}
-    return {"classes": classes}
 
 
 def _choose(X, kind, n_images, order, random_state):
