@@ -65,11 +65,25 @@ def test_a_number_of_blocks_for_each_stage():
     assert len(convolutions(network)) == 1 + 2 * (1 + 3 + 2) + 2
 
 
-def test_blocks_start_as_the_identity():
+def test_blocks_that_keep_the_shape_start_as_the_identity():
     network = ResNet((4,), depth=3).build(1, (8, 8), 2).eval()
     stem, blocks = network[:3], network[3:6]
     features = stem(torch.rand(2, 1, 8, 8))
     assert torch.equal(blocks(features), features)
+
+
+def test_blocks_that_halve_the_image_start_with_their_convolutions():
+    halving = ResNet((4, 8)).build(1, (8, 8), 2).eval()[4]
+    features = torch.rand(2, 4, 8, 8)
+    assert halving.residual(features).abs().min(dim=0).values.max() > 0.1
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 4)])
+def test_the_shortcut_sees_every_pixel(size):
+    halving = ResNet((4, 8)).build(1, size, 2).eval()[4]
+    features = torch.rand(1, 4, *size, requires_grad=True)
+    halving.shortcut(features).sum().backward()
+    assert (features.grad != 0).all()
 
 
 def test_dropout_is_in_front_of_the_last_layer():

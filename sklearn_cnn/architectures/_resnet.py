@@ -15,9 +15,10 @@ class ResNet(Architecture):
     """A residual network [1]_ whose first layers suit the size of the images.
 
     Stages of residual blocks, each of two 3 x 3 convolutions with batch normalization whose
-    result is added to their input; all stages but the first halve the image. The mean over
-    the last feature maps goes to one dense layer. Images from 1 x 1 pixels up work. For the
-    networks of the literature that expect photos of 224 x 224, see `TorchvisionModel`.
+    result is added to their input. All stages but the first halve the image: there the input
+    is averaged over 2 x 2 pixels, projected and normalized before it is added [4]_. The mean
+    over the last feature maps goes to one dense layer. Images from 1 x 1 pixels up work. For
+    the networks of the literature that expect photos of 224 x 224, see `TorchvisionModel`.
 
     Parameters
     ----------
@@ -34,8 +35,10 @@ class ResNet(Architecture):
 
     Notes
     -----
-    Convolutions are initialized as in [2]_. The scale of the last normalization of each
-    block starts at zero, so that a block starts as the identity [3]_.
+    Convolutions are initialized as in [2]_. In the blocks that keep the shape of their input
+    the scale of the last normalization starts at zero, so that they start as the identity [3]_.
+    A block that halves the image cannot: with a scale of zero it would start as a projection
+    alone, and a network of few blocks learns slowly from there (benchmarks/results/tasks.md).
 
     References
     ----------
@@ -44,6 +47,8 @@ class ResNet(Architecture):
     .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
     .. [3] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour",
        2017.
+    .. [4] T. He et al., "Bag of tricks for image classification with convolutional neural
+       networks", CVPR 2019: the shortcut of ResNet-D.
 
     Examples
     --------
@@ -140,21 +145,29 @@ class BasicBlock(nn.Module):
     def __init__(self, in_channels, out_channels, stride):
         super().__init__()
         convolution, last_norm = _convolution(out_channels, out_channels, 3)
-        nn.init.zeros_(last_norm.weight)
         self.residual = nn.Sequential(
             *_convolution(in_channels, out_channels, 3, stride),
             nn.ReLU(inplace=True),
             convolution,
             last_norm,
         )
-        keeps_shape = stride == 1 and in_channels == out_channels
-        self.shortcut = nn.Sequential(
-            *([] if keeps_shape else _convolution(in_channels, out_channels, 1, stride))
-        )
+        self.shortcut = _shortcut(in_channels, out_channels, stride)
+        if not len(self.shortcut):
+            nn.init.zeros_(last_norm.weight)
 
     def forward(self, x):
         """Return the rectified sum."""
         return nn.functional.relu(self.shortcut(x) + self.residual(x), inplace=True)
+
+
+def _shortcut(in_channels, out_channels, stride):
+    """Return the layers that give a block's input the shape of its result: often none."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Sequential()
+    # every pixel counts, where a projection of stride 2 would drop three of four; ceil_mode
+    # rounds odd sides as a padded convolution of stride 2 does
+    pooling = [nn.AvgPool2d(2, ceil_mode=True)] if stride == 2 else []
+    return nn.Sequential(*pooling, *_convolution(in_channels, out_channels, 1))
 
 
 def _stem(in_channels, width, is_small):
