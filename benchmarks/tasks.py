@@ -91,6 +91,8 @@ class Task:
         Puts a baseline into what the target needs.
     load, make_estimator : str
         Functions of the script.
+    quick : bool, default=False
+        Whether what the recipe starts from may be learned in a moment, and badly.
     """
 
     script: str
@@ -102,6 +104,7 @@ class Task:
     wrap: Callable = field(default=lambda estimator: estimator)
     load: str = "load"
     make_estimator: str = "make_estimator"
+    quick: bool = False
 
     @functools.cached_property
     def data(self):
@@ -113,23 +116,27 @@ class Task:
         return self.data
 
     def contenders(self, seed):
-        """Return names to estimators."""
+        """Return names to functions that make the estimators."""
         regression = is_regressor(self.pixels)
         ours = CNNRegressor if regression else CNNClassifier
-        dummy = DummyRegressor() if regression else DummyClassifier(strategy="prior")
         common = {"image_shape": self.image_shape, "random_state": seed}
+
+        def dummy():
+            return self.wrap(DummyRegressor() if regression else DummyClassifier(strategy="prior"))
+
+        def pixels():
+            small = ImageReader((self.side, self.side, 1))
+            return self.wrap(make_pipeline(FunctionTransformer(gray), small, clone(self.pixels)))
+
+        def textbook():
+            return self.wrap(ours(TEXTBOOK, weight_decay=0.0, lr=0.001, **common))
+
         return {
-            "dummy": self.wrap(dummy),
-            "pixels": self.wrap(
-                make_pipeline(
-                    FunctionTransformer(gray),
-                    ImageReader((self.side, self.side, 1)),
-                    clone(self.pixels),
-                )
-            ),
-            "textbook": self.wrap(ours(TEXTBOOK, weight_decay=0.0, lr=0.001, **common)),
-            "default": self.wrap(ours(**common)),
-            "recipe": self.recipe(seed),
+            "dummy": dummy,
+            "pixels": pixels,
+            "textbook": textbook,
+            "default": lambda: self.wrap(ours(**common)),
+            "recipe": lambda: self.recipe(seed),
         }
 
     def is_repeated(self, name):
@@ -147,9 +154,23 @@ class Imbalanced(Task):
     """The recipe is the class weight alone."""
 
     def contenders(self, seed):
-        """Return names to estimators."""
-        unweighted = self.recipe(seed, class_weight=None)
+        """Return names to functions that make the estimators."""
+        unweighted = functools.partial(self.recipe, seed, class_weight=None)
         return {**super().contenders(seed), "recipe without class_weight": unweighted}
+
+
+class HousePrices(Task):
+    """The recipe starts from a network of other photos, which is learned once, untimed."""
+
+    @functools.cached_property
+    def source(self):
+        """The network that knows other photos."""
+        few = {"n_images": QUICK["n_train"], "max_epochs": QUICK["max_epochs"]}
+        return import_task(self.script).learn_source(**(few if self.quick else {}))
+
+    def recipe(self, seed, **arguments):
+        """Return the estimator of the script, with its source."""
+        return super().recipe(seed, source=self.source, **arguments)
 
 
 class FineTuning(Task):
@@ -158,7 +179,8 @@ class FineTuning(Task):
     @functools.cached_property
     def source(self):
         """The network that knows the other classes."""
-        return import_task(self.script).learn_source(*self.data[4:])
+        few = {"max_epochs": QUICK["max_epochs"]} if self.quick else {}
+        return import_task(self.script).learn_source(*self.data[4:], **few)
 
     def read(self, seed):
         """Return training and test images and targets."""
@@ -166,8 +188,9 @@ class FineTuning(Task):
         return *import_task(self.script).draw(X, y, seed), X_test, y_test
 
     def contenders(self, seed):
-        """Return names to estimators."""
-        scratch = super().recipe(seed, architecture=import_task(self.script).NETWORK)
+        """Return names to functions that make the estimators."""
+        network = import_task(self.script).NETWORK
+        scratch = functools.partial(super().recipe, seed, architecture=network)
         return {**super().contenders(seed), "recipe from scratch": scratch}
 
     def is_repeated(self, name):
@@ -205,7 +228,7 @@ TASKS = {
         "cats_and_dogs", {**ACCURACY, "ROC-AUC": "roc_auc"}, BOOSTED_CLASSES, (96, 96), seeds=3
     ),
     "age": Task("age", ERRORS, BOOSTED_NUMBERS, (64, 64), seeds=3),
-    "house_prices": Task(
+    "house_prices": HousePrices(
         "house_prices", PRICES, BOOSTED_NUMBERS, seeds=3, side=28, wrap=log_target
     ),
     "key_points": Task("key_points", POINTS, RidgeCV(np.logspace(2, 7, 11)), seeds=3),
@@ -247,6 +270,7 @@ def quickened(estimator):
 
 def measure(task, seed, only, quick):
     """Fit and score the contenders with one seed; yield name, scores and seconds of fit."""
+    task.quick = quick
     X, y, X_test, y_test = task.read(seed)
     if quick:
         few, few_tests = (
@@ -257,9 +281,10 @@ def measure(task, seed, only, quick):
             take(part, rows)
             for part, rows in ((X, few), (y, few), (X_test, few_tests), (y_test, few_tests))
         )
-    for name, estimator in task.contenders(seed).items():
+    for name, make_estimator in task.contenders(seed).items():
         if (only and name not in only) or (seed > 0 and not task.is_repeated(name)):
             continue
+        estimator = make_estimator()
         if quick:
             quickened(estimator)
         start = time.perf_counter()

@@ -1,10 +1,11 @@
 """The price of a house from its four photos: front, bedroom, bathroom and kitchen as one picture.
 
 Prices differ by factors, so their logarithm is learned; predictions are prices again. 428 houses
-are few, and a network that starts from other weights predicts other prices: eight are averaged.
+are few to learn what is on a photo from: the networks start from one that has learned to tell ten
+kinds of things on other small photos. Eight are averaged, since each predicts other prices.
 
 Run it with `python docs/examples/house_prices.py`; it needs
-`pip install "sklearn-cnn[plots]" pandas` and the Houses Dataset, see image_sets.py.
+`pip install "sklearn-cnn[plots]" pandas`, the Houses Dataset and CIFAR-10, see image_sets.py.
 """
 
 import image_sets
@@ -15,10 +16,11 @@ matplotlib.use("Agg")
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import VotingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import PredictionErrorDisplay, r2_score
 
-from sklearn_cnn import CNNRegressor, ImageReader
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
+from sklearn_cnn.architectures import ConvNet, Finetuned
 
 SIDE = 32  # pixels of each of the four photos
 PHOTOS = ["frontal", "bedroom", "bathroom", "kitchen"]
@@ -39,11 +41,25 @@ def _mosaics(table):
     return np.concatenate(rows, axis=1), table["price"]
 
 
-def make_estimator(max_epochs=40, random_state=0, n_networks=8):
+def learn_source(n_images=None, max_epochs=12):
+    """Return a classifier of small photos, frozen: a bare one would be cloned untrained."""
+    X, y, *_ = image_sets.load_cifar10_20k()
+    # grid=1: the mean over the image, so that the network takes a mosaic of four photos as well
+    classifier = CNNClassifier(
+        ConvNet((32, 64, 128, 256), grid=1),
+        augmentation="flip_crop",
+        max_epochs=max_epochs,
+        random_state=0,
+        verbose=1,
+    )
+    return FrozenEstimator(classifier.fit(X[:n_images], y[:n_images]))
+
+
+def make_estimator(source, max_epochs=40, random_state=0, n_networks=8):
     """Return the regressor; its recipe was chosen on houses held out of the training set."""
     networks = [
         CNNRegressor(
-            ConvNet((16, 32, 64, 128)),
+            Finetuned(source),
             augmentation="photos",
             test_time_augmentation=True,
             batch_size=32,
@@ -70,7 +86,8 @@ def median_relative_error(y, predicted):
 def main(n_images=None, max_epochs=40):
     """Learn prices, and compare them with the true ones."""
     X_train, y_train, X_test, y_test = load()
-    regressor = make_estimator(max_epochs).fit(X_train[:n_images], y_train[:n_images])
+    source = learn_source(n_images, min(max_epochs, 12))
+    regressor = make_estimator(source, max_epochs).fit(X_train[:n_images], y_train[:n_images])
     predicted = regressor.predict(X_test)
     print(f"R² of the log price: {log_r2(y_test, predicted):.3f}")
     print(f"Median relative error: {median_relative_error(y_test, predicted):.1%}")
