@@ -140,12 +140,12 @@ def test_drawings_repeat(name):
     assert np.corrcoef(count, X.reshape(20, -1).std(axis=1))[0, 1] > 0.5
 
 
-@pytest.mark.parametrize("name", ["age", "small_photos"])
+@pytest.mark.parametrize("name", ["age", "imbalanced"])
 @pytest.mark.usefixtures("image_sets")
 def test_task_recipes_are_estimators(name):
     estimator = runpy.run_path(str(EXAMPLES / f"{name}.py"))["make_estimator"](random_state=3)
     assert is_regressor(estimator) == (name == "age")
-    assert is_classifier(estimator) == (name == "small_photos")
+    assert is_classifier(estimator) == (name == "imbalanced")
     assert estimator.random_state == 3
 
 

@@ -11,7 +11,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from sklearn.ensemble import VotingClassifier
+from ensembles import mean_of
 from sklearn.metrics import ConfusionMatrixDisplay, classification_report
 from torch import nn
 
@@ -30,21 +30,15 @@ def load():
 
 def make_estimator(max_epochs=7, random_state=0, n_networks=3):
     """Return the classifier."""
-    networks = [
-        CNNClassifier(
-            ConvNet((32, 64, 128, 256)),
-            augmentation=Augmentation(flip=True),
-            test_time_augmentation=True,
-            loss=nn.CrossEntropyLoss(label_smoothing=0.1),
-            max_epochs=max_epochs,
-            random_state=1000 * random_state + number,
-            verbose=1,
-        )
-        for number in range(n_networks)
-    ]
-    return VotingClassifier(
-        [(f"network_{number}", network) for number, network in enumerate(networks)], voting="soft"
+    network = CNNClassifier(
+        ConvNet((32, 64, 128, 256)),
+        augmentation=Augmentation(flip=True),
+        test_time_augmentation=True,
+        loss=nn.CrossEntropyLoss(label_smoothing=0.1),
+        max_epochs=max_epochs,
+        verbose=1,
     )
+    return mean_of(network, n_networks, random_state)
 
 
 def main(n_images=None, max_epochs=7):

@@ -10,7 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from sklearn.ensemble import VotingClassifier
+from ensembles import mean_of
 from sklearn.metrics import ConfusionMatrixDisplay, classification_report
 
 from sklearn_cnn import CNNClassifier
@@ -24,18 +24,12 @@ def load():
 
 def make_estimator(max_epochs=8, random_state=0, n_networks=3):
     """Return the classifier."""
-    networks = [
-        CNNClassifier(
-            augmentation="symbols",
-            max_epochs=max_epochs,
-            random_state=1000 * random_state + number,
-            verbose=1,
-        )
-        for number in range(n_networks)
-    ]
-    return VotingClassifier(
-        [(f"network_{number}", network) for number, network in enumerate(networks)], voting="soft"
+    network = CNNClassifier(
+        augmentation="symbols",
+        max_epochs=max_epochs,
+        verbose=1,
     )
+    return mean_of(network, n_networks, random_state)
 
 
 def main(n_images=None, max_epochs=8):
