@@ -93,7 +93,7 @@ class Task:
     load, make_estimator : str
         Functions of the script.
     quick : bool, default=False
-        Whether what the recipe starts from may be learned in a moment, and badly.
+        Whether few images and one epoch do, to see that all of it runs.
     """
 
     script: str
@@ -269,11 +269,10 @@ def quickened(estimator):
     return estimator
 
 
-def measure(task, seed, only, quick):
+def measure(task, seed, only):
     """Fit and score the contenders with one seed; yield name, scores and seconds of fit."""
-    task.quick = quick
     X, y, X_test, y_test = task.read(seed)
-    if quick:
+    if task.quick:
         few, few_tests = (
             np.random.default_rng(seed).permutation(len(of))[:n]
             for of, n in ((y, QUICK["n_train"]), (y_test, QUICK["n_test"]))
@@ -286,7 +285,7 @@ def measure(task, seed, only, quick):
         if (only and name not in only) or (seed > 0 and not task.is_repeated(name)):
             continue
         estimator = make_estimator()
-        if quick:
+        if task.quick:
             quickened(estimator)
         start = time.perf_counter()
         estimator.fit(X, y)
@@ -345,8 +344,9 @@ def main(tasks, only, n_seeds, quick):
     start = time.perf_counter()
     for task_name in tasks:
         task, measured = TASKS[task_name], {}
+        task.quick = quick
         for seed in range(1 if quick else n_seeds or task.seeds):
-            for name, scores, seconds in measure(task, seed, only, quick):
+            for name, scores, seconds in measure(task, seed, only):
                 add(measured.setdefault(name, {}), scores, seconds)
                 print(line(task_name, name, measured[name]), flush=True)
                 if not quick:
