@@ -1,8 +1,8 @@
 """Ways to train and to run one network: ours and its peers, each a small class.
 
 Each contender gets the images as its users have them (uint8 for ours and for the tuned loop,
-float32 in [0, 1] for the others), made before the clock runs. `fit` trains from the start,
-`predict` returns class probabilities.
+float32 in [0, 1] for the others), made before the clock runs. `fit` trains for some epochs from
+the start, `predict` returns class probabilities.
 """
 
 import os
@@ -15,6 +15,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
 LR = 1e-3
+# ConvNet's parameters for the network of the textbook
+TEXTBOOK = {
+    "widths": (32, 64),
+    "residual": False,
+    "whitening": False,
+    "activation": "relu",
+    "norm": None,
+    "grid": None,
+    "hidden": (128,),
+}
 
 
 def make_network(case, pool_first=False):
@@ -42,9 +52,7 @@ class Ours:
         from sklearn_cnn.architectures import ConvNet, TorchModule
 
         architectures = {
-            "textbook": ConvNet(
-                (32, 64), residual=False, padding=case.padding, norm=None, grid=None, hidden=(128,)
-            ),
+            "textbook": ConvNet(padding=case.padding, **TEXTBOOK),
             "resnet18": ResNet18,
             "resnet50": TorchModule(torchvision.models.resnet50, num_classes=case.n_classes),
         }
@@ -55,15 +63,14 @@ class Ours:
             lr=LR,
             weight_decay=0.0,
             lr_schedule="constant",
-            max_epochs=case.epochs,
             batch_size=case.batch_size,
             device=case.device,
             precision=precision,
             random_state=0,
         )
 
-    def fit(self):
-        self.classifier.fit(self.images, self.labels)
+    def fit(self, epochs):
+        self.classifier.set_params(max_epochs=epochs).fit(self.images, self.labels)
 
     def predict(self, images):
         return self.classifier.predict_proba(images)
@@ -88,7 +95,6 @@ class Skorch:
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.Adam,
             lr=LR,
-            max_epochs=case.epochs,
             batch_size=case.batch_size,
             iterator_train__shuffle=True,
             train_split=None,
@@ -96,8 +102,8 @@ class Skorch:
             device=case.device,
         )
 
-    def fit(self):
-        self.net.fit(self.images, self.labels)
+    def fit(self, epochs):
+        self.net.set_params(max_epochs=epochs).fit(self.images, self.labels)
 
     def predict(self, images):
         return self.net.predict_proba(images)
@@ -133,14 +139,9 @@ class Keras:
             keras.optimizers.Adam(LR), "sparse_categorical_crossentropy", metrics=["accuracy"]
         )
 
-    def fit(self):
-        self.model.fit(
-            self.images,
-            self.labels,
-            batch_size=self.case.batch_size,
-            epochs=self.case.epochs,
-            verbose=0,
-        )
+    def fit(self, epochs):
+        batch_size = self.case.batch_size
+        self.model.fit(self.images, self.labels, batch_size=batch_size, epochs=epochs, verbose=0)
 
     def predict(self, images):
         return self.model.predict(images, batch_size=self.case.batch_size, verbose=0)
@@ -157,7 +158,7 @@ class DataLoaderLoop:
         self.images = torch.from_numpy(unit_range(images, channels_first=True))
         self.labels = torch.from_numpy(labels)
 
-    def fit(self):
+    def fit(self, epochs):
         self.network = make_network(self.case)
         optimizer = torch.optim.Adam(self.network.parameters(), lr=LR)
         criterion = nn.CrossEntropyLoss()
@@ -167,7 +168,7 @@ class DataLoaderLoop:
             shuffle=True,
         )
         self.network.train()
-        for _ in range(self.case.epochs):
+        for _ in range(epochs):
             running_loss = 0.0
             for images, labels in loader:
                 optimizer.zero_grad()
@@ -205,14 +206,14 @@ class TunedLoop:
     def standardized(self, images):
         return torch.addcmul(self.shift, images, self.scale).permute(0, 3, 1, 2)
 
-    def fit(self):
+    def fit(self, epochs):
         sample = self.images[:1000].float()
         mean, std = sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2))
         self.scale, self.shift = 1 / std, -mean / std
         network = make_network(self.case, pool_first=True).to(self.device)
         self.network = network.to(memory_format=torch.channels_last).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
-        for _ in range(self.case.epochs):
+        for _ in range(epochs):
             total = torch.zeros((), device=self.device)
             order = torch.randperm(len(self.images), device=self.device)
             for rows in order.split(self.case.batch_size):
@@ -241,7 +242,7 @@ class ForwardPass:
         keep_freed_memory()
         self.network = make_network(case).to(memory_format=torch.channels_last).eval()
 
-    def fit(self):
+    def fit(self, epochs):
         pass
 
     def predict(self, images):

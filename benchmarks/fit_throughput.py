@@ -65,7 +65,7 @@ def accuracy(names, seeds, threads):
         process = Process(name, FASHION, threads, data=(images, y_train.astype("int64")))
         results[name] = []
         for _ in range(seeds):
-            process.ask("fit")
+            process.ask("fit", FASHION.epochs)
             answer = process.ask("accuracy", test_images, y_test)
             results[name].append(answer["accuracy"])
         process.close()
@@ -93,7 +93,7 @@ def main():
         extra = ("matrix_rate", arguments.clock) if with_share else None
         answers = measure(case, "fit", names, repetitions, arguments.threads, extra)
         rows = summary(answers, names, case.n_samples * case.epochs, arguments.clock)
-        print_table(f"fit: {case.title}", rows)
+        print_table(f"fit: {case.title}{', an epoch more' if case.one_more else ''}", rows)
         results[key] = {"rows": rows}
         if with_share:
             results[key]["shares"] = print_share(case, rows, answers["matrix_rate"])

@@ -34,6 +34,9 @@ class Case:
     batch_size : int
     epochs : int, default=1
         Epochs of one timed fit.
+    one_more : bool, default=False
+        Whether one epoch more is timed instead: a fit of `epochs` + 1 less one of `epochs`. For few
+        steps, beside which what a fit does once, as settling batch normalization, would count.
     n_predict : int, default=2000
         Images in prediction.
     n_classes : int, default=10
@@ -54,6 +57,7 @@ class Case:
     n_samples: int
     batch_size: int
     epochs: int = 1
+    one_more: bool = False
     n_predict: int = 2000
     n_classes: int = 10
     padding: str = "valid"
@@ -74,6 +78,7 @@ CASES = {
         (32, 32, 3),
         384,
         128,
+        one_more=True,
         n_predict=384,
         peers=WITHOUT_KERAS,
     ),
@@ -158,8 +163,12 @@ def _serve(pipe, name, case, threads, data):
         raise
 
 
-def _fit(contender):
-    return timed(contender.fit)
+def _fit(contender, epochs, one_more=False):
+    answer = timed(lambda: contender.fit(epochs))
+    if not one_more:
+        return answer
+    longer = timed(lambda: contender.fit(epochs + 1))
+    return {name: longer[name] - answer[name] for name in answer}
 
 
 def _predict(contender, images):
@@ -230,14 +239,16 @@ def measure(case, task, names, repetitions, threads=2, extra=None):
         Name to a list of answers, one a round; `extra` under the name of its task.
     """
     processes = [Process(name, case, threads) for name in names]
-    arguments = (random_images(case, case.n_predict, seed=1)[0],) if task == "predict" else ()
+    arguments = (case.epochs, case.one_more)
+    if task == "predict":
+        arguments = (random_images(case, case.n_predict, seed=1)[0],)
     answers = {name: [] for name in names}
     if extra:
         answers[extra[0]] = []
     try:
         for process in processes:
             if task != "fit":
-                process.ask("fit")
+                process.ask("fit", case.epochs)
             process.ask(task, *arguments)
         for turn in range(repetitions):
             # each goes first in turn
