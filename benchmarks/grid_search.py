@@ -22,6 +22,7 @@ import time
 import numpy as np
 import psutil
 import torch
+from contenders import TEXTBOOK
 from examples import image_sets
 from joblib import parallel_config
 from joblib.externals.loky import get_reusable_executor
@@ -34,7 +35,7 @@ from sklearn_cnn.architectures import ConvNet
 ARCHITECTURES = [
     ConvNet(),
     ConvNet(residual=False),
-    ConvNet((32, 64), residual=False, padding="valid", norm=None, grid=None, hidden=(128,)),
+    ConvNet(padding="valid", **TEXTBOOK),
 ]
 RATES = [0.001, 0.004]
 EPOCHS, BATCH_SIZE, N_IMAGES = 3, 128, 6000

@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from contenders import TEXTBOOK
 from examples import import_task
 from side_by_side import environment
 from sklearn.base import clone, is_regressor
@@ -48,7 +49,6 @@ from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet, Finetuned
 
 RESULTS = Path(__file__).parent / "results" / "tasks.json"
-TEXTBOOK = ConvNet((32, 64), residual=False, padding="valid", norm=None, grid=None, hidden=(128,))
 CONTENDERS = {"dummy", "pixels", "textbook", "default", "recipe"}
 CONTENDERS |= {"recipe without class_weight", "recipe from scratch"}
 QUICK = {"n_train": 400, "n_test": 200, "max_epochs": 1, "max_iter": 5}
@@ -130,7 +130,9 @@ class Task:
             return self.wrap(make_pipeline(FunctionTransformer(gray), small, clone(self.pixels)))
 
         def textbook():
-            return self.wrap(ours(TEXTBOOK, weight_decay=0.0, lr=0.001, **common))
+            return self.wrap(
+                ours(ConvNet(padding="valid", **TEXTBOOK), weight_decay=0.0, lr=0.001, **common)
+            )
 
         return {
             "dummy": dummy,

@@ -223,7 +223,8 @@ def test_lazy_layers_find_their_size(architecture):
 
 @pytest.mark.parametrize("hidden", [(), (9,), (9, 7)], ids=str)
 def test_features_are_the_input_of_the_last_linear(hidden):
-    module = assemble(ConvNet((4,), hidden=hidden, dropout=0.5), IMAGES, ROWS, 5)
+    network = ConvNet((4,), activation="relu", hidden=hidden, dropout=0.5)
+    module = assemble(network, IMAGES, ROWS, 5)
     pixels = channels_first(IMAGES)
     last = last_linear(module)
     with torch.no_grad(), penultimate(module) as features:

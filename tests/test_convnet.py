@@ -6,8 +6,17 @@ from sklearn.base import clone
 from torch import nn
 
 from sklearn_cnn.architectures import Architecture, ConvNet
+from sklearn_cnn.architectures._whitening import PatchWhitening
 
-TEXTBOOK = {"residual": False, "padding": "valid", "norm": None, "grid": None, "hidden": (128,)}
+TEXTBOOK = {
+    "residual": False,
+    "whitening": False,
+    "activation": "relu",
+    "padding": "valid",
+    "norm": None,
+    "grid": None,
+    "hidden": (128,),
+}
 SIZES = [(1, 1), (1, 2), (1, 100), (2, 1), (5, 7), (8, 8), (28, 28), (224, 224)]
 
 
@@ -110,7 +119,9 @@ def test_logits_come_unsquashed():
 
 @pytest.mark.parametrize("convs_per_stage", [1, 2, 3])
 def test_convolutions_of_each_stage(convs_per_stage):
-    network = ConvNet((4, 6), convs_per_stage=convs_per_stage, residual=False).build(3, (8, 8), 2)
+    network = ConvNet(
+        (4, 6), convs_per_stage=convs_per_stage, residual=False, whitening=False
+    ).build(3, (8, 8), 2)
     convolutions = layers_of(network, nn.Conv2d)
     assert [layer.out_channels for layer in convolutions] == (
         [4] * convs_per_stage + [6] * convs_per_stage
@@ -118,6 +129,22 @@ def test_convolutions_of_each_stage(convs_per_stage):
     assert [layer.in_channels for layer in convolutions] == (
         [3] + [4] * convs_per_stage + [6] * (convs_per_stage - 1)
     )
+
+
+@pytest.mark.parametrize(("activation", "layer"), [("relu", nn.ReLU), ("gelu", nn.GELU)])
+def test_the_activation_is_everywhere(activation, layer):
+    params = {"activation": activation, "convs_per_stage": 2, "hidden": (5,)}
+    network = ConvNet((4, 6), **params).build(3, (8, 8), 2)
+    # behind the whitening, two convolutions and the residual one of each stage, and a dense layer
+    assert len(layers_of(network, layer)) == 1 + 3 + 3 + 1
+    assert len(layers_of(network, (nn.ReLU, nn.GELU))) == 8
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whitened_pixels_come_first(channels):
+    network = ConvNet((6,)).build(channels, (8, 8), 2)
+    assert isinstance(network[0], PatchWhitening)
+    assert layers_of(network, nn.Conv2d)[0].in_channels == network[0].out_channels == 8 * channels
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -132,9 +159,9 @@ def test_residual_adds_one_convolution_a_stage(padding):
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_kernel_size_and_padding(padding):
-    network = ConvNet((4,), kernel_size=5, padding=padding, residual=False, grid=None).build(
-        1, (16, 16), 2
-    )
+    network = ConvNet(
+        (4,), kernel_size=5, padding=padding, residual=False, whitening=False, grid=None
+    ).build(1, (16, 16), 2)
     (convolution,) = layers_of(network, nn.Conv2d)
     assert convolution.kernel_size == (5, 5)
     side = 16 if padding == "same" else 12

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from sklearn_cnn import CNNClassifier
-from sklearn_cnn.architectures import Finetuned
+from sklearn_cnn.architectures import ConvNet, Finetuned
 from sklearn_cnn.training import net as net_module
 from sklearn_cnn.training.normalization import needs_settling
 
@@ -68,7 +68,8 @@ def test_weights_are_the_same_with_and_without(monkeypatch):
 
 def test_a_short_fit_predicts_better(monkeypatch):
     X_test, y_test = bars_and_discs(300, seed=1)
-    models = [CNNClassifier(max_epochs=1, random_state=seed) for seed in range(4)]
+    network = ConvNet(whitening=False, activation="relu")
+    models = [CNNClassifier(network, max_epochs=1, random_state=seed) for seed in range(4)]
     plain = [unsettled(monkeypatch, m, X, Y).score(X_test, y_test) for m in models]
     settled = [model.fit(X, Y).score(X_test, y_test) for model in models]
     assert np.mean(settled) > np.mean(plain) + 0.05

@@ -13,7 +13,7 @@ from sklearn_cnn.architectures import ConvNet, ResNet, TorchModule, TorchvisionM
 
 X = np.random.default_rng(0).integers(0, 256, (20, 8, 6, 3), dtype=np.uint8)
 Y = np.arange(20) % 2
-SMALL = ConvNet((4,), residual=False, grid=None)
+SMALL = ConvNet((4,), residual=False, whitening=False, grid=None)
 
 # convolution, its normalization, the dense layer
 N_PARAMETERS = 4 * 3 * 9 + 2 * 4 + (4 * 4 * 3 * 2 + 2)

@@ -11,6 +11,8 @@ from torch import nn
 
 from sklearn_cnn.architectures._heads import last_linear_name
 
+# What is enough to know how pixels vary: images, and pixels of all of them.
+_ENOUGH_IMAGES, _ENOUGH_PIXELS = 1000, 2**22
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
 
 
@@ -39,12 +41,21 @@ def assemble(architecture, images, rows, n_outputs):
     height, width, channels = images.shape[1:]
     network = architecture.build(channels, (height, width), n_outputs)
     standardize = architecture.standardization(images, rows)
+    architecture.initialize(network, standardize(_some(images, rows)))
     parts = OrderedDict(standardize=standardize, network=network)
     # float32 whatever torch's default dtype is now
     module = nn.Sequential(parts).float().eval()
     # lazy layers get their shape, and so can be laid out, in this first pass
     _check_output(module, architecture, images[rows[:1]], n_outputs)
     return module.float().to(memory_format=torch.channels_last)
+
+
+def _some(images, rows):
+    """Return some of the images, evenly spread over the rows, of shape (n, C, H, W)."""
+    height, width = images.shape[1:3]
+    n_images = min(_ENOUGH_IMAGES, max(_ENOUGH_PIXELS // (height * width), 1), len(rows))
+    chosen = torch.linspace(0, len(rows) - 1, n_images).long()
+    return images[rows[chosen]].permute(0, 3, 1, 2)
 
 
 def fine_tuning_of(architecture, module):

@@ -58,6 +58,17 @@ class Architecture(BaseEstimator):
         """
         return Standardize.of(images, rows)
 
+    def initialize(self, network, images):
+        """Set what the network takes from the images before training, without labels.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned; changed in place. By default it stays as it is.
+        images : torch.Tensor of shape (n, in_channels, height, width), float32
+            Some of the training images, standardized: up to a thousand, fewer of large ones.
+        """
+
     def fine_tuning(self, network):
         """Return how the parts of a network differ in learning.
 

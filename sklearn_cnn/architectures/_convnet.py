@@ -6,16 +6,19 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from torch import nn
 
 from sklearn_cnn.architectures._base import Architecture
+from sklearn_cnn.architectures._whitening import PatchWhitening
+
+_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class ConvNet(Architecture):
     """Stages of 3 x 3 convolutions and pooling, then dense layers.
 
-    Each stage runs its convolutions, halves the image by max-pooling and applies ReLU; a
-    stage pools only along a side that is still at least two pixels long, so images from
-    1 x 1 up work. After the last stage the feature maps are averaged down to at most
-    `grid` x `grid` and flattened: unlike a global average, this keeps where something is,
-    which regression of positions needs.
+    Neighbouring pixels are whitened first. Each stage runs its convolutions, halves the image by
+    max-pooling and applies the activation; a stage pools only along a side that is still at
+    least two pixels long, so images from 1 x 1 up work. After the last stage the feature maps
+    are averaged down to at most `grid` x `grid` and flattened: unlike a global average, this
+    keeps where something is, which regression of positions needs.
 
     Parameters
     ----------
@@ -24,8 +27,15 @@ class ConvNet(Architecture):
     convs_per_stage : int, default=1
         Convolutions of a stage before its pooling.
     residual : bool, default=True
-        Whether a stage ends with one more convolution whose rectified output is added to its
+        Whether a stage ends with one more convolution whose activated output is added to its
         input [1]_. It works on the pooled, smaller images, and so costs little.
+    whitening : bool, default=True
+        Whether the first layer turns the pixels of 2 x 2 patches into uncorrelated numbers of
+        variance one [2]_. It is learned from the training images, without labels, before training
+        starts, and stays as it is.
+    activation : {"gelu", "relu"}, default="gelu"
+        What follows each convolution and hidden dense layer: the Gaussian error linear unit
+        [3]_, which is smooth, or the rectified linear unit.
     kernel_size : int, default=3
         Side of the convolutions' kernels in pixels, odd.
     padding : {"same", "valid"}, default="same"
@@ -43,6 +53,8 @@ class ConvNet(Architecture):
     ----------
     .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition",
        CVPR 2016.
+    .. [2] K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024.
+    .. [3] D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
 
     Examples
     --------
@@ -50,7 +62,8 @@ class ConvNet(Architecture):
 
     >>> from sklearn_cnn.architectures import ConvNet
     >>> textbook = ConvNet(
-    ...     (32, 64), residual=False, padding="valid", norm=None, grid=None, hidden=(128,))
+    ...     (32, 64), residual=False, whitening=False, activation="relu", padding="valid",
+    ...     norm=None, grid=None, hidden=(128,))
     >>> sum(p.numel() for p in textbook.build(3, (64, 64), 10).parameters())
     1626442
     """
@@ -59,6 +72,8 @@ class ConvNet(Architecture):
         "widths": ["array-like"],
         "convs_per_stage": [Interval(Integral, 1, None, closed="left")],
         "residual": ["boolean"],
+        "whitening": ["boolean"],
+        "activation": [StrOptions(set(_ACTIVATIONS))],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "padding": [StrOptions({"same", "valid"})],
         "norm": [StrOptions({"batch"}), None],
@@ -73,6 +88,8 @@ class ConvNet(Architecture):
         *,
         convs_per_stage=1,
         residual=True,
+        whitening=True,
+        activation="gelu",
         kernel_size=3,
         padding="same",
         norm="batch",
@@ -83,6 +100,8 @@ class ConvNet(Architecture):
         self.widths = widths
         self.convs_per_stage = convs_per_stage
         self.residual = residual
+        self.whitening = whitening
+        self.activation = activation
         self.kernel_size = kernel_size
         self.padding = padding
         self.norm = norm
@@ -118,7 +137,12 @@ class ConvNet(Architecture):
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
         )
         self._check_elements()
-        layers, channels, size = [], in_channels, tuple(image_size)
+        layers: list[nn.Module] = []
+        channels, size = in_channels, tuple(image_size)
+        if self.whitening:
+            whitening = PatchWhitening(in_channels)
+            layers += [whitening, self._activation()]
+            channels = whitening.out_channels
         for width in self.widths:
             layers += self._stage(channels, width, size)
             channels, size = width, self._size_after_stage(size)
@@ -127,6 +151,22 @@ class ConvNet(Architecture):
             layers.append(nn.AdaptiveAvgPool2d(size))
         features = channels * size[0] * size[1]
         return nn.Sequential(*layers, nn.Flatten(), *self._dense(features, n_outputs))
+
+    def initialize(self, network, images):
+        """Learn the whitening from images.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+        images : torch.Tensor of shape (n, in_channels, height, width), float32
+            Some of the training images, standardized.
+        """
+        if self.whitening:
+            network[0].learn(images)
+
+    def _activation(self):
+        return _ACTIVATIONS[self.activation]()
 
     def _check_elements(self):
         for name in ("widths", "hidden"):
@@ -140,13 +180,13 @@ class ConvNet(Architecture):
         layers: list[nn.Module] = []
         for position in range(self.convs_per_stage):
             if position > 0:
-                layers.append(nn.ReLU())
+                layers.append(self._activation())
             layers += self._convolution(channels, width)
             channels = width
-        # ReLU and max-pooling commute; pooling first leaves ReLU a quarter of the work
-        layers += [_pool(self._size_before_pool(size)), nn.ReLU()]
+        # pooling first leaves the activation a quarter of the work; with ReLU it is the same
+        layers += [_pool(self._size_before_pool(size)), self._activation()]
         if self.residual:
-            layers.append(Residual(*self._convolution(width, width, "same"), nn.ReLU()))
+            layers.append(Residual(*self._convolution(width, width, "same"), self._activation()))
         return layers
 
     def _convolution(self, channels, width, padding=None):
@@ -168,7 +208,7 @@ class ConvNet(Architecture):
         for units in (*self.hidden, n_outputs):
             if self.dropout:
                 layers.append(nn.Dropout(self.dropout))
-            layers += [nn.Linear(features, units), nn.ReLU()]
+            layers += [nn.Linear(features, units), self._activation()]
             features = units
         return layers[:-1]
 
