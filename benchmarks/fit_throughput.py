@@ -92,7 +92,8 @@ def main():
             names.insert(1, "ours, float32")
         extra = ("matrix_rate", arguments.clock) if with_share else None
         answers = measure(case, "fit", names, repetitions, arguments.threads, extra)
-        rows = summary(answers, names, case.n_samples * case.epochs, arguments.clock)
+        n_images = case.n_samples * (1 if case.one_more else case.epochs)
+        rows = summary(answers, names, n_images, arguments.clock)
         print_table(f"fit: {case.title}{', an epoch more' if case.one_more else ''}", rows)
         results[key] = {"rows": rows}
         if with_share:

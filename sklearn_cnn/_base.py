@@ -26,6 +26,7 @@ from sklearn_cnn.architectures._assembly import (
     assemble,
     describe,
     fine_tuning_of,
+    initialize,
     last_linear,
     penultimate,
 )
@@ -342,6 +343,7 @@ class BaseCNN(
             net.lr, net.lr_schedule = self.lr, lr_schedule
             return net
         module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
+        initialize(architecture, module, data.images, data.rows)
         self._architecture, self._described = clone(architecture.without_weights()), described
         return self._wrap(module, fine_tuning_of(architecture, module), lr_schedule, device)
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sklearn_cnn.architectures import ConvNet, TorchModule
-from sklearn_cnn.architectures._assembly import assemble, last_linear, penultimate
+from sklearn_cnn.architectures._assembly import assemble, initialize, last_linear, penultimate
 from sklearn_cnn.architectures._standardize import Standardize
 
 GENERATOR = np.random.default_rng(0)
@@ -111,6 +111,51 @@ def test_the_architecture_is_told_of_images_and_outputs():
 
     assemble(Recorder(), IMAGES, ROWS, 7)
     assert told == [(3, (8, 6), 7)]
+
+
+def taken_by_initialize(images, rows):
+    """Return the images that an architecture can ask for, as they are in X."""
+    taken = []
+
+    class Asking(ConvNet):
+        def initialize(self, network, sample):
+            taken.append(sample())
+
+    module = assemble(Asking((4,)), images, rows, 2)
+    initialize(Asking((4,)), module, images, rows)
+    (standardized,) = taken
+    assert standardized.dtype == torch.float32
+    layer = module.standardize
+    return (standardized * layer.std + layer.mean).permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "side", "expected"),
+    [(12, 4, 12), (1500, 4, 1000), (40, 1024, 8)],
+    ids=["all", "a thousand", "eight million numbers"],
+)
+def test_initialize_is_given_images_from_first_to_last(n_rows, side, expected):
+    numbers = torch.arange(n_rows, dtype=torch.float32).reshape(-1, 1, 1, 1)
+    rows = torch.arange(n_rows).flip(0)
+    taken = taken_by_initialize(numbers.expand(-1, side, side, 1), rows)
+    assert taken.shape == (expected, side, side, 1)
+    places = torch.arange(expected) * n_rows // expected
+    torch.testing.assert_close(taken[:, 0, 0, 0], numbers.flatten()[rows[places]])
+
+
+def test_initialize_sees_only_rows_that_count():
+    torch.testing.assert_close(
+        taken_by_initialize(IMAGES, torch.tensor([7, 2])), IMAGES[[7, 2]].float()
+    )
+
+
+def test_initialize_counts_in_integers_whatever_the_default_dtype():
+    images, rows = IMAGES[:1].expand(300, -1, -1, -1), torch.arange(300)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert len(taken_by_initialize(images, rows)) == 300
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_the_check_trains_nothing():

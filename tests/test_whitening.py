@@ -45,6 +45,14 @@ def test_outputs_are_uncorrelated_and_vary_by_one(channels, n_images):
     torch.testing.assert_close(after, expected, atol=1e-4, rtol=0)
 
 
+def test_of_many_channels_it_is_single_pixels_that_are_whitened():
+    images = smooth_images(channels=9)
+    layer = learned(images)
+    assert layer.weight.shape == (18, 9, 1, 1)
+    moments = second_moments(layer(images)[:, :9])
+    assert moments.triu(1).abs().max() < 1e-4
+
+
 def test_each_component_is_there_with_either_sign():
     images = smooth_images()
     outputs = learned(images)(images)
@@ -108,6 +116,24 @@ def test_a_saved_estimator_has_it(tmp_path):
     classifier.save(tmp_path / "model")
     loaded = CNNClassifier.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_partial_fit_takes_it_from_the_first_batch():
+    X, y = bars_and_discs(40)
+    once = CNNClassifier(ConvNet((4,)), random_state=0).partial_fit(X[:20], y[:20], ["bar", "disc"])
+    first = whitening_of(once).clone()
+    assert torch.equal(first, whitening_of(fitted(X[:20], y[:20])))
+    assert torch.equal(first, whitening_of(once.partial_fit(255 - X[20:], y[20:])))
+
+
+def test_a_network_inside_another_is_whitened_too():
+    class Wrapped(ConvNet):
+        def build(self, *facts):
+            return torch.nn.Sequential(torch.nn.Identity(), super().build(*facts))
+
+    X, y = bars_and_discs(40)
+    inner = fitted(X, y, Wrapped((4,))).module_.network[1]
+    assert torch.equal(inner[0].weight, whitening_of(fitted(X, y)))
 
 
 def test_it_can_be_left_out():

@@ -1,6 +1,7 @@
 """The whole module that is trained: standardization of the pixels, then the network."""
 
 import dataclasses
+import math
 import re
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from torch import nn
 
 from sklearn_cnn.architectures._heads import last_linear_name
 
-# What is enough to know how pixels vary: images, and pixels of all of them.
-_ENOUGH_IMAGES, _ENOUGH_PIXELS = 1000, 2**22
+# What is enough to know how pixels vary: images, and numbers in all of them.
+_ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
 
 
@@ -41,7 +42,6 @@ def assemble(architecture, images, rows, n_outputs):
     height, width, channels = images.shape[1:]
     network = architecture.build(channels, (height, width), n_outputs)
     standardize = architecture.standardization(images, rows)
-    architecture.initialize(network, standardize(_some(images, rows)))
     parts = OrderedDict(standardize=standardize, network=network)
     # float32 whatever torch's default dtype is now
     module = nn.Sequential(parts).float().eval()
@@ -50,12 +50,30 @@ def assemble(architecture, images, rows, n_outputs):
     return module.float().to(memory_format=torch.channels_last)
 
 
-def _some(images, rows):
-    """Return some of the images, evenly spread over the rows, of shape (n, C, H, W)."""
-    height, width = images.shape[1:3]
-    n_images = min(_ENOUGH_IMAGES, max(_ENOUGH_PIXELS // (height * width), 1), len(rows))
-    chosen = torch.linspace(0, len(rows) - 1, n_images).long()
-    return images[rows[chosen]].permute(0, 3, 1, 2)
+@torch.no_grad()
+def initialize(architecture, module, images, rows):
+    """Let an architecture set what its network takes from the images before training.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    module : nn.Sequential
+        What `assemble` returned.
+    images : Tensor or LazyImages of shape (n, H, W, C)
+        The training images.
+    rows : Tensor of int64
+        Which of them count.
+    """
+    n_images = min(
+        _ENOUGH_IMAGES, max(_ENOUGH_NUMBERS // math.prod(images.shape[1:]), 1), len(rows)
+    )
+
+    def sample():
+        # evenly spread: y may be sorted
+        chosen = rows[torch.arange(n_images) * len(rows) // n_images]
+        return module.standardize(images[chosen].permute(0, 3, 1, 2))
+
+    architecture.initialize(module.network, sample)
 
 
 def fine_tuning_of(architecture, module):

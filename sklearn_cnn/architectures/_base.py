@@ -16,8 +16,9 @@ class Architecture(BaseEstimator):
 
     A subclass declares its parameters in `__init__`, which only stores them, and builds a
     fresh network in `build`. `get_params`, `set_params`, `clone` and `repr` then work by
-    scikit-learn's own machinery, and with them `architecture__widths` in a grid. The other
-    methods are for networks that start from learned weights.
+    scikit-learn's own machinery, and with them `architecture__widths` in a grid. `initialize` is
+    for networks that take something from the images before training, the other methods for
+    those that start from learned weights.
     """
 
     @abstractmethod
@@ -58,15 +59,20 @@ class Architecture(BaseEstimator):
         """
         return Standardize.of(images, rows)
 
-    def initialize(self, network, images):
+    def initialize(self, network, sample):
         """Set what the network takes from the images before training, without labels.
+
+        By default it stays as `build` made it. Called once a fit, not by `partial_fit` or
+        `warm_start` that go on.
 
         Parameters
         ----------
         network : torch.nn.Module
-            What `build` returned; changed in place. By default it stays as it is.
-        images : torch.Tensor of shape (n, in_channels, height, width), float32
-            Some of the training images, standardized: up to a thousand, fewer of large ones.
+            What `build` returned, in evaluation mode; changed in place.
+        sample : callable
+            `sample()` returns some of the training images, standardized: a torch.Tensor of
+            shape (n, in_channels, height, width), float32, of up to a thousand images,
+            fewer if they are large.
         """
 
     def fine_tuning(self, network):

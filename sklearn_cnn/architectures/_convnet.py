@@ -32,7 +32,7 @@ class ConvNet(Architecture):
     whitening : bool, default=True
         Whether the first layer turns the pixels of 2 x 2 patches into uncorrelated numbers of
         variance one [2]_. It is learned from the training images, without labels, before training
-        starts, and stays as it is.
+        starts (in `partial_fit` from the first batch), and stays as it is.
     activation : {"gelu", "relu"}, default="gelu"
         What follows each convolution and hidden dense layer: the Gaussian error linear unit
         [3]_, which is smooth, or the rectified linear unit.
@@ -152,18 +152,20 @@ class ConvNet(Architecture):
         features = channels * size[0] * size[1]
         return nn.Sequential(*layers, nn.Flatten(), *self._dense(features, n_outputs))
 
-    def initialize(self, network, images):
+    def initialize(self, network, sample):
         """Learn the whitening from images.
 
         Parameters
         ----------
         network : torch.nn.Module
-            What `build` returned.
-        images : torch.Tensor of shape (n, in_channels, height, width), float32
-            Some of the training images, standardized.
+            What `build` returned; changed in place.
+        sample : callable
+            `sample()` returns some of the training images, standardized: a torch.Tensor of
+            shape (n, in_channels, height, width), float32.
         """
-        if self.whitening:
-            network[0].learn(images)
+        for layer in network.modules():
+            if isinstance(layer, PatchWhitening):
+                layer.learn(sample())
 
     def _activation(self):
         return _ACTIVATIONS[self.activation]()
