@@ -61,7 +61,7 @@ class PatchWhitening(nn.Module):
         images : Tensor of shape (n, C, H, W), float32
             Standardized images.
         """
-        moments, n_patches = 0, 0
+        moments, n_patches = torch.zeros((), dtype=torch.float64), 0
         for chunk in images.split(max(1, _CHUNK // images[0].numel())):
             # float64, which autocast leaves alone
             patches = functional.unfold(self._padded(chunk), self.side).double()
