@@ -147,6 +147,21 @@ def test_whitened_pixels_come_first(channels):
     assert layers_of(network, nn.Conv2d)[0].in_channels == network[0].out_channels == 8 * channels
 
 
+@pytest.mark.parametrize(
+    ("size", "widths"),
+    [
+        ((8, 8), (32, 64, 128)),
+        ((47, 32), (32, 64, 128)),
+        ((48, 20), (32, 64, 128, 256)),
+        ((224, 224), (32, 64, 128, 256)),
+    ],
+    ids=str,
+)
+def test_larger_images_have_a_fourth_stage(size, widths):
+    network = ConvNet(residual=False).build(3, size, 2)
+    assert [layer.out_channels for layer in layers_of(network, nn.Conv2d)] == list(widths)
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_residual_adds_one_convolution_a_stage(padding):
     plain, residual = (

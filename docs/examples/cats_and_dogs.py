@@ -1,7 +1,5 @@
 """Dogs against cats, from JPEG files of many sizes: two classes, and a threshold to choose.
 
-Two networks that start from other weights make other errors; their probabilities are averaged.
-
 Run it with `python docs/examples/cats_and_dogs.py`; it needs
 `pip install "sklearn-cnn[plots]" pandas` and the photos, see image_sets.py.
 """
@@ -11,7 +9,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from ensembles import mean_of
 from sklearn.metrics import RocCurveDisplay, classification_report
 
 from sklearn_cnn import Augmentation, CNNClassifier
@@ -25,9 +22,9 @@ def load():
     return train["file"], train["label"], test["file"], test["label"]
 
 
-def make_estimator(max_epochs=60, random_state=0, n_networks=2):
+def make_estimator(max_epochs=60, random_state=0):
     """Return the classifier; its recipe was chosen on photos held out of the training set."""
-    network = CNNClassifier(
+    return CNNClassifier(
         ConvNet((16, 32, 64, 128, 256), dropout=0.3),
         image_shape=(96, 96),
         augmentation=Augmentation(
@@ -36,9 +33,9 @@ def make_estimator(max_epochs=60, random_state=0, n_networks=2):
         test_time_augmentation=True,
         batch_size=64,
         max_epochs=max_epochs,
+        random_state=random_state,
         verbose=1,
     )
-    return mean_of(network, n_networks, random_state)
 
 
 def main(n_images=None, max_epochs=60):

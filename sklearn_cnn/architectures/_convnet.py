@@ -8,6 +8,9 @@ from torch import nn
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._whitening import PatchWhitening
 
+# Side in pixels from which on a fourth stage pays: faces of 64 and photos of 96 gain by it
+# (benchmarks/results/tasks.md); images of 28 or 32 have few pixels left behind three.
+_SMALLEST_FOR_FOUR = 48
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
@@ -22,8 +25,9 @@ class ConvNet(Architecture):
 
     Parameters
     ----------
-    widths : tuple of int, default=(32, 64, 128)
-        Channels of each stage.
+    widths : "auto" or tuple of int, default="auto"
+        Channels of each stage. "auto" is (32, 64, 128), and (32, 64, 128, 256) for images with a
+        side of 48 pixels or more.
     convs_per_stage : int, default=1
         Convolutions of a stage before its pooling.
     residual : bool, default=True
@@ -69,7 +73,7 @@ class ConvNet(Architecture):
     """
 
     _parameter_constraints: dict = {
-        "widths": ["array-like"],
+        "widths": [StrOptions({"auto"}), "array-like"],
         "convs_per_stage": [Interval(Integral, 1, None, closed="left")],
         "residual": ["boolean"],
         "whitening": ["boolean"],
@@ -84,7 +88,7 @@ class ConvNet(Architecture):
 
     def __init__(
         self,
-        widths=(32, 64, 128),
+        widths="auto",
         *,
         convs_per_stage=1,
         residual=True,
@@ -136,14 +140,15 @@ class ConvNet(Architecture):
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
         )
-        self._check_elements()
+        widths = self._widths(image_size)
+        self._check_elements(widths)
         layers: list[nn.Module] = []
         channels, size = in_channels, tuple(image_size)
         if self.whitening:
             whitening = PatchWhitening(in_channels)
             layers += [whitening, self._activation()]
             channels = whitening.out_channels
-        for width in self.widths:
+        for width in widths:
             layers += self._stage(channels, width, size)
             channels, size = width, self._size_after_stage(size)
         if self.grid is not None and max(size) > self.grid:
@@ -170,9 +175,13 @@ class ConvNet(Architecture):
     def _activation(self):
         return _ACTIVATIONS[self.activation]()
 
-    def _check_elements(self):
-        for name in ("widths", "hidden"):
-            numbers = getattr(self, name)
+    def _widths(self, image_size):
+        if isinstance(self.widths, str):
+            return (32, 64, 128) + (256,) * (max(image_size) >= _SMALLEST_FOR_FOUR)
+        return self.widths
+
+    def _check_elements(self, widths):
+        for name, numbers in (("widths", widths), ("hidden", self.hidden)):
             if not all(isinstance(n, Integral) and int(n) > 0 for n in numbers):
                 raise ValueError(f"{name}={numbers!r} must hold positive integers only.")
         if self.kernel_size % 2 == 0:
