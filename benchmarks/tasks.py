@@ -315,12 +315,14 @@ def line(task, name, row):
             spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
             cells.append(f"{metric} {np.mean(values):.4f}{spread}")
     seconds = f"{np.mean(row['seconds']):.0f} s"
-    return f"| {task} | {name} | {', '.join(cells)} | {len(row['seconds'])} | {seconds} |"
+    day = row.get("measured", {}).get("date", "")
+    return f"| {task} | {name} | {', '.join(cells)} | {len(row['seconds'])} | {seconds} | {day} |"
 
 
 def print_table(results):
     """Print the results as a table of Markdown."""
-    print("| task | contender | test scores | seeds | seconds of a fit |\n|---|---|---|---|---|")
+    print("| task | contender | test scores | seeds | seconds of a fit | day |")
+    print("|---|---|---|---|---|---|")
     for task, rows in results.items():
         for name, row in rows.items():
             print(line(task, name, row))
