@@ -47,7 +47,7 @@ def digits():
     """Four digits, and a classifier that learned them: training and test images."""
     X, y = load_digits(n_class=4, return_X_y=True)
     X, y = X[:300], y[:300]
-    return network(max_epochs=10).fit(X[:200], y[:200]), X[200:], y[200:]
+    return network(max_epochs=20).fit(X[:200], y[:200]), X[200:], y[200:]
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,8 @@ def test_labels_at_random_are_not_learned():
 def test_a_threshold_tuned_for_recall_finds_more():
     X, y = bars_and_discs(80)
     y = (y == "disc").astype(int)
-    tuned = TunedThresholdClassifierCV(network(), scoring="recall", cv=2).fit(X[:40], y[:40])
+    early = network(max_epochs=1)
+    tuned = TunedThresholdClassifierCV(early, scoring="recall", cv=2).fit(X[:40], y[:40])
     plain = tuned.estimator_
     found, found_before = (recall_score(y[40:], model.predict(X[40:])) for model in (tuned, plain))
     # of 20 discs the threshold of one half misses several

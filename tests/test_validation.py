@@ -164,6 +164,15 @@ def test_of_equal_scores_the_lower_loss_is_better():
     assert run(validation(9), [0.8, 0.7], [1.0, 0.1]) == (2, 0)
 
 
+def test_scores_of_next_to_no_difference_are_equal():
+    # what images of a class weight of 1e-4 beside 1000 add
+    scores = [1 - 1e-7, 1 - 2e-7, 1 - 1e-7]
+    assert run(validation(9), scores, [1.0, 0.2, 0.5]) == (3, 1)
+    # many small losses do not add up to a lower score
+    falling = [1 - 4e-7 * epoch for epoch in range(10)]
+    assert run(validation(20), falling, [1 / (epoch + 1) for epoch in range(10)]) == (10, 2)
+
+
 def test_negative_scores_count():
     watched = validation()
     assert run(watched, [-5.0, -3.0, -4.0]) == (3, 1)

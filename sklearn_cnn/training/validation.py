@@ -10,6 +10,9 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_cnn.training.samples import Samples
 
+# Scores that differ by less are equal.
+_EQUAL = 1e-6
+
 
 def split_off_validation(strata, n_samples, fraction, seed):
     """Split sample indices into training and validation.
@@ -80,7 +83,7 @@ class Validation:
         self.best_score = -np.inf
         self.best_weights = None
         self.best_epoch = None
-        self._best = (-np.inf, -np.inf)
+        self._kept_score, self._kept_loss = -np.inf, np.inf
         self._stale_epochs = 0
 
     def __len__(self):
@@ -95,10 +98,13 @@ class Validation:
         """Take note of an epoch's score and loss, and of the weights if they are the best.
 
         Of two equal scores, which are common on small sets, the one of lower loss is better.
+        Scores are equal up to a millionth: samples of next to no weight do not decide.
         """
         self._stale_epochs = 0 if score > self.best_score + self.tol else self._stale_epochs + 1
         self.best_score = max(self.best_score, score)
-        if self.patience is not None and (score, -loss) > self._best:
-            self._best = (score, -loss)
+        is_higher = score > self._kept_score + _EQUAL
+        is_surer = score > self.best_score - _EQUAL and loss < self._kept_loss
+        if self.patience is not None and (is_higher or is_surer):
+            self._kept_score, self._kept_loss = score, loss
             self.best_epoch = epoch
             self.best_weights = copy.deepcopy(module.state_dict())
