@@ -71,6 +71,8 @@ class Ours:
 
     def fit(self, epochs):
         self.classifier.set_params(max_epochs=epochs).fit(self.images, self.labels)
+        # other random numbers in the next fit, as the others have
+        self.classifier.random_state += 1
 
     def predict(self, images):
         return self.classifier.predict_proba(images)
