@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
-from small_networks import network
+from small_networks import fitted_with_scores, network
 from torch.utils.data import TensorDataset
 
 from sklearn_cnn import CNNRegressor, ImageReader
@@ -35,8 +35,7 @@ def shapes():
 
 @pytest.fixture(scope="module")
 def fitted(shapes):
-    X, y = shapes
-    return network().fit(X, y, X_val=X[:20], y_val=y[:20])
+    return fitted_with_scores(*shapes)
 
 
 def titles(display):

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from skorch.history import History
-from small_networks import network
+from small_networks import fitted_with_scores, network
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.plots import PredictionsDisplay, TrainingCurveDisplay
@@ -30,8 +30,7 @@ def shapes():
 
 @pytest.fixture(scope="module")
 def fitted(shapes):
-    X, y = shapes
-    return network().fit(X, y, X_val=X[:20], y_val=y[:20])
+    return fitted_with_scores(*shapes)
 
 
 def curve(line):
