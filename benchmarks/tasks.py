@@ -271,8 +271,11 @@ def quickened(estimator):
     return estimator
 
 
-def measure(task, seed, only):
-    """Fit and score the contenders with one seed; yield name, scores and seconds of fit."""
+def measure(task, seed, only, done=()):
+    """Fit and score the contenders with one seed; yield name, scores and seconds of fit.
+
+    Those named in `done` are left out.
+    """
     X, y, X_test, y_test = task.read(seed)
     if task.quick:
         few, few_tests = (
@@ -284,7 +287,8 @@ def measure(task, seed, only):
             for part, rows in ((X, few), (y, few), (X_test, few_tests), (y_test, few_tests))
         )
     for name, make_estimator in task.contenders(seed).items():
-        if (only and name not in only) or (seed > 0 and not task.is_repeated(name)):
+        wanted = name in only if only else True
+        if name in done or not wanted or (seed > 0 and not task.is_repeated(name)):
             continue
         estimator = make_estimator()
         if task.quick:
@@ -343,14 +347,16 @@ def store(task, name, row):
     RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 
-def main(tasks, only, n_seeds, quick):
+def main(tasks, only, n_seeds, quick, resume):
     """Measure, printing each result as it comes, and keep the results."""
     start = time.perf_counter()
     for task_name in tasks:
-        task, measured = TASKS[task_name], {}
+        task = TASKS[task_name]
+        measured = kept_results().get(task_name, {}) if resume else {}
         task.quick = quick
         for seed in range(1 if quick else n_seeds or task.seeds):
-            for name, scores, seconds in measure(task, seed, only):
+            done = {name for name, row in measured.items() if len(row["seconds"]) > seed}
+            for name, scores, seconds in measure(task, seed, only, done):
                 add(measured.setdefault(name, {}), scores, seconds)
                 print(line(task_name, name, measured[name]), flush=True)
                 if not quick:
@@ -364,6 +370,9 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="+", default=[], help="names of contenders; else all")
     parser.add_argument("--seeds", type=int, help="number of seeds; else that of the task")
     parser.add_argument("--quick", action="store_true", help="few images and epochs, nothing kept")
+    parser.add_argument(
+        "--resume", action="store_true", help="measure the seeds that the kept results lack"
+    )
     parser.add_argument("--table", action="store_true", help="print the results that are kept")
     arguments = parser.parse_args()
     if unknown := set(arguments.tasks) - set(TASKS):
@@ -373,4 +382,10 @@ if __name__ == "__main__":
     if arguments.table:
         print_table(kept_results())
     else:
-        main(arguments.tasks or list(TASKS), arguments.only, arguments.seeds, arguments.quick)
+        main(
+            arguments.tasks or list(TASKS),
+            arguments.only,
+            arguments.seeds,
+            arguments.quick,
+            arguments.resume,
+        )

@@ -34,10 +34,8 @@ def load():
 
 def _mosaics(table):
     reader = ImageReader((SIDE, SIDE, 3))
-    front, bedroom, bathroom, kitchen = (
-        reader.fit_transform(table[photo]).reshape(-1, SIDE, SIDE, 3) for photo in PHOTOS
-    )
-    rows = np.concatenate([front, bedroom], axis=2), np.concatenate([bathroom, kitchen], axis=2)
+    photos = [reader.fit_transform(table[photo]).reshape(-1, SIDE, SIDE, 3) for photo in PHOTOS]
+    rows = [np.concatenate(beside, axis=2) for beside in (photos[:2], photos[2:])]
     return np.concatenate(rows, axis=1), table["price"]
 
 

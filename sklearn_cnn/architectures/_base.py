@@ -106,7 +106,8 @@ class Architecture(BaseEstimator):
         torchinfo.ModelStatistics
             It prints as a table of layers, the shapes of their outputs, their parameters and
             their multiply-adds, for one image; the totals are its attributes
-            `total_params`, `trainable_params` and `total_mult_adds`.
+            `total_params`, `trainable_params` and `total_mult_adds`. Layers without parameters,
+            the whitening of `ConvNet` among them, count none.
 
         Raises
         ------
