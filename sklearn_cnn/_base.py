@@ -27,6 +27,7 @@ from sklearn_cnn.architectures._assembly import (
     describe,
     fine_tuning_of,
     initialize,
+    is_other_module,
     last_linear,
     penultimate,
 )
@@ -49,6 +50,7 @@ from sklearn_cnn.training.device import (
     seeded,
     widest_fan_in,
 )
+from sklearn_cnn.training.going_on import ingredients, parts_to_renew
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
 from sklearn_cnn.training.samples import Samples, read_weights
@@ -130,6 +132,7 @@ class BaseCNN(
     _target: Any
     _architecture: Architecture
     _described: str
+    _made_of: dict[str, Any]
 
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):
@@ -202,6 +205,8 @@ class BaseCNN(
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val is provided, but X_val was not provided.")
         self._check_parameters()
         continued = self.warm_start and hasattr(self, "net_")
         data = self._read_training_set(X, y, sample_weight, continued)
@@ -213,7 +218,7 @@ class BaseCNN(
             self._check_validation_set(held_out)
         with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
-                data, held_out = self._split(data, seed)
+                data, held_out = self._split(data)
             net = self._make_net(data, continued, self.lr_schedule, device)
             watcher = SklearnCallbacks(self, X, y, sample_weight, self.max_epochs)
             self._train(net, data, held_out, self.max_epochs, [watcher], seed)
@@ -248,6 +253,7 @@ class BaseCNN(
         if not continued:
             self._forget()
         images, broken = read_training_images(self, X, reset=not continued)
+        check_consistent_length(images, y)
         weights = read_weights(sample_weight, images, broken)
         if not (continued and partial):
             self._learn_targets(y, weights, classes, continued)
@@ -291,9 +297,11 @@ class BaseCNN(
                 "early_stopping=True splits off a part of X."
             )
 
-    def _split(self, data, seed):
+    def _split(self, data):
         """Split off the validation samples of `early_stopping`."""
         strata = self._target.strata(data.targets[data.rows])
+        # the first training's seed: whoever goes on must not have learned from what scores them
+        seed = self._seed_of_training(0)
         split = split_off_validation(strata, len(data), self.validation_fraction, seed)
         if split is None:
             warnings.warn(
@@ -310,13 +318,15 @@ class BaseCNN(
         """Seed what training draws from; yields the seed and a device with room for it."""
         # a net that goes on has its place already
         room = nullcontext(torch.device(self.net_.device)) if continued else self._room(data)
-        # each training has a stream of its own, which random_state fixes
-        sequence = np.random.SeedSequence([self._seed, self._n_trainings])
+        seed = self._seed_of_training(self._n_trainings)
         self._n_trainings += 1
-        seed = int(sequence.generate_state(1)[0])
         # fit trains whatever mode the caller is in
         with torch.inference_mode(False), room as device, seeded(seed, device):
             yield seed, device
+
+    def _seed_of_training(self, position):
+        """Return a seed: each training has a stream of its own, which random_state fixes."""
+        return int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0])
 
     def _room(self, data):
         """Return a context of the device; on a GPU that others use too it waits for room."""
@@ -333,15 +343,14 @@ class BaseCNN(
         architecture = as_architecture(self.architecture)
         described = describe(architecture)
         if continued:
-            if described != self._described:
+            other = described if described != self._described else "another of that name"
+            if other == described or is_other_module(architecture, self._architecture):
                 raise ValueError(
                     f"The architecture of the last fit is {self._described}, and cannot change to "
-                    f"{described} when training goes on. Restore the parameter, or start anew: "
+                    f"{other} when training goes on. Restore the parameter, or start anew: "
                     "fit with warm_start=False."
                 )
-            net = copy.deepcopy(self.net_)
-            net.lr, net.lr_schedule = self.lr, lr_schedule
-            return net
+            return self._net_that_goes_on(lr_schedule)
         module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
         initialize(architecture, module, data.images, data.rows)
         self._architecture, self._described = clone(architecture.without_weights()), described
@@ -349,28 +358,44 @@ class BaseCNN(
 
     def _wrap(self, module, fine_tuning, lr_schedule, device):
         """Return the net that trains a module."""
-        size = self.image_shape_[:2]
-        precision = resolve_precision(self.precision, device, size, widest_fan_in(module))
+        self._made_of = ingredients(self)
         return Net(
             module,
-            self._make_loss(self._target),
-            optimizer=self.optimizer,
-            lr=self.lr,
-            weight_decay=resolve_weight_decay(self.weight_decay, self.optimizer),
-            lr_schedule=lr_schedule,
+            **self._settings(module, lr_schedule, device),
             device=str(device),
-            precision=precision,
-            # "auto" predicts in float32: rounding would show in scores
-            prediction_precision="float32" if self.precision == "auto" else precision,
-            image_size=size,
-            compile=self.compile,
-            callbacks=copy_callbacks(self.callbacks or []),
+            image_size=self.image_shape_[:2],
             fine_tuning=fine_tuning,
         ).initialize()
 
+    def _net_that_goes_on(self, lr_schedule):
+        """Return a copy of the last net, with the parameters as they are now."""
+        net, made_of = copy.deepcopy(self.net_), ingredients(self)
+        settings = self._settings(net.module_, lr_schedule, torch.device(net.device))
+        net.reconfigure(parts_to_renew(self._made_of, made_of), **settings)
+        self._made_of = made_of
+        return net
+
+    def _settings(self, module, lr_schedule, device):
+        """Return what parameters set of a net, and may be changed when training goes on."""
+        size, fan_in = self.image_shape_[:2], widest_fan_in(module)
+        precision = resolve_precision(self.precision, device, size, fan_in)
+        return {
+            "criterion": self._make_loss(self._target),
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "weight_decay": resolve_weight_decay(self.weight_decay, self.optimizer),
+            "lr_schedule": lr_schedule,
+            "precision": precision,
+            # "auto" predicts in float32: rounding would show in scores
+            "prediction_precision": "float32" if self.precision == "auto" else precision,
+            "compile": self.compile,
+            "callbacks": copy_callbacks(self.callbacks or []),
+        }
+
     def _train(self, net, data, held_out, n_epochs, watchers, seed, settle=True):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
-        if data.weights is not None and not net.criterion_.takes_weights:
+        are_weighted = any(s is not None and s.weights is not None for s in (data, held_out))
+        if are_weighted and not net.criterion_.takes_weights:
             raise ValueError(
                 f"loss={self.loss!r} has no `reduction`, so sample_weight and class_weight cannot "
                 'act on it. Give it one, with "none" returning a loss for each sample.'
@@ -470,8 +495,7 @@ class BaseCNN(
         """
         check_is_fitted(self)
         images = read_images(self, X)
-        with penultimate(self.module_) as features:
-            return self.net_.raw_predict(images, features).numpy()
+        return self.net_.raw_predict(images, penultimate(self.module_)).numpy()
 
     def _raw_predict(self, X):
         check_is_fitted(self)

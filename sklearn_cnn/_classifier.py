@@ -154,7 +154,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     best_loss_ : float
         Smallest of `loss_curve_`.
     validation_scores_ : list of float or None
-        Accuracy on the validation set after each epoch, if there is one.
+        Accuracy on the validation set after each epoch, if there is one; weighted by
+        `sample_weight` and `class_weight`, as the loss is.
     best_validation_score_ : float or None
         Largest validation score of the last fit.
     best_epoch_ : int or None
@@ -380,7 +381,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     @property
     def _validation_score_name(self):
-        return "subset accuracy" if isinstance(self._target, MultiLabel) else "accuracy"
+        weighted = "" if self._class_weights is None else "weighted "
+        return weighted + ("subset " * isinstance(self._target, MultiLabel)) + "accuracy"
 
     def _keep(self, net, validation):
         super()._keep(net, validation)

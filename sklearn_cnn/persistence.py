@@ -16,18 +16,13 @@ from sklearn_cnn.architectures._weights import load_tensors
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 from sklearn_cnn.training.device import has_device, resolve_device, seeded
 from sklearn_cnn.training.finetuning import FineTuning
+from sklearn_cnn.training.going_on import ingredients, parts_to_renew
 
 _FORMAT = "sklearn_cnn estimator"
-_VERSION = 1
+_VERSION = 2
 
 # What a net was made with, and what a later change of parameters or machine must not change.
-_NET_SETTINGS = (
-    "lr",
-    "weight_decay",
-    "lr_schedule",
-    "precision",
-    "prediction_precision",
-)
+_NET_SETTINGS = ("precision", "prediction_precision")
 
 # Learned attributes that users do not see.
 _PRIVATE = ("_seed", "_n_trainings", "_class_weights", "_described")
@@ -39,6 +34,8 @@ def save_estimator(estimator, path):
     net = estimator.net_
     names = {parameter: name for name, parameter in net.module_.named_parameters()}
     groups = [[names[p] for p in group["params"]] for group in net.optimizer_.param_groups]
+    # what the parameters in the file will not make again is of no use
+    renewed = parts_to_renew(estimator._made_of, ingredients(estimator), lost)
     learned = {
         name: value
         for name, value in vars(estimator).items()
@@ -59,8 +56,8 @@ def save_estimator(estimator, path):
         "history": encode(list(net.history_)),
         "weights": _cpu_weights(net.module_),
         "frozen": [name for parameter, name in names.items() if not parameter.requires_grad],
-        "loss_weights": _cpu_weights(net.criterion_),
-        "optimizer": encode(net.optimizer_.state_dict()),
+        "loss_weights": None if "criterion" in renewed else _cpu_weights(net.criterion_),
+        "optimizer": None if "optimizer" in renewed else encode(net.optimizer_.state_dict()),
         "optimizer_groups": groups,
     }
     _write(content, Path(path))
@@ -195,11 +192,13 @@ def _restored_net(estimator, content, path):
             parameter.requires_grad_(name not in frozen)
         settings = decode(content["net"])
         plan = FineTuning(**decode(content["fine_tuning"]))
-        net = estimator._wrap(module, plan, settings["lr_schedule"], device)
+        net = estimator._wrap(module, plan, estimator.lr_schedule, device)
     vars(net).update(settings)
     net.history_.extend(decode(content["history"]))
-    net.criterion_.load_state_dict(content["loss_weights"])
-    _restore_optimizer(net, decode(content["optimizer"]), content["optimizer_groups"])
+    if content["loss_weights"] is not None:
+        net.criterion_.load_state_dict(content["loss_weights"])
+    if content["optimizer"] is not None:
+        _restore_optimizer(net, decode(content["optimizer"]), content["optimizer_groups"])
     net.has_stepped_ = True
     return net
 

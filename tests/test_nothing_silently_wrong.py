@@ -384,6 +384,22 @@ def test_one_image_is_too_few_to_learn_from():
         classifier().partial_fit(X[:1], INDEX[:1], classes=[0, 1])
 
 
+def test_batches_of_one_image_need_a_network_without_batch_normalization():
+    with pytest.raises(ValueError, match=r"batch_size=1 is too small.*ConvNet\(norm=None\)"):
+        classifier(architecture=ConvNet((8, 16, 32)), batch_size=1).fit(X, INDEX)
+    model = classifier(architecture=ConvNet((8, 16, 32), norm=None), batch_size=1, max_epochs=1)
+    assert len(model.fit(X[:5], INDEX[:5]).loss_curve_) == 1
+
+
+@pytest.mark.parametrize("params", [{}, {"class_weight": "balanced"}], ids=str)
+def test_lengths_of_images_and_targets_are_compared_first(params):
+    for weight in (None, np.ones(48)):
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[48, 47\]"):
+            classifier(**params).fit(X, INDEX[:-1], sample_weight=weight)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[48, 47\]"):
+        regressor().fit(X, NUMBERS[:-1], sample_weight=np.ones(48))
+
+
 @pytest.mark.parametrize("images", [X, ROWS], ids=["images", "rows"])
 def test_complex_pixels_are_refused(images, fitted):
     with pytest.raises(ValueError, match=r"[Cc]omplex"):
@@ -772,6 +788,8 @@ def test_validation_images_and_targets_come_together():
         classifier().fit(X, INDEX, X_val=X)
     with pytest.raises(ValueError, match="y_val is provided, but X_val was not"):
         classifier().fit(X, INDEX, y_val=INDEX)
+    with pytest.raises(ValueError, match="sample_weight_val is provided, but X_val was not"):
+        classifier().fit(X, INDEX, sample_weight_val=np.ones(48))
 
 
 def test_targets_of_validation_are_checked():
@@ -1099,6 +1117,8 @@ def test_a_loss_that_cannot_be_weighted_refuses_weights():
         model.fit(X, INDEX, sample_weight=weight)
     with pytest.raises(ValueError, match=r"reduction.*sample_weight"):
         model.partial_fit(X, INDEX, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"reduction.*sample_weight"):
+        model.fit(X, INDEX, X_val=X, y_val=INDEX, sample_weight_val=weight)
     with pytest.raises(ValueError, match=r"reduction.*class_weight"):
         classifier(loss=FocalLoss(), class_weight={0: 1, 1: 2}).fit(X, INDEX)
     assert_same_outputs(model.fit(X, INDEX, sample_weight=np.ones(48)), model.fit(X, INDEX))

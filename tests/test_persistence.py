@@ -306,8 +306,8 @@ def test_a_newer_version_is_named(tmp_path):
     path = tmp_path / "model.pt"
     classifier(max_epochs=1).fit(X, Y).save(path)
     content = torch.load(path, weights_only=True)
-    torch.save({**content, "version": 2, "written_by": "9.9"}, path)
-    with pytest.raises(ValueError, match=r"written by sklearn_cnn 9\.9 in version 2.*up to 1"):
+    torch.save({**content, "version": 3, "written_by": "9.9"}, path)
+    with pytest.raises(ValueError, match=r"written by sklearn_cnn 9\.9 in version 3.*up to 2"):
         CNNClassifier.load(path)
 
 

@@ -72,10 +72,11 @@ def test_without_a_validation_set_there_is_no_panel_for_a_score(shapes):
     ("model", "data", "name"),
     [
         (network(), several_shapes(24), "subset accuracy"),
+        (network(class_weight="balanced"), several_shapes(24), "weighted subset accuracy"),
         (network(CNNRegressor), placed_discs(24), "R²"),
         (network(CNNRegressor, loss="quantile"), placed_discs(24), "D² of the pinball loss"),
     ],
-    ids=["several labels", "numbers", "quantile"],
+    ids=["several labels", "class weights", "numbers", "quantile"],
 )
 def test_the_score_has_a_name(model, data, name):
     X, y = data

@@ -1,16 +1,18 @@
 """The whole module that is trained: standardization of the pixels, then the network."""
 
+import copy
 import dataclasses
+import itertools
 import math
 import re
 from collections import OrderedDict
-from contextlib import contextmanager
 
 import torch
 from sklearn import config_context
 from torch import nn
 
 from sklearn_cnn.architectures._heads import last_linear_name
+from sklearn_cnn.architectures._torch_module import TorchModule
 
 # What is enough to know how pixels vary: images, and numbers in all of them.
 _ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
@@ -90,31 +92,40 @@ def describe(architecture):
         return re.sub(" at 0x[0-9a-f]+", "", repr(architecture))
 
 
-@contextmanager
+def is_other_module(architecture, built):
+    """Return whether an architecture stands for another module of the user's than was built.
+
+    Two of them, instances of `nn.Sequential` say, may be described alike.
+    """
+    if not isinstance(architecture, TorchModule):
+        return False
+    return architecture.module is not getattr(built, "module", None)
+
+
 def penultimate(module):
-    """Make a callable that maps images to the input of the module's last Linear.
+    """Return a callable that maps images to the input of the module's last Linear.
 
     Parameters
     ----------
     module : nn.Module
 
-    Yields
-    ------
+    Returns
+    -------
     callable
         Maps images of shape (b, C, H, W) to features of shape (b, n_features).
     """
+    # a copy of the layers around the same tensors: other threads may be predicting with the module
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    twin = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
     seen = []
-    handle = last_linear(module).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    last_linear(twin).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
     def features(images):
         seen.clear()
-        module(images)
+        twin(images)
         return seen[-1].flatten(1)
 
-    try:
-        yield features
-    finally:
-        handle.remove()
+    return features
 
 
 def last_linear(module):

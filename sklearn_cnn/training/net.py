@@ -15,7 +15,11 @@ from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.microbatches import MicroBatches
-from sklearn_cnn.training.normalization import needs_settling, settle_batch_norm
+from sklearn_cnn.training.normalization import (
+    batches_of_one_explained,
+    needs_settling,
+    settle_batch_norm,
+)
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_groups
 
 # Attributes that hold tensors on the device.
@@ -121,6 +125,34 @@ class Net(NeuralNet):
         )
         return self
 
+    def reconfigure(
+        self, renewed, *, criterion, optimizer, weight_decay, callbacks, compile, **settings
+    ):
+        """Take other settings before training goes on.
+
+        Parameters
+        ----------
+        renewed : set of {"criterion", "optimizer", "callbacks"}
+            Which of these are replaced and start anew; the others keep what they have gathered.
+        criterion, optimizer, weight_decay, callbacks, compile
+            As in the constructor.
+        **settings
+            `lr`, `lr_schedule`, `precision` and `prediction_precision`.
+        """
+        self.compile_training = compile
+        for name, value in settings.items():
+            setattr(self, name, value)
+        if "criterion" in renewed:
+            self.criterion = self.criterion_ = criterion.to(self.device)
+        if "optimizer" in renewed:
+            self.optimizer, self.weight_decay = optimizer, weight_decay
+            self.initialize_optimizer()
+        if "callbacks" in renewed:
+            self.callbacks = callbacks
+            self.initialize_callbacks()
+        # the schedule may have changed under those that stay
+        check_callbacks(self.callbacks, self.lr_schedule)
+
     def fit(self, batches, validation=None, epochs=None, watchers=(), settle=True):
         """Train the initialized net, and tell callbacks of begin and end.
 
@@ -132,7 +164,8 @@ class Net(NeuralNet):
         self.notify("on_train_begin", X=batches, y=None)
         try:
             # whatever autocast the caller is in, ours is the one that counts
-            with torch.autocast(self._device_type, enabled=False), freed_memory_kept():
+            no_autocast = torch.autocast(self._device_type, enabled=False)
+            with no_autocast, freed_memory_kept(), batches_of_one_explained():
                 self.fit_loop(batches, validation, epochs, watchers=watchers, settle=settle)
         finally:
             # an epoch that did not end has no loss

@@ -1,4 +1,6 @@
-"""Batch normalization after few steps."""
+"""Batch normalization after few steps, and in batches of one image."""
+
+from contextlib import contextmanager
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -53,6 +55,27 @@ def settle_batch_norm(module, batches, autocast):
             layer.momentum = momentum
             layer.num_batches_tracked.copy_(n_batches)
             layer.eval()
+
+
+@contextmanager
+def batches_of_one_explained():
+    """Say in the user's words why torch cannot normalize a batch of one small image.
+
+    Raises
+    ------
+    ValueError
+        In place of torch's, which speaks of channels.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            "batch_size=1 is too small for this architecture, whose batch normalization compares "
+            "the images of a batch. Use batch_size=2 or more, or a network without it, such as "
+            "ConvNet(norm=None)."
+        ) from error
 
 
 def _trained(module):

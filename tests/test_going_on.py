@@ -1,0 +1,228 @@
+"""Training that goes on takes the parameters as they are now, and keeps what did not change."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from drawn import bars_and_discs
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch import nn
+
+from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import ConvNet
+
+X, Y = bars_and_discs(40)
+N_STEPS = 5  # of 8 images, an epoch
+
+
+class Counter(Callback):
+    """Counts the epochs that it has seen."""
+
+    def __init__(self):
+        self.n_epochs = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_epochs += 1
+
+
+class WeightedCrossEntropy(nn.Module):
+    """A loss of the user's own that holds a tensor."""
+
+    def __init__(self, weight=2.0):
+        super().__init__()
+        self.reduction = "mean"
+        self.register_buffer("weight", torch.tensor([weight, 1.0]))
+
+    def forward(self, logits, target):
+        return nn.functional.cross_entropy(logits, target, self.weight, reduction=self.reduction)
+
+
+class OwnSGD(torch.optim.SGD):
+    """An optimizer of the user's own."""
+
+
+def classifier(**params):
+    settings = {"max_epochs": 1, "batch_size": 8, "warm_start": True, "random_state": 0}
+    return CNNClassifier(ConvNet((4,)), **{**settings, **params})
+
+
+def go_on(model, method="fit", **params):
+    return getattr(model.set_params(**params), method)(X, Y)
+
+
+def n_steps_of_optimizer(model):
+    return {int(state["step"]) for state in model.net_.optimizer_.state.values()}
+
+
+def counted(model):
+    return [callback.n_epochs for _, callback in model.net_.callbacks_]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_without_a_change_everything_goes_on(method):
+    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), method)
+    assert n_steps_of_optimizer(model) == {2 * N_STEPS}
+    assert counted(model) == [2]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_changed_loss_is_the_one_that_trains(method):
+    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), method, loss="hinge")
+    assert isinstance(model.net_.criterion_.loss, nn.MultiMarginLoss)
+    assert n_steps_of_optimizer(model) == {2 * N_STEPS}
+    assert counted(model) == [2]
+
+
+def test_a_changed_quantile_is_the_one_that_trains():
+    noise = np.random.default_rng(0).uniform(size=len(X))
+    model = CNNRegressor(
+        ConvNet((4,)), loss="quantile", quantile=0.1, max_epochs=1, warm_start=True, random_state=0
+    )
+    model.fit(X, noise).set_params(quantile=0.9).fit(X, noise)
+    assert model.net_.criterion_.loss.quantile == 0.9
+
+
+@pytest.mark.parametrize(
+    ("params", "kind", "weight_decay"),
+    [
+        ({"optimizer": "sgd"}, torch.optim.SGD, 5e-4),
+        ({"weight_decay": 3.0}, torch.optim.AdamW, 3.0),
+    ],
+    ids=["optimizer", "weight_decay"],
+)
+def test_a_changed_optimizer_starts_anew(params, kind, weight_decay):
+    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), **params)
+    assert isinstance(model.net_.optimizer_, kind)
+    assert model.net_.optimizer_.param_groups[0]["weight_decay"] == weight_decay
+    if kind is torch.optim.AdamW:
+        assert n_steps_of_optimizer(model) == {N_STEPS}
+    assert counted(model) == [2]
+
+
+def test_changed_callbacks_are_called():
+    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), callbacks=[Counter(), Counter()])
+    assert counted(model) == [1, 1]
+    model.callbacks.append(Counter())
+    assert counted(model.fit(X, Y)) == [1, 1, 1]
+    assert n_steps_of_optimizer(model) == {3 * N_STEPS}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "reason"),
+    [
+        ({}, {"callbacks": [EarlyStopping()]}, "early_stopping=True instead"),
+        (
+            {"lr_schedule": "constant", "callbacks": [LRScheduler("StepLR", step_size=1)]},
+            {"lr_schedule": "one_cycle"},
+            'lr_schedule="constant"',
+        ),
+    ],
+    ids=["callback", "schedule"],
+)
+def test_what_fit_refuses_it_refuses_when_it_goes_on(first, then, reason):
+    model = classifier(**first).fit(X, Y)
+    before = model.decision_function(X)
+    with pytest.raises(ValueError, match=reason):
+        go_on(model, **then)
+    np.testing.assert_array_equal(model.decision_function(X), before)
+    assert model.n_iter_ == 1
+
+
+def test_precision_may_change():
+    model = classifier(precision="float32").fit(X, Y)
+    assert go_on(model, precision="bf16").precision_ == "bf16"
+
+
+def test_the_same_images_stay_held_out():
+    held_out = []
+
+    class Look(Callback):
+        def on_train_begin(self, net, **kwargs):
+            held_out.append(None)
+
+        def on_epoch_end(self, net, dataset_valid=None, **kwargs):
+            held_out[-1] = dataset_valid.samples.images.clone()
+
+    model = classifier(early_stopping=True, validation_fraction=0.3, callbacks=[Look()])
+    model.fit(X, Y).fit(X, Y)
+    assert len(held_out) == 2
+    assert torch.equal(*held_out)
+
+
+def network_of(width):
+    def make(in_channels, num_classes):
+        return nn.Sequential(
+            nn.Conv2d(in_channels, width, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(width, num_classes),
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make", [network_of, lambda width: network_of(width)(3, 2)], ids=["function", "instance"]
+)
+def test_training_does_not_go_on_with_another_module_of_the_same_name(make):
+    module = make(4)
+    model = classifier().set_params(architecture=module).fit(X, Y)
+    assert go_on(model, architecture=module).n_iter_ == 2
+    with pytest.raises(ValueError, match=r"last fit is TorchModule\(.*cannot change to another of"):
+        go_on(model, architecture=make(5))
+    assert model.n_iter_ == 2
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"optimizer": "sgd"}, {"weight_decay": 1.0}, {"loss": "hinge"}, {"loss": nn.CrossEntropyLoss}],
+    ids=str,
+)
+def test_parameters_changed_before_saving_count_when_the_loaded_goes_on(params, tmp_path):
+    model = classifier().fit(X, Y).set_params(**params)
+    model.save(tmp_path / "model.pt")
+    loaded = CNNClassifier.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(
+        loaded.partial_fit(X, Y).decision_function(X), model.partial_fit(X, Y).decision_function(X)
+    )
+
+
+@pytest.mark.parametrize(
+    "params", [{"loss": WeightedCrossEntropy()}, {"optimizer": OwnSGD}, {"callbacks": [Counter()]}]
+)
+def test_what_did_not_come_back_can_be_set_again(params, tmp_path):
+    model = classifier(**params).fit(X, Y)
+    model.save(tmp_path / "model.pt")
+    with pytest.warns(UserWarning, match="set them again"):
+        loaded = CNNClassifier.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.decision_function(X), model.decision_function(X))
+    assert go_on(loaded, "partial_fit").n_iter_ == 2  # with the defaults
+    go_on(loaded, "partial_fit", **params)
+    if "loss" in params:
+        assert isinstance(loaded.net_.criterion_.loss, WeightedCrossEntropy)
+    elif "optimizer" in params:
+        assert isinstance(loaded.net_.optimizer_, OwnSGD)
+    else:
+        assert counted(loaded) == [1]
+
+
+def test_a_fitted_loss_with_tensors_can_be_exchanged_and_saved(tmp_path):
+    model = classifier(loss=WeightedCrossEntropy()).fit(X, Y).set_params(loss="log_loss")
+    model.save(tmp_path / "model.pt")
+    loaded = CNNClassifier.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_features_of_one_thread_are_not_those_of_another():
+    model = classifier().fit(X, Y)
+    halves = X[:20], X[20:]
+    expected = [model.transform(half) for half in halves]
+
+    def count_equal(which):
+        return sum(
+            np.array_equal(model.transform(halves[which]), expected[which]) for _ in range(25)
+        )
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(count_equal, [0, 1, 0, 1])) == [25] * 4
