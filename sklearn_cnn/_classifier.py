@@ -1,5 +1,7 @@
 """The classifier."""
 
+import inspect
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -17,14 +19,12 @@ from sklearn_cnn.targets import (
     resolve_loss,
 )
 
-# Losses whose logits are margins that no probability follows from.
-_MARGIN_LOSSES = (nn.MultiMarginLoss, nn.MultiLabelMarginLoss, nn.HingeEmbeddingLoss)
-
 
 def _has_probabilities(classifier):
+    """Say whether probabilities follow from the logits: they do not where those are margins."""
     loss = classifier.loss
-    is_margin = isinstance(loss, _MARGIN_LOSSES) or loss in _MARGIN_LOSSES
-    return not (is_margin or loss == "hinge")
+    kind = loss if inspect.isclass(loss) else type(loss)
+    return not (loss == "hinge" or issubclass(kind, nn.MultiMarginLoss))
 
 
 class CNNClassifier(ClassifierMixin, BaseCNN):

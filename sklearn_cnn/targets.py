@@ -14,17 +14,33 @@ from torch import nn
 
 from sklearn_cnn.images import as_numpy
 
-# Losses that cannot be used on the network's logits, and what to use.
-_ON_PROBABILITIES = {
-    nn.NLLLoss: "expects log-probabilities, but the network returns logits; "
-    "use nn.CrossEntropyLoss",
-    nn.BCELoss: "expects probabilities, but the network returns logits; "
-    "use nn.BCEWithLogitsLoss for multilabel y, nn.CrossEntropyLoss for one label an image",
+# What a y may hold.
+_ONE_LABEL, _SEVERAL_LABELS, _NUMBERS = "one label an image", "several labels an image", "numbers"
+
+# What each loss of torch's expects; it fits a y that holds just that.
+_EXPECTATIONS = {
+    nn.CrossEntropyLoss: _ONE_LABEL,
+    nn.MultiMarginLoss: _ONE_LABEL,
+    nn.BCEWithLogitsLoss: _SEVERAL_LABELS,
+    nn.MultiLabelSoftMarginLoss: _SEVERAL_LABELS,
+    nn.MSELoss: _NUMBERS,
+    nn.L1Loss: _NUMBERS,
+    nn.SmoothL1Loss: _NUMBERS,
+    nn.HuberLoss: _NUMBERS,
+    nn.NLLLoss: "log-probabilities, but the network returns logits",
+    nn.KLDivLoss: "log-probabilities, but the network returns logits",
+    nn.BCELoss: "probabilities, but the network returns logits",
+    nn.PoissonNLLLoss: "counts, but numbers are standardized inside",
+    nn.GaussianNLLLoss: "a variance besides outputs and targets",
+    nn.SoftMarginLoss: "labels -1 and 1, but an indicator holds 0 and 1",
+    nn.HingeEmbeddingLoss: "distances, and -1 or 1 for each",
+    nn.MultiLabelMarginLoss: "lists of labels, but several labels come as an indicator",
+    nn.CosineEmbeddingLoss: "pairs of outputs",
+    nn.MarginRankingLoss: "pairs of outputs",
+    nn.TripletMarginLoss: "triplets of outputs",
+    nn.TripletMarginWithDistanceLoss: "triplets of outputs",
+    nn.CTCLoss: "sequences of labels",
 }
-
-
-_ON_LABELS = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MultiMarginLoss)
-_ON_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.PoissonNLLLoss)
 
 
 class SingleLabel:
@@ -36,13 +52,8 @@ class SingleLabel:
         The labels, sorted.
     """
 
+    holds = _ONE_LABEL
     losses = {"log_loss": nn.CrossEntropyLoss, "hinge": nn.MultiMarginLoss}
-    unfit_losses = {
-        **_ON_PROBABILITIES,
-        **dict.fromkeys(_ON_NUMBERS, "is for numbers, and y holds labels; use nn.CrossEntropyLoss"),
-        nn.BCEWithLogitsLoss: "is for several labels an image, and y holds one; "
-        "use nn.CrossEntropyLoss",
-    }
 
     def __init__(self, classes):
         self.classes = classes
@@ -110,11 +121,7 @@ class MultiLabel:
         Columns of the indicator.
     """
 
-    unfit_losses = {
-        **_ON_PROBABILITIES,
-        nn.CrossEntropyLoss: "is for one label an image, and y holds several; "
-        "use nn.BCEWithLogitsLoss",
-    }
+    holds = _SEVERAL_LABELS
 
     def __init__(self, n_labels):
         self.n_outputs = n_labels
@@ -187,15 +194,11 @@ class Continuous:
         Weights of the samples.
     """
 
+    holds = _NUMBERS
     losses = {
         "squared_error": nn.MSELoss,
         "absolute_error": nn.L1Loss,
         "huber": nn.HuberLoss,
-    }
-    unfit_losses = {
-        **_ON_PROBABILITIES,
-        **dict.fromkeys(_ON_LABELS, "is for labels, and y holds numbers; use nn.MSELoss"),
-        nn.PoissonNLLLoss: "is for counts, and y is standardized inside; use nn.MSELoss",
     }
 
     def __init__(self, y, sample_weight=None):
@@ -425,15 +428,27 @@ def resolve_loss(loss, target):
     Raises
     ------
     ValueError
-        If the module expects probabilities, or another kind of target.
+        If the module is of torch's, and expects something else than logits and such a target.
     """
     if isinstance(loss, str):
         return WeightedLoss(target.losses[loss]())
+    _check_fit(loss if inspect.isclass(loss) else type(loss), target)
     if inspect.isclass(loss):
         loss = loss()
     if not isinstance(loss, nn.Module):
         raise TypeError(f"loss must be a name or a torch.nn.Module, got {loss!r}.")
-    for unfit, reason in target.unfit_losses.items():
-        if isinstance(loss, unfit):
-            raise ValueError(f"loss={type(loss).__name__} does not fit here: it {reason}.")
     return WeightedLoss(loss)
+
+
+def _check_fit(kind, target):
+    """Raise if a class of losses is torch's, or derives from one, and does not fit the target."""
+    known = next((base for base in kind.__mro__ if base in _EXPECTATIONS), kind)
+    if known not in _EXPECTATIONS and not known.__module__.startswith("torch.nn."):
+        return  # the user's own
+    expected = _EXPECTATIONS.get(known, "something else than outputs and targets")
+    if expected != target.holds:
+        fitting = [f"nn.{k.__name__}" for k, v in _EXPECTATIONS.items() if v == target.holds]
+        raise ValueError(
+            f"loss={kind.__name__} does not fit here: {known.__name__} expects {expected}. "
+            f"For {target.holds} use {' or '.join(fitting)}."
+        )

@@ -1109,6 +1109,63 @@ def test_losses_that_do_not_fit_numbers_are_refused(loss):
         regressor(loss=loss).fit(X, NUMBERS)
 
 
+SPOTS = np.arange(48) % 4
+KINDS_OF_TARGETS = {
+    "binary": (classifier, SPOTS % 2),
+    "multiclass": (classifier, SPOTS),
+    "multilabel": (classifier, np.c_[SPOTS % 2, SPOTS // 2]),
+    "numbers": (regressor, SPOTS * 10.0),
+}
+
+
+@pytest.mark.parametrize("loss", torch.nn.modules.loss.__all__)
+@pytest.mark.parametrize(("estimator", "y"), KINDS_OF_TARGETS.values(), ids=KINDS_OF_TARGETS.keys())
+def test_every_loss_of_torch_is_learned_from_or_refused(loss, estimator, y):
+    X = images_of(SPOTS)
+    model = estimator(loss=getattr(nn, loss), max_epochs=20)
+    try:
+        model.fit(X, y)
+    except ValueError as error:
+        assert f"loss={loss} does not fit here" in str(error)  # noqa: PT017
+        assert not hasattr(model, "net_")
+    else:
+        assert model.score(X, y) > 0.9
+
+
+def test_losses_that_fit_are_named():
+    for y, fitting in (
+        (INDEX, "one label an image use nn.CrossEntropyLoss or nn.MultiMarginLoss"),
+        (np.c_[INDEX, 1 - INDEX], "nn.BCEWithLogitsLoss or nn.MultiLabelSoftMarginLoss"),
+    ):
+        with pytest.raises(ValueError, match=fitting):
+            classifier(loss=nn.SoftMarginLoss()).fit(X, y)
+    fitting = "numbers use nn.MSELoss or nn.L1Loss or nn.SmoothL1Loss or nn.HuberLoss"
+    with pytest.raises(ValueError, match=fitting):
+        regressor(loss=nn.GaussianNLLLoss).fit(X, NUMBERS)
+
+
+class DoubledMargin(nn.MultiMarginLoss):
+    """A loss that derives from one of torch's."""
+
+    def forward(self, logits, target):
+        return 2 * super().forward(logits, target)
+
+
+def test_a_loss_that_derives_from_torchs_is_judged_as_that_is():
+    for loss in (DoubledMargin, DoubledMargin()):
+        model = classifier(loss=loss, max_epochs=6).fit(X, INDEX)
+        assert model.score(X, INDEX) > 0.9
+        assert not hasattr(model, "predict_proba")
+        with pytest.raises(ValueError, match=r"loss=DoubledMargin .* MultiMarginLoss expects"):
+            regressor(loss=loss).fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize("loss", [nn.AdaptiveLogSoftmaxWithLoss, nn.Linear(2, 2)])
+def test_modules_of_torch_that_are_no_such_losses_are_refused(loss):
+    with pytest.raises(ValueError, match="does not fit here"):
+        classifier(loss=loss).fit(X, INDEX)
+
+
 def test_a_loss_that_cannot_be_weighted_refuses_weights():
     model = classifier(loss=FocalLoss(), max_epochs=6).fit(X, INDEX)
     assert model.score(X, INDEX) > 0.9
