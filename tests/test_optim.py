@@ -102,6 +102,25 @@ def test_an_optimizer_that_has_no_fused_implementation(module):
     assert type(make_optimizer(torch.optim.Adamax, module, 0.1, 0.0)) is torch.optim.Adamax
 
 
+class OwnLBFGS(torch.optim.LBFGS):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "reason"),
+    [
+        (torch.optim.LBFGS, "LBFGS does not fit here: it computes the loss .* several times"),
+        (functools.partial(torch.optim.LBFGS, max_iter=3), "LBFGS does not fit .*'adamw'"),
+        (OwnLBFGS, "OwnLBFGS does not fit here"),
+        (torch.optim.SparseAdam, "SparseAdam does not fit here: it takes sparse gradients"),
+    ],
+)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_optimizers_of_other_steps_are_refused(module, optimizer, reason, weight_decay):
+    with pytest.raises(ValueError, match=reason):
+        make_optimizer(optimizer, module, 0.1, weight_decay)
+
+
 def test_frozen_parameters_are_left_out(module):
     module[0].requires_grad_(False)
     groups = make_optimizer("adamw", module, 0.1, 0.05).param_groups

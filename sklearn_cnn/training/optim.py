@@ -14,6 +14,12 @@ OPTIMIZERS = {
 
 _WEIGHT_DECAYS: dict[object, float] = {torch.optim.AdamW: 0.5, torch.optim.SGD: 5e-4}
 
+# Optimizers whose steps need what training here does not give them.
+_UNFIT = {
+    torch.optim.LBFGS: "computes the loss of a batch several times a step",
+    torch.optim.SparseAdam: "takes sparse gradients only, and those of convolutions are dense",
+}
+
 # Arguments of an optimizer that fix how it runs, and so leave no room for `fused`.
 _EXCLUDE_FUSED = {"fused", "foreach", "differentiable"}
 
@@ -40,8 +46,7 @@ def resolve_weight_decay(weight_decay, optimizer):
     if weight_decay != "auto":
         return weight_decay
     kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
-    kind = getattr(kind, "func", kind)
-    return _WEIGHT_DECAYS.get(kind, 0.0)
+    return _WEIGHT_DECAYS.get(_without_arguments(kind), 0.0)
 
 
 def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
@@ -61,9 +66,15 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
     Returns
     -------
     torch.optim.Optimizer
+
+    Raises
+    ------
+    ValueError
+        If the optimizer cannot take such steps, or fixes what the estimator has a parameter for.
     """
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[optimizer]
+    _check_fit(_without_arguments(optimizer))
     arguments = {"lr": lr}
     chosen = set(getattr(optimizer, "keywords", {}))
     for name in ("lr", "weight_decay"):
@@ -76,6 +87,20 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
         # one pass over the parameters instead of several
         arguments["fused"] = True
     return optimizer(parameter_groups(module, lr, weight_decay, lr_ratios), **arguments)
+
+
+def _without_arguments(optimizer):
+    """Return the class or function inside a partial."""
+    return getattr(optimizer, "func", optimizer)
+
+
+def _check_fit(kind):
+    for unfit, reason in _UNFIT.items():
+        if inspect.isclass(kind) and issubclass(kind, unfit):
+            raise ValueError(
+                f"optimizer={kind.__name__} does not fit here: it {reason}. Use one of "
+                f"{sorted(OPTIMIZERS)}, or another class out of torch.optim."
+            )
 
 
 def parameter_groups(module, lr, weight_decay, lr_ratios=None):
