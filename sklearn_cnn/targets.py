@@ -406,7 +406,12 @@ def check_numbers(y):
 def as_array(y):
     """Return y from any container that scikit-learn takes as an array."""
     y = as_numpy(y)
-    if hasattr(y, "to_numpy"):  # pandas and polars, frames too
+    if hasattr(y, "isna") and np.any(y.isna()):  # pandas, whose NA is no NaN to NumPy
+        raise ValueError("Input y contains NaN.")
+    if hasattr(y, "iloc") and y.ndim == 2 and y.shape[1]:
+        # column by column: of nullable columns a frame of pandas makes objects
+        return np.column_stack([y.iloc[:, column].to_numpy() for column in range(y.shape[1])])
+    if hasattr(y, "to_numpy"):  # polars, and one column of pandas
         y = y.to_numpy()
     return y
 

@@ -250,6 +250,29 @@ def test_binary_hinge_is_that_of_scikit_learn():
     assert ours.item() == pytest.approx(hinge_loss(y, logits))
 
 
+NULLABLE = ["Int64", "UInt8", "boolean", "Float64"]
+
+
+@pytest.mark.parametrize("dtype", NULLABLE)
+def test_an_indicator_comes_in_nullable_columns(dtype):
+    frame = pd.DataFrame(INDICATOR).astype(dtype)
+    # two columns of one name, and a dtype of its own
+    frame = frame.set_axis(["a", "a", "b"], axis=1).assign(b=INDICATOR[:, 2])
+    target = classification_target(frame)
+    assert isinstance(target, MultiLabel)
+    assert np.array_equal(target.encode(frame).numpy(), INDICATOR)
+
+
+@pytest.mark.parametrize("check", [check_classes, check_numbers])
+@pytest.mark.parametrize("dtype", NULLABLE)
+@pytest.mark.parametrize("columns", [0, [0, 1]], ids=["series", "frame"])
+def test_missing_values_of_pandas_are_refused(check, dtype, columns):
+    y = pd.DataFrame(INDICATOR).astype(dtype)
+    y.iloc[2, 0] = pd.NA
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        check(y[columns])
+
+
 # numbers
 
 
@@ -351,6 +374,15 @@ def test_what_is_no_number_is_refused(y, message):
 )
 def test_numbers_come_in_any_container(contain):
     assert check_numbers(contain([1, 2, 4])).tolist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"), [("Int64", "float64"), ("Float64", "float64"), ("Float32", "float32")]
+)
+def test_numbers_come_in_nullable_columns(dtype, kept):
+    y = check_numbers(pd.DataFrame([[1, 2], [4, 3]]).astype(dtype))
+    assert y.tolist() == [[1.0, 2.0], [4.0, 3.0]]
+    assert y.dtype == kept
 
 
 @pytest.mark.parametrize("quantile", [0.05, 0.5, 0.9])
