@@ -5,7 +5,6 @@ import inspect
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from torch import nn
@@ -17,6 +16,7 @@ from sklearn_cnn.targets import (
     check_classes,
     classification_target,
     resolve_loss,
+    unique_classes,
 )
 
 
@@ -261,7 +261,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             Labels.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come. Needed in the first call unless y is a
-            multilabel indicator.
+            multilabel indicator, whose classes are the indices of its columns.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
@@ -274,7 +274,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ------
         ValueError
             If X or y cannot be used, a label is not among the classes, or `classes` is
-            missing in the first call or differs from it later.
+            missing in the first call, or differs from it later or from the columns of an
+            indicator.
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
@@ -347,7 +348,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _check_classes(self, y, classes):
         if hasattr(self, "net_"):
             known = self.classes_
-            given = known if classes is None else np.unique(column_or_1d(check_classes(classes)))
+            given = known if classes is None else unique_classes(classes)
             if not np.array_equal(given, known):
                 raise ValueError(
                     f"classes={given.tolist()} are not those of the first call, {known.tolist()}."

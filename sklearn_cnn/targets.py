@@ -339,7 +339,8 @@ def classification_target(y, classes=None):
     y : array-like of shape (n,) or (n, n_labels)
         Labels of any type, or a 0/1 indicator.
     classes : array-like or None
-        All labels that will ever come, where y need not hold them all.
+        All labels that will ever come, where y need not hold them all; for an indicator the
+        indices of its columns.
 
     Returns
     -------
@@ -348,7 +349,8 @@ def classification_target(y, classes=None):
     Raises
     ------
     ValueError
-        If y holds numbers that are no labels, or several multiclass columns.
+        If y holds numbers that are no labels, or several multiclass columns, or if an indicator
+        has other columns than the classes.
     """
     y = check_classes(y)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
@@ -361,9 +363,20 @@ def classification_target(y, classes=None):
     check_classification_targets(y)
     if kind == "multilabel-indicator":
         _check_indicator(y)
-        return MultiLabel(y.shape[1])
-    labels = column_or_1d(y) if classes is None else column_or_1d(check_classes(classes))
-    return SingleLabel(np.unique(labels))
+        target = MultiLabel(y.shape[1])
+        if classes is not None and not np.array_equal(unique_classes(classes), target.classes):
+            raise ValueError(
+                f"classes={unique_classes(classes).tolist()} are not the columns of y, an "
+                f"indicator of shape {y.shape}. For multilabel y leave classes out, or pass "
+                f"range({y.shape[1]})."
+            )
+        return target
+    return SingleLabel(unique_classes(y if classes is None else classes))
+
+
+def unique_classes(labels):
+    """Return the distinct labels of one column, sorted."""
+    return np.unique(column_or_1d(check_classes(labels)))
 
 
 def check_classes(y):

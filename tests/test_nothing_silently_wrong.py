@@ -225,6 +225,20 @@ def test_partial_fit_asks_for_classes_in_its_first_call():
         classifier().partial_fit(X, INDEX)
 
 
+def test_partial_fit_takes_the_columns_of_an_indicator_as_its_classes():
+    Y = np.c_[INDEX, 1 - INDEX]
+    model = classifier().partial_fit(X, Y, classes=[1, 0])
+    assert model.classes_.tolist() == [0, 1]
+    assert_same_outputs(model, classifier().partial_fit(X, Y))
+    assert_same_outputs(
+        model.partial_fit(X, Y, classes=range(2)),
+        classifier().partial_fit(X, Y).partial_fit(X, Y),
+    )
+    for classes in (["a", "b", "c"], ["a", "b"], [0, 1, 2], [0], [1, 2]):
+        with pytest.raises(ValueError, match=r"not the columns of y.*range\(2\)"):
+            classifier().partial_fit(X, Y, classes=classes)
+
+
 def test_partial_fit_refuses_what_is_no_indicator_after_one():
     Y = np.c_[INDEX, 1 - INDEX]
     model = classifier().partial_fit(X, Y)
