@@ -214,7 +214,7 @@ class BaseCNN(
         if X_val is not None:
             images, broken = read_training_images(self, X_val, reset=False, name="X_val")
             weights = read_weights(sample_weight_val, images, broken)
-            held_out = self._encode(images, y_val, weights)
+            held_out = self._encode(images, y_val, weights, "y_val")
             self._check_validation_set(held_out)
         with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
@@ -277,9 +277,9 @@ class BaseCNN(
             )
         self._class_weights = self._make_class_weights(self._target, y, sample_weight)
 
-    def _encode(self, images, y, weights):
+    def _encode(self, images, y, weights, name="y"):
         """Encode y and join it with images and weights; those of no weight drop out."""
-        encoded = self._target.encode(y)
+        encoded = self._target.encode(y, name)
         check_consistent_length(images, encoded)
         if self._class_weights is not None:
             of_class = self._target.sample_weights(self._class_weights, encoded)

@@ -59,15 +59,20 @@ class SingleLabel:
         self.classes = classes
         self.n_outputs = len(classes)
 
-    def encode(self, y):
+    def encode(self, y, name="y"):
         """Return y as indices of the classes; an unseen label is a ValueError."""
-        y = column_or_1d(check_classes(y), warn=True)
+        y = column_or_1d(check_classes(y, name), warn=True)
         unseen = np.setdiff1d(y, self.classes)
         if len(unseen):
+            # what trains has unseen labels only where it goes on
+            advice = (
+                "Pass every label that will ever come as classes= in the first call of partial_fit."
+                if name == "y"
+                else "Those are the labels that y trains on: leave out images of others."
+            )
             raise ValueError(
-                f"y contains labels that are not among the classes {self.classes.tolist()}: "
-                f"{unseen[:10].tolist()}. Pass every label that will ever come as classes= in "
-                "the first call of partial_fit."
+                f"{name} contains labels that are not among the classes {self.classes.tolist()}: "
+                f"{unseen[:10].tolist()}. {advice}"
             )
         return torch.from_numpy(np.searchsorted(self.classes, y))
 
@@ -128,14 +133,14 @@ class MultiLabel:
         self.classes = np.arange(n_labels)
         self.losses = {"log_loss": nn.BCEWithLogitsLoss, "hinge": BinaryHingeLoss}
 
-    def encode(self, y):
+    def encode(self, y, name="y"):
         """Return the indicator as float32."""
-        y = check_classes(y)
+        y = check_classes(y, name)
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
             raise ValueError(
-                f"y must be an indicator of shape (n, {self.n_outputs}), got {y.shape}."
+                f"{name} must be an indicator of shape (n, {self.n_outputs}), got {y.shape}."
             )
-        _check_indicator(y)
+        _check_indicator(y, name)
         return torch.from_numpy(y.astype(np.float32))
 
     def class_weights(self, class_weight, y):
@@ -212,12 +217,12 @@ class Continuous:
         constant = variance <= (10 * np.finfo(self.dtype).eps * np.abs(self.mean)) ** 2
         self.scale = np.where(constant, 1.0, np.sqrt(variance))
 
-    def encode(self, y):
+    def encode(self, y, name="y"):
         """Return y standardized, of shape (n, n_outputs)."""
-        y = check_numbers(y)
+        y = check_numbers(y, name)
         columns = y.reshape(len(y), -1)
         if columns.shape[1] != self.n_outputs:
-            raise ValueError(f"y has {columns.shape[1]} outputs, expected {self.n_outputs}.")
+            raise ValueError(f"{name} has {columns.shape[1]} outputs, expected {self.n_outputs}.")
         standardized = ((columns - self.mean) / self.scale).astype(np.float32)
         return torch.from_numpy(standardized)
 
@@ -379,48 +384,48 @@ def unique_classes(labels):
     return np.unique(column_or_1d(check_classes(labels)))
 
 
-def check_classes(y):
+def check_classes(y, name="y"):
     """Return labels as an array without NaN; the indicator of a multilabel y may be sparse."""
-    y = as_array(y)
+    y = as_array(y, name)
     if hasattr(y, "toarray"):
         y = y.toarray()
     return check_array(
-        y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0, ensure_min_features=0
+        y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0, ensure_min_features=0
     )
 
 
-def _check_indicator(y):
+def _check_indicator(y, name="y"):
     if not np.isin(y, (0, 1)).all():
         raise ValueError(
-            "Several labels an image come as a 0/1 indicator, but y holds other values. "
+            f"Several labels an image come as a 0/1 indicator, but {name} holds other values. "
             "sklearn.preprocessing.MultiLabelBinarizer makes one out of lists of labels."
         )
 
 
-def check_numbers(y):
+def check_numbers(y, name="y"):
     """Return the targets of a regression as floating-point numbers, all finite."""
-    y = as_array(y)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+    y = as_array(y, name)
+    y = check_array(y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
     if y.dtype.kind not in "fiub":
         try:
             y = y.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"y of CNNRegressor must hold numbers, got values such as {y.flat[0]!r}. "
+                f"{name} of CNNRegressor must hold numbers, got values such as {y.flat[0]!r}. "
                 "For labels use CNNClassifier."
             ) from error
     if y.ndim > 2:
-        raise ValueError(f"y must have shape (n,) or (n, n_outputs), got {y.shape}.")
+        raise ValueError(f"{name} must have shape (n,) or (n, n_outputs), got {y.shape}.")
     y = y if y.dtype.kind == "f" else y.astype(np.float64)
-    assert_all_finite(y, input_name="y")
+    assert_all_finite(y, input_name=name)
     return y
 
 
-def as_array(y):
+def as_array(y, name="y"):
     """Return y from any container that scikit-learn takes as an array."""
     y = as_numpy(y)
     if hasattr(y, "isna") and np.any(y.isna()):  # pandas, whose NA is no NaN to NumPy
-        raise ValueError("Input y contains NaN.")
+        raise ValueError(f"Input {name} contains NaN.")
     if hasattr(y, "iloc") and y.ndim == 2 and y.shape[1]:
         # column by column: of nullable columns a frame of pandas makes objects
         return np.column_stack([y.iloc[:, column].to_numpy() for column in range(y.shape[1])])

@@ -806,17 +806,26 @@ def test_validation_images_and_targets_come_together():
         classifier().fit(X, INDEX, sample_weight_val=np.ones(48))
 
 
-def test_targets_of_validation_are_checked():
+def test_targets_of_validation_are_checked_by_name():
     Y = np.c_[INDEX, 1 - INDEX]
-    with pytest.raises(ValueError, match="not among the classes"):
+    with pytest.raises(
+        ValueError, match=r"y_val .* not among the classes \[0, 1\]: \[2\]"
+    ) as caught:
         classifier().fit(X, INDEX, X_val=X, y_val=INDEX + 1)
+    assert "partial_fit" not in str(caught.value)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         classifier().fit(X, INDEX, X_val=X, y_val=INDEX[:-1])
-    with pytest.raises(ValueError, match="indicator"):
+    with pytest.raises(ValueError, match="indicator, but y_val holds"):
         classifier().fit(X, Y, X_val=X, y_val=3 * Y)
-    with pytest.raises(ValueError, match="NaN"):
-        regressor().fit(X, NUMBERS, X_val=X, y_val=np.full(48, np.nan))
-    with pytest.raises(ValueError, match="2 outputs, expected 1"):
+    with pytest.raises(ValueError, match="y_val must be an indicator"):
+        classifier().fit(X, Y, X_val=X, y_val=INDEX)
+    for missing in (np.full(48, np.nan), pd.Series([pd.NA] * 48, dtype="boolean")):
+        for estimator, y in ((regressor, NUMBERS), (classifier, INDEX)):
+            with pytest.raises(ValueError, match="y_val contains NaN"):
+                estimator().fit(X, y, X_val=X, y_val=missing)
+    with pytest.raises(ValueError, match="y_val of CNNRegressor must hold numbers"):
+        regressor().fit(X, NUMBERS, X_val=X, y_val=["cat"] * 48)
+    with pytest.raises(ValueError, match="y_val has 2 outputs, expected 1"):
         regressor().fit(X, NUMBERS, X_val=X, y_val=Y)
 
 
