@@ -211,11 +211,15 @@ class Continuous:
         self.dtype = np.float32 if y.dtype in (np.float16, np.float32) else np.float64
         columns = y.reshape(len(y), -1).astype(np.float64)
         self.n_outputs = columns.shape[1]
-        self.mean = np.average(columns, axis=0, weights=sample_weight)
-        variance = np.average((columns - self.mean) ** 2, axis=0, weights=sample_weight)
+        # by powers of two to at most 1, which is exact, so that no square is 0 or infinite
+        _, exponent = np.frexp(np.abs(columns).max(axis=0, initial=0))
+        columns = np.ldexp(columns, -exponent)
+        mean = np.average(columns, axis=0, weights=sample_weight)
+        variance = np.average((columns - mean) ** 2, axis=0, weights=sample_weight)
+        self.mean, scale = np.ldexp(mean, exponent), np.ldexp(np.sqrt(variance), exponent)
         # a constant column stays constant; anything but 0 will do as its scale
-        constant = variance <= (10 * np.finfo(self.dtype).eps * np.abs(self.mean)) ** 2
-        self.scale = np.where(constant, 1.0, np.sqrt(variance))
+        constant = scale <= 10 * np.finfo(self.dtype).eps * np.abs(self.mean)
+        self.scale = np.where(constant, 1.0, scale)
 
     def encode(self, y, name="y"):
         """Return y standardized, of shape (n, n_outputs)."""

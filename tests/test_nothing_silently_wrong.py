@@ -287,6 +287,14 @@ def test_what_is_no_number_is_refused(y, message):
         regressor().fit(X, y)
 
 
+@pytest.mark.parametrize("exponent", [-664, 664])
+@pytest.mark.usefixtures("no_warnings")
+def test_targets_may_be_so_small_or_large_that_their_squares_are_not_numbers(exponent):
+    unit = 2.0**exponent  # about 1e-200 or 1e200; multiplying by it is exact
+    model = regressor().fit(X, NUMBERS * unit)
+    np.testing.assert_array_equal(model.predict(X), regressor().fit(X, NUMBERS).predict(X) * unit)
+
+
 # ------------------------------------------------------------------------------- kinds of X
 
 REPRESENTATIONS = {

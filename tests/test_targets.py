@@ -340,6 +340,28 @@ def test_a_small_spread_on_a_large_offset_is_kept():
     np.testing.assert_allclose(target.decode(encoded), y, atol=2e-3)
 
 
+@pytest.mark.parametrize("exponent", [-1000, -540, 540, 1000])
+def test_the_unit_of_the_numbers_does_not_matter(exponent):
+    y = np.random.default_rng(0).normal(3, 2, (50, 2))
+    # one column in another unit, in which its squares are 0 or infinite; doubling is exact
+    unit = np.array([2.0**exponent, 1.0])
+    target, plain = Continuous(y * unit), Continuous(y)
+    assert np.array_equal(target.mean, plain.mean * unit)
+    assert np.array_equal(target.scale, plain.scale * unit)
+    encoded = target.encode(y * unit)
+    assert torch.equal(encoded, plain.encode(y))
+    assert np.array_equal(target.decode(encoded.numpy()), plain.decode(encoded.numpy()) * unit)
+
+
+@pytest.mark.parametrize("unit", [5e-324, 1e-200, 1e200, 1e308])
+def test_the_smallest_and_the_largest_numbers_are_encoded(unit):
+    y = np.array([0.0, 1.0, 0.0, 1.0]) * unit
+    encoded = Continuous(y).encode(y).numpy()
+    # of the smallest number there is no half, which the scale would be
+    expected = [0] * 4 if unit == 5e-324 else [-1, 1, -1, 1]
+    np.testing.assert_allclose(encoded[:, 0], expected, rtol=1e-6, atol=1e-300)
+
+
 def test_another_number_of_outputs_is_an_error():
     with pytest.raises(ValueError, match="2 outputs, expected 1"):
         Continuous(np.arange(3.0)).encode(np.zeros((3, 2)))
