@@ -410,6 +410,12 @@ def check_numbers(y, name="y"):
     """Return the targets of a regression as floating-point numbers, all finite."""
     y = as_array(y, name)
     y = check_array(y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
+    if y.dtype.kind in "mM":
+        raise ValueError(
+            f"{name} of CNNRegressor must hold numbers, got {y.dtype}, whose unit would be lost. "
+            "Durations become numbers by y / np.timedelta64(1, 'h'), dates by subtracting one "
+            "first."
+        )
     if y.dtype.kind not in "fiub":
         try:
             y = y.astype(np.float64)

@@ -376,6 +376,11 @@ def test_another_number_of_outputs_is_an_error():
         (np.array([{}, {}]), "must hold numbers"),
         (np.zeros((2, 2, 2)), "dim"),
         (np.array([1j, 2j]), "Complex"),
+        (np.array([1, 2], "timedelta64[s]"), r"timedelta64\[s\], whose unit would be lost"),
+        (np.array([1, 2], "datetime64[D]"), "dates by subtracting one first"),
+        (pd.Series([1, 2]).astype("timedelta64[ns]"), "timedelta64"),
+        (pd.DataFrame({"a": [1, 2], "b": [3, 4]}).astype("timedelta64[s]"), "timedelta64"),
+        (pl.Series([1, 2]).cast(pl.Duration), "timedelta64"),
     ],
 )
 def test_what_is_no_number_is_refused(y, message):
@@ -392,6 +397,8 @@ def test_what_is_no_number_is_refused(y, message):
         torch.tensor,
         lambda y: torch.tensor(y).bfloat16(),
         lambda y: np.array(y, dtype=object),
+        # as scikit-learn's linear models and trees take them
+        lambda y: np.array(y).astype(str),
     ],
 )
 def test_numbers_come_in_any_container(contain):
