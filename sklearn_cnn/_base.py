@@ -31,6 +31,7 @@ from sklearn_cnn.architectures._assembly import (
     last_linear,
     penultimate,
 )
+from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
 from sklearn_cnn.persistence import load_estimator, save_estimator
 from sklearn_cnn.training.augmentation import (
@@ -606,6 +607,10 @@ class BaseCNN(
                 spec = params.get(owner, getattr(self, owner))
                 params = {**params, owner: as_object(spec)}
         return super().set_params(**params)
+
+    def __getstate__(self):
+        # names that were registered in this process mean nothing in a worker
+        return {**super().__getstate__(), "architecture": without_own_name(self.architecture)}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,8 +1,12 @@
 """Names of architectures, and what else `architecture=` takes."""
 
 import functools
+import pickle
 
 import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from torch import nn
 
 from sklearn_cnn import CNNClassifier
@@ -79,6 +83,40 @@ def test_only_objects_are_registered(given):
     with pytest.raises(TypeError, match="takes an Architecture object"):
         register_architecture("mine", given)
     assert "mine" not in available_architectures()
+
+
+@pytest.fixture
+def digits():
+    X, y = load_digits(n_class=3, return_X_y=True)
+    return X[:60], y[:60]
+
+
+def test_workers_understand_the_estimators_names(digits):
+    register_architecture("mine", ConvNet((4,)))
+    named = CNNClassifier("mine", max_epochs=1, random_state=0)
+    scores = cross_val_score(named, *digits, cv=2, n_jobs=2, error_score="raise")
+    plain = clone(named).set_params(architecture=ConvNet((4,)))
+    assert scores.tolist() == cross_val_score(plain, *digits, cv=2).tolist()
+    # here the name stays
+    assert named.architecture == clone(named).architecture == "mine"
+
+
+def test_an_estimator_is_pickled_with_what_its_name_stands_for(monkeypatch):
+    register_architecture("mine", ConvNet((4,)))
+    pickled = pickle.dumps([CNNClassifier("mine"), CNNClassifier("convnet")])
+    monkeypatch.setattr(_registry, "_registry", dict(_registry._BUILT_IN))
+    mine, built_in = pickle.loads(pickled)
+    assert mine.architecture.widths == (4,)
+    assert built_in.architecture == "convnet"
+
+
+def test_a_name_that_came_to_a_worker_alone_says_so(digits):
+    register_architecture("mine", ConvNet((4,)))
+    search = GridSearchCV(
+        CNNClassifier(max_epochs=1), {"architecture": ["mine"]}, n_jobs=2, error_score="raise"
+    )
+    with pytest.raises(ValueError, match=r"named 'mine'.*workers of a search, the object"):
+        search.fit(*digits)
 
 
 def test_a_wrapped_module_class_is_registered():

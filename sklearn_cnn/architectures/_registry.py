@@ -12,7 +12,8 @@ from sklearn_cnn.architectures._resnet import ResNet
 from sklearn_cnn.architectures._torch_module import TorchModule
 from sklearn_cnn.architectures._torchvision import TorchvisionModel, torchvision_names
 
-_registry: dict[str, Architecture] = {"convnet": ConvNet(), "resnet": ResNet()}
+_BUILT_IN = {"convnet": ConvNet(), "resnet": ResNet()}
+_registry: dict[str, Architecture] = dict(_BUILT_IN)
 
 
 def available_architectures():
@@ -28,7 +29,11 @@ def available_architectures():
 
 
 def register_architecture(name, architecture):
-    """Give an architecture a name that `architecture=` takes from then on.
+    """Give an architecture a name that `architecture=` takes from then on, in this process.
+
+    An estimator that is sent to a worker process, or pickled, takes the object along in place
+    of the name. A name alone, as in the grid of a search with `n_jobs=2`, means nothing there:
+    write objects into the grid.
 
     Parameters
     ----------
@@ -54,6 +59,17 @@ def register_architecture(name, architecture):
             f"There is an architecture named {name!r} already: {as_architecture(name)!r}."
         )
     _registry[name] = clone(architecture)
+
+
+def own_architectures():
+    """Return what was registered in this process, by name."""
+    return {name: own for name, own in _registry.items() if name not in _BUILT_IN}
+
+
+def without_own_name(spec):
+    """Return a value of `architecture=` as other processes understand it: an own name's object."""
+    is_own = isinstance(spec, str) and spec in own_architectures()
+    return as_architecture(spec) if is_own else spec
 
 
 def as_architecture(spec):
@@ -85,7 +101,9 @@ def as_architecture(spec):
         if spec in torchvision_names():
             return TorchvisionModel(spec)
         raise ValueError(
-            f"There is no architecture named {spec!r}; the names are {available_architectures()}."
+            f"There is no architecture named {spec!r}; the names are {available_architectures()}. "
+            "What register_architecture adds is known in the process that called it alone: pass "
+            "others, such as the workers of a search, the object."
         )
     if inspect.isclass(spec) and issubclass(spec, Architecture):
         raise TypeError(
