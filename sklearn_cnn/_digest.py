@@ -22,7 +22,7 @@ _INCIDENTAL |= {"__firstlineno__", "__static_attributes__", "__annotations__", "
 _INCIDENTAL |= {"__abstractmethods__", "_abc_impl", "__annotations_cache__"}
 
 
-def digest(value):
+def digest(value, meanings=None):
     """Return a digest of a value, the same in every process.
 
     Arrays, memmaps and tensors count by type, shape and bytes; a string or path that names
@@ -34,6 +34,8 @@ def digest(value):
     ----------
     value : object
         Anything that can be pickled, and functions and classes that cannot.
+    meanings : dict of str to object, default=None
+        Objects that strings inside the value stand for; such a string counts with its object.
 
     Returns
     -------
@@ -45,13 +47,14 @@ def digest(value):
     TypeError
         If the value, or something inside it, cannot be pickled.
     """
-    return _Digester().digest(value).hex()
+    return _Digester(meanings or {}).digest(value).hex()
 
 
 class _Digester:
     """Digests of objects that may share parts, or hold themselves."""
 
-    def __init__(self):
+    def __init__(self, meanings):
+        self.meanings = meanings
         # the objects are kept too: an id is free again when its object is gone
         self.done: dict[int, tuple[Any, bytes]] = {}
         self.begun: dict[int, int] = {}
@@ -78,7 +81,7 @@ class _Digester:
         if kind in (bytes, bytearray):
             return kind.__name__, value
         if isinstance(value, (str, os.PathLike)):
-            return _name(kind), str(value), *_stamp(value)
+            return _name(kind), str(value), *_stamp(value), *self.meaning(str(value))
         if isinstance(value, (np.ndarray, np.generic)):
             return self.array(np.asarray(value))
         if isinstance(value, torch.Tensor):
@@ -101,6 +104,9 @@ class _Digester:
             functions = [getattr(value, n, None) for n in ("__func__", "func", "fget", "fset")]
             return kind.__name__, *map(self.digest, functions)
         return self.state(value)
+
+    def meaning(self, text):
+        return (self.digest(self.meanings[text]),) if text in self.meanings else ()
 
     def array(self, array):
         facts = f"{array.dtype!r} {array.shape}"

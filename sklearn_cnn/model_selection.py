@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 
 import sklearn_cnn
 from sklearn_cnn._digest import digest
+from sklearn_cnn.architectures._registry import own_architectures
 
 __all__ = ["CachedEstimator"]
 
@@ -37,8 +38,8 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     of Python, torch, scikit-learn and sklearn_cnn; if `memory` holds a fit of that key, the
     fitted estimator is loaded, else the fit is done and stored. Each fold of each candidate has
     a key of its own. Equal arrays, tensors and modules have equal keys; a path counts with the
-    size and the time of change of its file; a class or function of your own with its code,
-    but not with what that code calls.
+    size and the time of change of its file; a registered architecture's name with what it stands
+    for; a class or function of your own with its code, but not with what that code calls.
 
     It works in every search of scikit-learn's, in `cross_val_score`, in parallel workers, and
     around any estimator, a Pipeline too. Entries are written whole or not at all, one that is
@@ -335,7 +336,11 @@ def _key(estimator, X, y, params):
     versions = [module.__version__ for module in (sklearn_cnn, sklearn, torch)]
     python = platform.python_version_tuple()[:2]
     try:
-        return digest([estimator, X, y, params, versions, python, sklearn.get_config()])
+        # the next run may register something else by a name, which grids inside may hold too
+        return digest(
+            [estimator, X, y, params, versions, python, sklearn.get_config()],
+            meanings=own_architectures(),
+        )
     except (TypeError, pickle.PicklingError) as error:
         raise TypeError(
             f"CachedEstimator cannot tell whether this fit was done before: {error}. Leave out "

@@ -209,3 +209,14 @@ def test_the_digest_is_the_same_in_another_process():
         text=True,
     )
     assert other.stdout.strip() == digest({"c", "b", "a"})
+
+
+def test_a_string_counts_with_what_it_stands_for():
+    grid = {"architecture": ["mine", "other"]}
+    narrow, wide = ({"mine": ConvNet((width,))} for width in (4, 8))
+    assert digest(grid, narrow) == digest(copy.deepcopy(grid), copy.deepcopy(narrow))
+    assert len({digest(grid), digest(grid, narrow), digest(grid, wide)}) == 3
+    # what the value does not speak of makes no difference
+    assert digest(grid, {**narrow, "unused": ConvNet()}) == digest(grid, narrow)
+    # nor does an object that holds its own name go on without end
+    assert digest("mine", {"mine": ["mine"]}) == digest("mine", {"mine": ["mine"]})

@@ -27,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, _registry, register_architecture
 from sklearn_cnn.model_selection import CachedEstimator
 
 X, Y = load_digits(n_class=3, return_X_y=True)
@@ -118,6 +118,25 @@ def test_versions_and_the_configuration_make_another_fit(counted, monkeypatch):
         monkeypatch.setattr(f"{package}.__version__", "99.0")
         counted.fit(X, Y)
         assert count() == number
+
+
+@pytest.mark.parametrize("place", ["estimator", "pipeline", "grid"])
+def test_a_name_that_stands_for_something_else_makes_another_fit(counted, place, monkeypatch):
+    network = CNNClassifier("mine", max_epochs=1, random_state=0)
+    if place == "pipeline":
+        network = make_pipeline(MinMaxScaler(), network)
+    elif place == "grid":
+        network.set_params(architecture="convnet")
+        network = GridSearchCV(network, {"architecture": ["mine"]}, cv=2)
+    counted.set_params(estimator=network)
+    counts = []
+    for widths in [(2,), (3,), (2,)]:
+        # as in another run of the program
+        monkeypatch.setattr(_registry, "_registry", dict(_registry._BUILT_IN))
+        register_architecture("mine", Counted(widths))
+        counted.fit(X, Y)
+        counts.append(count())
+    assert counts[0] < counts[1] == counts[2]
 
 
 def test_without_memory_each_fit_is_done(counted):
