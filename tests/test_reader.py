@@ -168,6 +168,15 @@ def test_channels_first():
     assert_pixels(read(images, channel_axis=1), COLOUR)
 
 
+def test_signals_whose_channels_image_shape_names():
+    X = np.arange(3 * 50 * 40, dtype=np.float32).reshape(3, 1, 50, 40)
+    for images in X, list(X):
+        assert_pixels(read(images, image_shape=(1, 50, 40)), X)
+    columns = X.transpose(0, 3, 2, 1)
+    read_columns = read(columns, image_shape=(50, 1, 40), channel_axis=1)
+    assert_pixels(read_columns, X.transpose(0, 2, 1, 3))
+
+
 @pytest.mark.parametrize(
     "view",
     [

@@ -132,6 +132,39 @@ def test_channels_on_the_other_side_are_an_error_that_says_what_to_write(channel
     assert "X.transpose(0, 3, 1, 2)" in str(caught.value)
 
 
+@pytest.mark.parametrize("side", [8, 12, 16, 28, 32])
+def test_gray_images_of_a_channel_are_not_taken_for_signals(side):
+    with pytest.raises(ValueError, match=r"looks like \(n, C, H, W\)"):
+        array_shape((10, 1, side, side), -1)
+    with pytest.raises(ValueError, match=r"looks like \(n, H, W, C\)"):
+        array_shape((10, side, side, 1), 1)
+
+
+def test_signals_of_several_channels_are_strips():
+    assert array_shape((10, 1, 50, 8), -1) == (1, 50, 8)
+    assert array_shape((10, 8, 50, 1), 1) == (50, 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channel_axis", "found"),
+    [
+        ((10, 1, 50, 40), -1, (1, 50, 40)),
+        ((10, 40, 50, 1), 1, (50, 1, 40)),
+        ((10, 3, 50, 8), -1, (3, 50, 8)),
+    ],
+)
+def test_named_channels_say_which_axis_they_are(shape, channel_axis, found):
+    with pytest.raises(ValueError, match="looks like") as caught:
+        array_shape(shape, channel_axis)
+    assert f"write image_shape={found}" in str(caught.value)
+    for image_shape in (found, list(found), (9, 9, found[2])):
+        assert array_shape(shape, channel_axis, image_shape) == found
+    # these do not answer the question
+    for image_shape in (found[:2], (50, 8, 3)):
+        with pytest.raises(ValueError, match="looks like"):
+            array_shape(shape, channel_axis, image_shape)
+
+
 @pytest.mark.parametrize("shape", [(10, 2, 3, 8, 8), (10,), (10, 64)])
 def test_another_number_of_dimensions_is_an_error(shape):
     with pytest.raises(ValueError, match=f"X has {len(shape)} dimensions") as caught:
@@ -172,6 +205,7 @@ def test_an_image_shape_has_a_size_and_reads_well():
         (np.zeros((5, 8, 6, 3)), (8, 6, 3), -1, False),
         (np.zeros((5, 3, 8, 6)), (8, 6, 3), 1, False),
         (np.zeros((5, 3, 8, 6)), (4, 3), 1, True),
+        (np.zeros((5, 1, 50, 40)), (1, 50, 40), -1, False),
         (np.zeros((5, 48)), (8, 6), -1, False),
         ([np.zeros((8, 6))], (8, 6), -1, True),
         (np.array(["a.png", "b.png"]), (8, 6), -1, True),
@@ -184,6 +218,7 @@ def test_an_image_shape_has_a_size_and_reads_well():
         "with channels",
         "channels first",
         "size read from the wrong axes",
+        "many named channels",
         "rows",
         "sequence",
         "paths",

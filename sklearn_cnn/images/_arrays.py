@@ -56,12 +56,12 @@ def read_nd(estimator, X, name):
     X = check_array(
         _bool_as_uint8(X), dtype=_DTYPES, allow_nd=True, input_name=name, estimator=estimator
     )
-    found = array_shape(X.shape, estimator.channel_axis)
+    wanted = estimator.image_shape
+    found = array_shape(X.shape, estimator.channel_axis, wanted)
     if X.ndim == 3:
         X = X[..., np.newaxis]
     elif estimator.channel_axis == 1:
         X = np.moveaxis(X, 1, -1)
-    wanted = estimator.image_shape
     if wanted is None:
         return _as_tensor(X)
     if not fits(found, wanted):

@@ -10,6 +10,10 @@ _LONG_STRIP = 48
 # From this side on, a square could be a 4 : 3 RGB image: 32 x 24 x 3 has the pixels of 48 x 48.
 _AMBIGUOUS_SQUARE = 48
 _COLOUR_CHANNELS = (1, 3, 4)
+# Beside a side of 1, sides that are so short and so unlike are more likely a signal's channels and
+# its length than the width and height of a gray image.
+_SIGNAL_CHANNELS = 16
+_SIGNAL_RATIO = 3
 
 
 class ImageShape(NamedTuple):
@@ -99,7 +103,7 @@ def flat_row_shape(n_features, image_shape=None):
     return ImageShape(1, n_features, 1)
 
 
-def array_shape(shape, channel_axis=-1):
+def array_shape(shape, channel_axis=-1, image_shape=None):
     """Return the shape of the images in an array of three or four dimensions.
 
     Parameters
@@ -108,6 +112,8 @@ def array_shape(shape, channel_axis=-1):
         (n, H, W), or with channels (n, H, W, C) or (n, C, H, W).
     channel_axis : {-1, 1}, default=-1
         Where an array of four dimensions keeps its channels.
+    image_shape : tuple of int or None
+        (H, W) or (H, W, C) as the user gave it.
 
     Returns
     -------
@@ -116,15 +122,17 @@ def array_shape(shape, channel_axis=-1):
     Raises
     ------
     ValueError
-        If there are more dimensions or no pixels, or the channels plainly are elsewhere.
+        If there are more dimensions or no pixels, or the channels plainly are elsewhere and
+        `image_shape` does not name as many.
     """
     if len(shape) == 3:
         found = ImageShape(shape[1], shape[2], 1)
     elif len(shape) == 4:
-        _check_channel_axis(shape, channel_axis)
-        channels = shape[channel_axis]
         height, width = shape[1:3] if channel_axis == -1 else shape[2:]
-        found = ImageShape(height, width, channels)
+        found = ImageShape(height, width, shape[channel_axis])
+        # who names the number of channels has said which axis they are
+        if image_shape is None or len(image_shape) == 2 or not fits(found, image_shape):
+            _check_channel_axis(shape, channel_axis, found)
     else:
         raise ValueError(
             f"X has {len(shape)} dimensions. Images come as (n, H*W*C), (n, H, W), (n, H, W, C) "
@@ -135,6 +143,21 @@ def array_shape(shape, channel_axis=-1):
             f"X holds images of {found}: 0 feature(s) where a minimum of 1 is required."
         )
     return found
+
+
+def looks_channels_first(shape):
+    """Say whether an array of four dimensions plainly is (n, C, H, W), and not (n, H, W, C).
+
+    1 may be the height of signals, whose channels come last: (n, 1, 50, 8), but hardly
+    (n, 1, 8, 8) or (n, 1, 28, 28).
+
+    Parameters
+    ----------
+    shape : tuple of int
+    """
+    _, first, middle, last = shape
+    is_signal = first == 1 and last <= _SIGNAL_CHANNELS and middle > _SIGNAL_RATIO * last
+    return first in _COLOUR_CHANNELS and last > max(_COLOUR_CHANNELS) and not is_signal
 
 
 def fits(found, image_shape):
@@ -158,7 +181,7 @@ def is_resized(X, image_shape, channel_axis):
     if len(shape) == 2 and shape[1] > 1:
         return False
     if len(shape) > 2:
-        return array_shape(shape, channel_axis).size != tuple(image_shape[:2])
+        return array_shape(shape, channel_axis, image_shape).size != tuple(image_shape[:2])
     return True
 
 
@@ -184,15 +207,18 @@ def _likely(n_features):
     return f", for example image_shape=({side}, {side}, 3)" if 3 * side * side == n_features else ""
 
 
-def _check_channel_axis(shape, channel_axis):
-    first, last = shape[1], shape[3]
-    if channel_axis == -1 and first in _COLOUR_CHANNELS and last > max(_COLOUR_CHANNELS):
-        raise ValueError(
-            f"X has shape {tuple(shape)}, which looks like (n, C, H, W), but channel_axis=-1 "
-            "expects (n, H, W, C). Write channel_axis=1, or pass X.transpose(0, 2, 3, 1)."
-        )
-    if channel_axis == 1 and last in _COLOUR_CHANNELS and first > max(_COLOUR_CHANNELS):
-        raise ValueError(
-            f"X has shape {tuple(shape)}, which looks like (n, H, W, C), but channel_axis=1 "
-            "expects (n, C, H, W). Leave out channel_axis, or pass X.transpose(0, 3, 1, 2)."
-        )
+def _check_channel_axis(shape, channel_axis, found):
+    n, first, middle, last = shape
+    if channel_axis == -1 and looks_channels_first(shape):
+        seen, expected = "(n, C, H, W)", "(n, H, W, C)"
+        remedy = "Write channel_axis=1, or pass X.transpose(0, 2, 3, 1)"
+    elif channel_axis == 1 and looks_channels_first((n, last, middle, first)):
+        seen, expected = "(n, H, W, C)", "(n, C, H, W)"
+        remedy = "Leave out channel_axis, or pass X.transpose(0, 3, 1, 2)"
+    else:
+        return
+    raise ValueError(
+        f"X has shape {tuple(shape)}, which looks like {seen}, but channel_axis={channel_axis} "
+        f"expects {expected}. {remedy}. If these are images of {found.height} x {found.width} "
+        f"pixels with {found.channels} channels, write image_shape={tuple(found)}."
+    )
