@@ -1,7 +1,6 @@
 """What both estimators are: parameters, fit, partial_fit, raw predictions, tags."""
 
 import copy
-import functools
 import os
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -21,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sklearn_cnn._learned import forget, restored_on_failure
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
@@ -66,27 +66,6 @@ from sklearn_cnn.training.watchers import (
 
 # Parameters with parameters of their own, and what replaces a name by its object.
 _OBJECTS_OF_NAMES = {"architecture": as_architecture, "augmentation": with_parameters}
-
-
-def restored_on_failure(method):
-    """Decorate a method that fits: if it raises, the estimator stays as it was.
-
-    An interrupt by Ctrl-C during training is no failure: what was learned until then is kept.
-    """
-
-    @functools.wraps(method)
-    def guarded(self, *args, **kwargs):
-        before = dict(vars(self))
-        try:
-            return method(self, *args, **kwargs)
-        except BaseException as error:
-            has_learned = vars(self).get("net_") not in (None, before.get("net_"))
-            if not (isinstance(error, KeyboardInterrupt) and has_learned):
-                vars(self).clear()
-                vars(self).update(before)
-            raise
-
-    return guarded
 
 
 class BaseCNN(
@@ -252,7 +231,7 @@ class BaseCNN(
             )
         refuse_resized(self.augmentation, X, self.image_shape, self.channel_axis)
         if not continued:
-            self._forget()
+            forget(self)
         images, broken = read_training_images(self, X, reset=not continued)
         check_consistent_length(images, y)
         weights = read_weights(sample_weight, images, broken)
@@ -446,11 +425,6 @@ class BaseCNN(
         self.validation_scores_ = scores or None
         self.best_validation_score_ = validation.best_score if validation and scores else None
         self.best_epoch_ = validation.best_epoch if validation else None
-
-    def _forget(self):
-        """Drop what an earlier fit learned."""
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
-            delattr(self, name)
 
     @property
     def module_(self):

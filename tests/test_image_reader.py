@@ -99,3 +99,17 @@ def test_a_failed_fit_learns_nothing(paths):
     with pytest.raises(ValueError, match="no such file"):
         fitted.fit(["none.png"])
     assert np.array_equal(fitted.transform(paths[:1])[0], IMAGES[0].ravel())
+
+
+def test_a_fit_forgets_the_one_before(paths):
+    frame = pd.DataFrame(np.zeros((3, 64))).add_prefix("pixel_")
+    reader = ImageReader().fit(frame)
+    # one that fails leaves it as it was
+    with pytest.raises(ValueError, match="no such file"):
+        reader.fit(["none.png"])
+    assert reader.n_features_in_ == len(reader.feature_names_in_) == 64
+    reader.fit(paths)
+    assert not hasattr(reader, "n_features_in_")
+    assert not hasattr(reader, "feature_names_in_")
+    rows = np.zeros((2, 6 * 5 * 3))
+    assert reader.transform(rows).shape == rows.shape

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_cnn._learned import forget, restored_on_failure
 from sklearn_cnn.images._reader import read_images
 from sklearn_cnn.images._shape import check_image_shape
 
@@ -156,16 +157,13 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         return self._read(X, reset=False)
 
+    @restored_on_failure
     def _read(self, X, reset):
         self._validate_params()
         check_image_shape(self.image_shape)
-        before = dict(self.__dict__)
-        try:
-            images = read_images(self, X, reset=reset)[:].numpy()
-        except BaseException:
-            # what a failed fit saw is not learned
-            self.__dict__ = before
-            raise
+        if reset:
+            forget(self)
+        images = read_images(self, X, reset=reset)[:].numpy()
         return images.reshape(len(images), -1) if self.flatten else images
 
     @property
