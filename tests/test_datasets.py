@@ -94,6 +94,14 @@ def test_images_of_two_sizes():
     assert small(image_shape=(8, 7)).fit(Pairs(cells)).image_shape_ == (8, 7, 3)
 
 
+@pytest.mark.parametrize("whole", [np.uint8, np.int64, Image.fromarray])
+def test_integers_among_floating_point_numbers(whole):
+    convert = whole if whole is Image.fromarray else lambda image: image.astype(whole)
+    cells = [*(IMAGES[:-1] / np.float32(255)), convert(IMAGES[-1])]
+    with pytest.raises(ValueError, match=r"^X\[11\] holds u?int\d+, but X\[0\] holds float32"):
+        small().fit(Pairs(cells))
+
+
 def test_what_the_dataset_raises_reaches_the_user():
     class Failing(Pairs):
         def __getitem__(self, row):

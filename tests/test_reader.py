@@ -317,6 +317,24 @@ def test_gray_among_colour_is_an_error():
     assert "fit with image_shape" not in str(caught.value)
 
 
+@pytest.mark.parametrize("image_shape", [None, (4, 5)], ids=["one size", "resized"])
+@pytest.mark.parametrize("whole", [np.uint8, np.int64])
+@pytest.mark.parametrize("contain", [list, object_array, lambda X: pd.DataFrame({"image": X})])
+def test_integers_among_floating_point_numbers_are_an_error(contain, whole, image_shape):
+    scaled = [image / np.float32(255) for image in GRAY]
+    for images in [*scaled[:2], GRAY[2].astype(whole)], [*GRAY[:2].astype(whole), scaled[2]]:
+        with pytest.raises(ValueError, match=r"^X\[2\] holds .*, but X\[0\] holds") as caught:
+            read(contain(images), image_shape=image_shape)
+        assert np.dtype(whole).name in str(caught.value)
+        assert "all of them to one dtype and range" in str(caught.value)
+
+
+def test_integers_of_any_size_may_be_mixed_and_so_may_floating_point_numbers():
+    for dtypes in (np.uint8, np.int64, np.uint8), (np.float32, np.float64, np.float16):
+        images = [image.astype(dtype) for image, dtype in zip(GRAY, dtypes, strict=True)]
+        assert_pixels(read(images), GRAY)
+
+
 def test_something_else_among_images_is_named_by_its_position():
     with pytest.raises(TypeError, match=r"X\[1\] is a int"):
         read([np.zeros((3, 3)), 3])

@@ -141,8 +141,8 @@ def labels_of(X):
     return _stack_labels([_pair_at(X, row)[1] for row in range(len(X))])
 
 
-def stack_arrays(images, name="X"):
-    """Stack a sequence of equally sized images.
+def arrays_of(images, name="X"):
+    """Return images as NumPy arrays, of any size but of one kind of number.
 
     Parameters
     ----------
@@ -153,16 +153,16 @@ def stack_arrays(images, name="X"):
 
     Returns
     -------
-    ndarray of shape (n, ...)
+    list of ndarray
 
     Raises
     ------
     ValueError
-        If the sizes differ; the sizes found are listed.
+        If some hold integers and others floating-point numbers.
     TypeError
         If an element is no image.
     """
-    arrays = []
+    arrays: list[np.ndarray] = []
     for position, image in enumerate(images):
         if not is_array(image):
             raise TypeError(
@@ -170,8 +170,37 @@ def stack_arrays(images, name="X"):
                 "as arrays."
             )
         arrays.append(np.asarray(as_numpy(image)))
-    refuse_mixed_sizes({array.shape for array in arrays}, name)
-    return np.stack(arrays)
+        refuse_mixed_numbers(arrays[0].dtype, arrays[-1].dtype, name, position)
+    return arrays
+
+
+def refuse_mixed_numbers(first, other, name, position):
+    """Raise if one of two images holds integers and the other one floating-point numbers.
+
+    Integers are mostly 0 to 255 and floating-point numbers 0 to 1: side by side, some of the images
+    would all but vanish.
+
+    Parameters
+    ----------
+    first, other : dtype
+        Of the first image and of another one.
+    name : str
+        What holds the images.
+    position : int
+        Where the other one is.
+
+    Raises
+    ------
+    ValueError
+        With what to do.
+    """
+    kinds = {first.kind, other.kind}
+    if "f" in kinds and kinds & {"i", "u"}:
+        raise ValueError(
+            f"{name}[{position}] holds {other}, but {name}[0] holds {first}: integers are mostly "
+            "0 to 255 and floating-point numbers 0 to 1, and neither is scaled to the other. Bring "
+            "all of them to one dtype and range first."
+        )
 
 
 def refuse_mixed_sizes(sizes, name):

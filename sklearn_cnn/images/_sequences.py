@@ -4,6 +4,7 @@ import os
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -150,14 +151,13 @@ def read_sequence(estimator, cells: Any, reset, name, broken):
     return wanted.decoded(items, named)
 
 
-def _read_arrays(estimator, arrays, name):
+def _read_arrays(estimator, images, name):
+    arrays = _containers.arrays_of(images, name)
     if estimator.image_shape is None:
-        return _arrays.read_nd(estimator, _containers.stack_arrays(arrays, name), name)
+        _containers.refuse_mixed_sizes({array.shape for array in arrays}, name)
+        return _arrays.read_nd(estimator, np.stack(arrays), name)
     # images of any size: each is resized before they are stacked
-    singles = [
-        _arrays.read_nd(estimator, _containers.stack_arrays([array], name), name)
-        for array in arrays
-    ]
+    singles = [_arrays.read_nd(estimator, array[np.newaxis], name) for array in arrays]
     channels = sorted({single.shape[3] for single in singles})
     if len(channels) > 1:
         raise ValueError(
@@ -173,11 +173,12 @@ def _open_dataset(estimator, dataset: Any, reset, name):
     def read(row):
         return _dataset_image(estimator, dataset, row, reset, name)
 
-    first = read(0)
+    first, first_dtype = read(0)
     size = first.shape[:2] if estimator.image_shape is None else estimator.image_shape[:2]
 
     def read_alike(row):
-        image = read(row)
+        image, dtype = read(row)
+        _containers.refuse_mixed_numbers(first_dtype, dtype, name, row)
         if estimator.image_shape is None:
             _containers.refuse_mixed_sizes({tuple(size), tuple(image.shape[:2])}, name)
         if image.shape[2] not in (1, first.shape[2]) or image.dtype != first.dtype:
@@ -196,16 +197,18 @@ def _open_dataset(estimator, dataset: Any, reset, name):
 
 
 def _dataset_image(estimator, dataset, row, reset, name):
+    """Return an image of a Dataset, and the dtype that the Dataset has it in."""
     image = _containers.image_of(dataset[row])
     if _containers.is_pil(image):
         wanted = Wanted.by(estimator, reset)
         pixels = decode_pil(image, wanted.with_alpha)
-        return convert_channels(pixels, wanted.channels or pixels.shape[2])
+        return convert_channels(pixels, wanted.channels or pixels.shape[2]), np.dtype(np.uint8)
     if not _containers.is_array(image):
         raise TypeError(
             f"{name}[{row}] is a {type(image).__name__}, but {name} must hold PIL images or arrays."
         )
-    return _arrays.read_nd(estimator, _containers.stack_arrays([image]), name)[0]
+    [array] = _containers.arrays_of([image])
+    return _arrays.read_nd(estimator, array[np.newaxis], name)[0], array.dtype
 
 
 def _open_cached(estimator, cache, paths, wanted, named, broken):
