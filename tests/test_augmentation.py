@@ -432,5 +432,8 @@ def test_coordinates_that_cannot_be_moved_are_refused(params, n_columns, message
 def test_x_and_y_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(n, H, W\)"):
         Augmentation().apply(np.zeros((4, 64)))
+    for channels in 1, 3, 4:
+        with pytest.raises(ValueError, match=r"looks like \(n, C, H, W\).*transpose"):
+            Augmentation(flip=True).apply(np.zeros((4, channels, 32, 32)))
     with pytest.raises(ValueError, match="n_coordinates"):
         Augmentation(keypoints=True).apply(noise(), np.zeros((3, 2)))

@@ -12,7 +12,12 @@ from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages
 from sklearn_cnn.images._reader import read_images, read_training_images
-from sklearn_cnn.images._shape import ImageShape, check_image_shape, is_resized
+from sklearn_cnn.images._shape import (
+    ImageShape,
+    check_image_shape,
+    is_resized,
+    looks_channels_first,
+)
 from sklearn_cnn.images._threads import reading_threads
 
 __all__ = [
@@ -27,6 +32,7 @@ __all__ = [
     "is_resized",
     "labels_of",
     "load_image_folder",
+    "looks_channels_first",
     "read_images",
     "read_training_images",
     "reading_threads",

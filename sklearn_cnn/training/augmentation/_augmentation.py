@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 
-from sklearn_cnn.images import as_numpy
+from sklearn_cnn.images import as_numpy, looks_channels_first
 from sklearn_cnn.training.augmentation._changes import change, restored
 from sklearn_cnn.training.augmentation._coordinates import check_coordinates
 from sklearn_cnn.training.augmentation._geometry import FILLS
@@ -196,6 +196,11 @@ def _read_pixels(X):
     X = np.asarray(as_numpy(X))
     if X.ndim not in (3, 4):
         raise ValueError(f"X must have shape (n, H, W) or (n, H, W, C), got {X.shape}.")
+    if X.ndim == 4 and looks_channels_first(X.shape):
+        raise ValueError(
+            f"X has shape {X.shape}, which looks like (n, C, H, W), but must have shape "
+            "(n, H, W, C). Pass X.transpose(0, 2, 3, 1)."
+        )
     # a copy: torch has no read-only tensors, nor such of reversed order
     dtype = np.uint8 if X.dtype in (bool, np.uint8) else np.float32
     return np.array(X, dtype=dtype, order="C")
