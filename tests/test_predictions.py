@@ -12,6 +12,7 @@ from drawn import SIDE, bars_and_discs, placed_discs, several_shapes
 from image_files import noise, write_images
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -328,6 +329,16 @@ def test_rows_unfold_as_they_are_said_to():
     ensemble.set_params(one__image_shape=None).fit(channels_first, y)
     display = PredictionsDisplay.from_estimator(ensemble, channels_first, y, channel_axis=1)
     np.testing.assert_array_equal(display.images, IMAGES[display.indices])
+
+
+def test_rows_of_another_length_than_the_network_sees_unfold_by_a_guess():
+    X, y = load_digits(n_class=2, return_X_y=True)
+    pipeline = make_pipeline(PCA(36), network(max_epochs=1)).fit(X[:40], y[:40])
+    assert pipeline[-1].image_shape_ == (6, 6, 1)
+    display = PredictionsDisplay.from_estimator(pipeline, X[:40], y[:40])
+    np.testing.assert_array_equal(display.images, X.reshape(-1, 8, 8, 1)[display.indices])
+    with pytest.raises(ValueError, match=r"image_shape=\(6, 6\) takes 36"):
+        PredictionsDisplay.from_estimator(pipeline, X[:40], y[:40], image_shape=(6, 6))
 
 
 def test_files_are_shown_in_their_own_size(tmp_path):

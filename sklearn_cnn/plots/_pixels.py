@@ -1,5 +1,7 @@
 """Images of X as a figure shows them: in the size they are given in, black at 0 and white at 1."""
 
+import math
+
 import numpy as np
 from sklearn.utils import _safe_indexing
 
@@ -9,7 +11,7 @@ from sklearn_cnn.images import ImageReader, as_numpy, cells_of, is_image_column,
 _WHITE = (1, 16, 255)
 
 
-def images_at(X, rows, image_shape, channel_axis):
+def images_at(X, rows, image_shape, channel_axis, network_shape=None):
     """Return some images of X, each in its own size.
 
     Parameters
@@ -17,8 +19,12 @@ def images_at(X, rows, image_shape, channel_axis):
     X : array-like, tensor, frame, Dataset, or sequence of arrays, paths or PIL images
     rows : ndarray of int
     image_shape : tuple of int or None
-        How flat rows unflatten; None guesses, as the estimators do.
+        How flat rows unflatten, as the user gave it.
     channel_axis : {-1, 1}
+    network_shape : tuple of (int, int, int) or None
+        What the network sees, which takes the place of None as `image_shape` where it has the
+        values of X: what stands before the network in a Pipeline may change their number. Else
+        None guesses, as the estimators do.
 
     Returns
     -------
@@ -29,7 +35,11 @@ def images_at(X, rows, image_shape, channel_axis):
         cells = cells_of(X)
         return [_read([cells[row]], None, channel_axis)[0] for row in rows.tolist()]
     numbers = np.asarray(_safe_indexing(X, rows))
-    return list(_read(numbers, image_shape if numbers.ndim == 2 else None, channel_axis))
+    if numbers.ndim != 2:
+        image_shape = None
+    elif image_shape is None and network_shape and math.prod(network_shape) == numbers.shape[1]:
+        image_shape = network_shape
+    return list(_read(numbers, image_shape, channel_axis))
 
 
 def _read(X, image_shape, channel_axis):

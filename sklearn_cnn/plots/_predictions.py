@@ -150,8 +150,8 @@ class PredictionsDisplay:
             indicator.
         image_shape : tuple of int, default=None
             (H, W) or (H, W, C) of the images that flat rows hold; None takes that of the
-            estimator's network. Where there is no single one, as in an ensemble, None guesses, as
-            the estimators do.
+            estimator's network. Where there is no single one, as in an ensemble, or rows have
+            another length before the network in a Pipeline, None guesses, as the estimators do.
         channel_axis : {-1, 1}, default=None
             Where X of four dimensions keeps its channels, and in which order flat rows hold
             them; None takes that of the estimator's network, or else -1.
@@ -195,11 +195,11 @@ class PredictionsDisplay:
             scores = scores_of(estimator, X)
             kind = kind_of_labels(y, y_pred, display_labels=display_labels, **scores)
         chosen = _choose(X, kind, n_images, order, random_state)
-        if image_shape is None and network is not None:
-            image_shape = network.image_shape_
+        network_shape = None if network is None else network.image_shape_
         if channel_axis is None:
             channel_axis = -1 if network is None else network.channel_axis
-        display = cls._of_kind(kind, chosen, images_at(X, chosen, image_shape, channel_axis))
+        images = images_at(X, chosen, image_shape, channel_axis, network_shape)
+        display = cls._of_kind(kind, chosen, images)
         return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
 
     @classmethod
