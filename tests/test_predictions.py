@@ -341,6 +341,16 @@ def test_rows_of_another_length_than_the_network_sees_unfold_by_a_guess():
         PredictionsDisplay.from_estimator(pipeline, X[:40], y[:40], image_shape=(6, 6))
 
 
+def test_signals_of_many_channels_are_shown_as_they_were_fitted():
+    X = np.random.default_rng(0).random((4, 1, 30, 20))
+    y = [0, 1, 0, 1]
+    model = network(image_shape=(1, 30, 20)).fit(X, y)
+    display = PredictionsDisplay.from_estimator(model, X, y)
+    np.testing.assert_array_equal(display.images, X.astype(np.float32)[display.indices])
+    display = PredictionsDisplay.from_predictions(X, y, y, image_shape=(1, 30, 20))
+    assert display.images[0].shape == (1, 30, 20)
+
+
 def test_files_are_shown_in_their_own_size(tmp_path):
     paths = write_images(tmp_path, [noise(5, 7, seed=0), noise(9, 4, seed=1)])
     model = network(image_shape=(6, 6)).fit(paths, [0, 1])

@@ -14,6 +14,7 @@ from sklearn_cnn.images._lazy import LazyImages
 from sklearn_cnn.images._reader import read_images, read_training_images
 from sklearn_cnn.images._shape import (
     ImageShape,
+    array_shape,
     check_image_shape,
     is_resized,
     looks_channels_first,
@@ -24,6 +25,7 @@ __all__ = [
     "ImageReader",
     "ImageShape",
     "LazyImages",
+    "array_shape",
     "as_numpy",
     "cells_of",
     "check_image_shape",

@@ -131,7 +131,7 @@ def array_shape(shape, channel_axis=-1, image_shape=None):
         height, width = shape[1:3] if channel_axis == -1 else shape[2:]
         found = ImageShape(height, width, shape[channel_axis])
         # who names the number of channels has said which axis they are
-        if image_shape is None or len(image_shape) == 2 or not fits(found, image_shape):
+        if image_shape is None or len(image_shape) != 3 or not fits(found, image_shape):
             _check_channel_axis(shape, channel_axis, found)
     else:
         raise ValueError(

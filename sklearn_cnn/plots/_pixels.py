@@ -5,7 +5,14 @@ import math
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from sklearn_cnn.images import ImageReader, as_numpy, cells_of, is_image_column, is_image_sequence
+from sklearn_cnn.images import (
+    ImageReader,
+    array_shape,
+    as_numpy,
+    cells_of,
+    is_image_column,
+    is_image_sequence,
+)
 
 # What white may be: in images of 0 to 1, of scikit-learn's digits, of bytes.
 _WHITE = (1, 16, 255)
@@ -35,11 +42,21 @@ def images_at(X, rows, image_shape, channel_axis, network_shape=None):
         cells = cells_of(X)
         return [_read([cells[row]], None, channel_axis)[0] for row in rows.tolist()]
     numbers = np.asarray(_safe_indexing(X, rows))
-    if numbers.ndim != 2:
-        image_shape = None
-    elif image_shape is None and network_shape and math.prod(network_shape) == numbers.shape[1]:
-        image_shape = network_shape
-    return list(_read(numbers, image_shape, channel_axis))
+    shape = _shape_of(numbers, image_shape, channel_axis, network_shape)
+    return list(_read(numbers, shape, channel_axis))
+
+
+def _shape_of(numbers, image_shape, channel_axis, network_shape):
+    """Return the shape of images as it was said, or None where that is not theirs."""
+    said = image_shape or network_shape
+    if said is None:
+        return None
+    if numbers.ndim == 2:
+        is_theirs = image_shape is not None or math.prod(said) == numbers.shape[1]
+    else:
+        # images are shown in their own size; signals may need what was said of their channels
+        is_theirs = array_shape(numbers.shape, channel_axis, said) == tuple(said)
+    return said if is_theirs else None
 
 
 def _read(X, image_shape, channel_axis):
