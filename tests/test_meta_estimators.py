@@ -67,12 +67,14 @@ CODE_SEED = 6
 GRID = {"lr": [0.001, 0.01]}
 
 
-def network(estimator=CNNClassifier):
-    return estimator(ConvNet((2,)), image_shape=(4, 4), max_epochs=1, batch_size=N, random_state=0)
+def network(estimator=CNNClassifier, image_shape=(4, 4)):
+    return estimator(
+        ConvNet((2,)), image_shape=image_shape, max_epochs=1, batch_size=N, random_state=0
+    )
 
 
-def regressor():
-    return network(CNNRegressor)
+def regressor(**params):
+    return network(CNNRegressor, **params)
 
 
 def fitted(make, y):
@@ -186,6 +188,9 @@ META_ESTIMATORS = {
     ),
     "MultiOutputClassifier": fitted(lambda: MultiOutputClassifier(network()), LABELS),
     "ClassifierChain": fitted(lambda: ClassifierChain(network()), LABELS),
+    "ClassifierChain, no image_shape": fitted(
+        lambda: ClassifierChain(network(image_shape=None)), LABELS
+    ),
     "SelfTrainingClassifier": fitted(lambda: SelfTrainingClassifier(network()), UNLABELLED),
     "TransformedTargetRegressor": fitted(
         lambda: TransformedTargetRegressor(regressor(), func=np.exp, inverse_func=np.log), NUMBER
@@ -202,6 +207,9 @@ META_ESTIMATORS = {
     ),
     "MultiOutputRegressor": fitted(lambda: MultiOutputRegressor(regressor()), NUMBERS),
     "RegressorChain": fitted(lambda: RegressorChain(regressor()), NUMBERS),
+    "RegressorChain, no image_shape": fitted(
+        lambda: RegressorChain(regressor(image_shape=None)), NUMBERS
+    ),
     "RANSACRegressor": fitted(
         lambda: RANSACRegressor(regressor(), min_samples=6, max_trials=1, random_state=0), NUMBER
     ),
@@ -259,6 +267,12 @@ def test_every_meta_estimator_is_in_the_table():
 
 def test_the_table_has_a_row_for_each():
     assert list(documented()) == [(name, form) for name in META_ESTIMATORS for form in FORMS]
+
+
+@pytest.mark.parametrize("chain", ["ClassifierChain", "RegressorChain"])
+def test_a_chain_appends_to_rows_what_is_no_pixel(chain, inputs):
+    with pytest.raises(ValueError, match=r"rows of 49 values, but image_shape=\(4, 4\) takes 48"):
+        META_ESTIMATORS[chain](inputs["flat rows"])
 
 
 @pytest.mark.parametrize("form", FORMS)
