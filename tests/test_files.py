@@ -484,8 +484,11 @@ def test_broken_files_alone_are_an_error(tmp_path, way, is_missing, broken):
     if "memory" in way:
         way = {"memory": tmp_path / "cache"}
     X = ["none.png" if is_missing else broken] * 4
-    with pytest.raises(ValueError, match=r"None of the 4 files of X can be read"):
+    with pytest.raises(ValueError, match=r"None of the 4 files of X can be read as an") as caught:
         small(handle_broken="skip", **way).fit(X, Y[:4])
+    # all are named, whether their headers or only their pixels are broken
+    for row, path in enumerate(X):
+        assert f"X[{row}], {path!r}: " in str(caught.value)
 
 
 def test_skipping_in_a_validation_set(paths, broken):

@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_cnn.images import _arrays, _containers
 from sklearn_cnn.images._free_memory import free_memory, keep_in_memory
 from sklearn_cnn.images._lazy import DecodedImages, MappedImages
-from sklearn_cnn.images._sequences import read_sequence, reading_bar
+from sklearn_cnn.images._sequences import Name, read_sequence, reading_bar, refuse_all_broken
 from sklearn_cnn.images._shape import ImageShape
 
 # Images that are decoded at a time where all are looked at but not kept.
@@ -76,21 +76,15 @@ def read_training_images(estimator, X, *, reset, name="X"):
     images = _read(estimator, X, reset, name, broken)
     if not broken:
         return images, []
-    rows = sorted(broken)
-    cells = _containers.cells_of(X)
-    listed = "; ".join(
-        f"{name}[{row}], {str(_containers.image_of(cells[row]))!r}: {broken[row]}"
-        for row in rows[:10]
-    )
-    if len(rows) == len(images):
-        raise ValueError(f"None of the {len(rows)} files of {name} can be read: {listed}.")
+    named = Name(name, _containers.cells_of(X))
+    refuse_all_broken(named, broken)
     warnings.warn(
-        f"{len(rows)} of {len(images)} files of {name} cannot be read and are left out: {listed}"
-        f"{'; ...' if len(rows) > 10 else ''}.",
+        f"{len(broken)} of {len(images)} files of {name} cannot be read and are left out: "
+        f"{named.listed(broken)}.",
         UserWarning,
         stacklevel=4,
     )
-    return images, rows
+    return images, sorted(broken)
 
 
 def _read(estimator, X, reset, name, broken):

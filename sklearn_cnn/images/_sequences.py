@@ -70,7 +70,7 @@ class Wanted(NamedTuple):
         ----------
         items : list of ImageFile, _Picture or None
             None where there is no image to decode.
-        name : _Name
+        name : Name
         """
         found = [item for item in items if item is not None]
         size = self.size
@@ -98,7 +98,7 @@ class _Picture(NamedTuple):
     channels: int
 
 
-class _Name(NamedTuple):
+class Name(NamedTuple):
     """What errors call the images: all of them, and each, with its path where it has one."""
 
     of_all: str
@@ -111,6 +111,11 @@ class _Name(NamedTuple):
         cell = _containers.image_of(self.cells[row])
         path = f", {os.fspath(cell)!r}" if _containers.is_path(cell) else ""
         return f"{self.of_all}[{row}]{path}"
+
+    def listed(self, broken):
+        """Return the names of the first broken images, and what is wrong with each."""
+        listed = "; ".join(f"{self.of(row)}: {broken[row]}" for row in sorted(broken)[:10])
+        return f"{listed}{'; ...' if len(broken) > 10 else ''}"
 
     def at(self, rows):
         """Return the names of some of the images."""
@@ -142,12 +147,12 @@ def read_sequence(estimator, cells: Any, reset, name, broken):
     cells = [_containers.image_of(cells[row]) for row in range(len(cells))]
     if _containers.is_array(first):
         return _read_arrays(estimator, cells, name)
-    wanted, named = Wanted.by(estimator, reset), _Name(name, cells)
+    wanted, named = Wanted.by(estimator, reset), Name(name, cells)
     folder = cache_folder(estimator.memory, wanted.size, wanted.with_alpha, wanted.resize_mode)
     if folder is not None and all(map(_containers.is_path, cells)):
         return _open_cached(estimator, ImageCache(folder), cells, wanted, named, broken)
     items = [_tried(_look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
-    _refuse_all_broken(items, named, broken)
+    refuse_all_broken(named, broken)
     return wanted.decoded(items, named)
 
 
@@ -190,7 +195,7 @@ def _open_dataset(estimator, dataset: Any, reset, name):
         return image
 
     shape = len(dataset), *size, first.shape[2]
-    name_of = _Name(name, dataset).of
+    name_of = Name(name, dataset).of
     return DecodedImages(
         range(len(dataset)), read_alike, shape, estimator.resize_mode, name_of, first.dtype, 1
     )
@@ -221,7 +226,7 @@ def _open_cached(estimator, cache, paths, wanted, named, broken):
             cache.remove_strays()
             cache.refresh()
             _add_missing(estimator, cache, files, wanted, named, broken)
-    _refuse_all_broken([file for file in files if file in cache], named, broken)
+    refuse_all_broken(named, broken)
     _containers.refuse_mixed_sizes(cache.sizes(files), named.of_all)
     return cache.images(files, wanted.channels)
 
@@ -300,10 +305,22 @@ def _identify(path):
     return (path, *identify(path))
 
 
-def _refuse_all_broken(readable, named, broken):
-    if not any(item is not None for item in readable):
-        row, reason = next(iter(broken.items()))
+def refuse_all_broken(named, broken):
+    """Raise if no image of a sequence can be read.
+
+    Parameters
+    ----------
+    named : Name
+    broken : dict or None
+        The rows of files that cannot be read, and why.
+
+    Raises
+    ------
+    ValueError
+        With the reasons.
+    """
+    if broken and len(broken) == len(named.cells):
         raise ValueError(
-            f"None of the {len(broken)} files of {named.of_all} can be read as an image. "
-            f"{named.of(row)}: {reason}."
+            f"None of the {len(broken)} files of {named.of_all} can be read as an image: "
+            f"{named.listed(broken)}."
         )
