@@ -46,6 +46,7 @@ from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.callbacks import copy_callbacks
 from sklearn_cnn.training.device import (
     draw_seed,
+    new_tensors_on_cpu,
     resolve_device,
     resolve_precision,
     seeded,
@@ -139,6 +140,7 @@ class BaseCNN(
         return
 
     @restored_on_failure
+    @new_tensors_on_cpu()
     @with_callbacks
     def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train a network on images.
@@ -206,6 +208,7 @@ class BaseCNN(
         return self
 
     @restored_on_failure
+    @new_tensors_on_cpu()
     def _partial_fit(self, X, y, sample_weight, classes=None):
         self._check_parameters()
         self._check_classes(y, classes)
@@ -288,7 +291,7 @@ class BaseCNN(
                 f"early_stopping=True finds no sample to spare for validation among {len(data)}: "
                 f"training runs for max_epochs={self.max_epochs} epochs.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
             return data, None
         return data.subset(split[0]), data.subset(split[1])
@@ -450,6 +453,7 @@ class BaseCNN(
     def _n_features_out(self):
         return last_linear(self.module_).in_features
 
+    @new_tensors_on_cpu()
     def transform(self, X):
         """Compute the features that the network's last layer sees.
 
@@ -472,6 +476,7 @@ class BaseCNN(
         images = read_images(self, X)
         return self.net_.raw_predict(images, penultimate(self.module_)).numpy()
 
+    @new_tensors_on_cpu()
     def _raw_predict(self, X):
         check_is_fitted(self)
         images = read_images(self, X)

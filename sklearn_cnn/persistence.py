@@ -14,7 +14,7 @@ from sklearn_cnn.architectures import TorchModule, as_architecture
 from sklearn_cnn.architectures._assembly import assemble, describe
 from sklearn_cnn.architectures._weights import load_tensors
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
-from sklearn_cnn.training.device import has_device, resolve_device, seeded
+from sklearn_cnn.training.device import has_device, new_tensors_on_cpu, resolve_device, seeded
 from sklearn_cnn.training.finetuning import FineTuning
 from sklearn_cnn.training.going_on import ingredients, parts_to_renew
 
@@ -63,6 +63,7 @@ def save_estimator(estimator, path):
     _write(content, Path(path))
 
 
+@new_tensors_on_cpu()
 def load_estimator(path, architecture=None, kind=None):
     """Return the estimator that `save_estimator` wrote.
 
@@ -173,7 +174,7 @@ def _parameters(content, given, structure):
             f"A saved estimator holds plain values only, so these parameters did not come back: "
             f"{described}. Predictions do not need them; set them again before you train on.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return parameters
 
@@ -229,7 +230,7 @@ def _device_for(estimator):
         f"The estimator was saved with device={estimator.device!r}, which this machine does not "
         "have: it is on the CPU now.",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     return torch.device("cpu")
 

@@ -301,6 +301,20 @@ def test_another_default_dtype_does_not_matter():
     assert np.isfinite(predicted).all()
 
 
+def test_another_default_device_does_not_matter(tmp_path):
+    model = classifier(early_stopping=True, augmentation="flip_crop")
+    expected = model.fit(X, Y).partial_fit(X, Y).predict_proba(X)
+    # a tensor on "meta" has no content
+    with torch.device("meta"):
+        found = model.fit(X, Y).partial_fit(X, Y).predict_proba(X)
+        assert model.transform(X).shape == (len(X), len(model.get_feature_names_out()))
+        model.save(tmp_path / "model.pt")
+        loaded = CNNClassifier.load(tmp_path / "model.pt")
+        assert torch.get_default_device().type == "meta"
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+
+
 def test_an_autocast_of_the_user_does_not_matter():
     expected = classifier(precision="float32").fit(X, Y)
     outputs = expected.decision_function(X)

@@ -17,7 +17,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
 _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # ITU-R 601, in 65536ths, as Pillow computes gray
-_LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32)
+_LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device="cpu")
 
 # What torchvision decodes exactly as Pillow does, in half the time: formats and modes. Not PNG:
 # its decoder ends the process where the pixels of one are damaged.

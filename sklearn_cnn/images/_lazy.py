@@ -146,7 +146,7 @@ class DecodedImages(LazyImages):
             If an item cannot be decoded; it is named.
         """
         rows = self._rows if rows is None else rows
-        images = torch.empty((len(rows), *self._image_shape), dtype=self.dtype)
+        images = torch.empty((len(rows), *self._image_shape), dtype=self.dtype, device="cpu")
         self.read_into(images, rows, broken, progress)
         return images
 

@@ -7,7 +7,7 @@ capabilities of a machine that it does not run on.
 import os
 import random
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -26,6 +26,18 @@ _TINY, _LARGEST_TINY, _LARGEST = 16 * 16, 128, 64
 # A GPU needs more at a time to be busy, and has its answer sooner.
 _GPU_PREDICTION = 256 * 64 * 64
 _LARGEST_ON_GPU = 1024
+
+
+@contextmanager
+def new_tensors_on_cpu():
+    """Make tensors on the CPU unless a device is named, whatever `torch.set_default_device` said.
+
+    Images are read there, and sent to the network's device batch by batch.
+    """
+    # the context slows down every call of torch's, and is rarely needed
+    is_default = torch.get_default_device().type == "cpu"
+    with nullcontext() if is_default else torch.device("cpu"):
+        yield
 
 
 def resolve_device(device="auto"):
