@@ -138,6 +138,11 @@ def test_gray_images_of_a_channel_are_not_taken_for_signals(side):
         array_shape((10, 1, side, side), -1)
     with pytest.raises(ValueError, match=r"looks like \(n, H, W, C\)"):
         array_shape((10, side, side, 1), 1)
+    # as torch writes the shape of an image
+    with pytest.raises(
+        ValueError, match=r"expects \(n, H, W, C\)\. Write channel_axis=1.*3, 1\)\.$"
+    ):
+        array_shape((10, 1, side, side), -1, image_shape=(1, side, side))
 
 
 def test_signals_of_several_channels_are_strips():

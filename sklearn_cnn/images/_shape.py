@@ -123,15 +123,17 @@ def array_shape(shape, channel_axis=-1, image_shape=None):
     ------
     ValueError
         If there are more dimensions or no pixels, or the channels plainly are elsewhere and
-        `image_shape` does not name as many.
+        `image_shape` does not name as many, or as many as one side has pixels.
     """
     if len(shape) == 3:
         found = ImageShape(shape[1], shape[2], 1)
     elif len(shape) == 4:
         height, width = shape[1:3] if channel_axis == -1 else shape[2:]
         found = ImageShape(height, width, shape[channel_axis])
-        # who names the number of channels has said which axis they are
-        if image_shape is None or len(image_shape) != 3 or not fits(found, image_shape):
+        # who names the number of channels has said which axis they are, unless (1, 28, 28) was
+        # written as torch has it: as many channels as the length of a signal are rare
+        is_named = image_shape is not None and len(image_shape) == 3 and fits(found, image_shape)
+        if not is_named or found.channels == shape[2]:
             _check_channel_axis(shape, channel_axis, found)
     else:
         raise ValueError(
@@ -217,8 +219,12 @@ def _check_channel_axis(shape, channel_axis, found):
         remedy = "Leave out channel_axis, or pass X.transpose(0, 3, 1, 2)"
     else:
         return
+    if found.channels != middle:
+        remedy += (
+            f". If these are images of {found.height} x {found.width} pixels with "
+            f"{found.channels} channels, write image_shape={tuple(found)}"
+        )
     raise ValueError(
         f"X has shape {tuple(shape)}, which looks like {seen}, but channel_axis={channel_axis} "
-        f"expects {expected}. {remedy}. If these are images of {found.height} x {found.width} "
-        f"pixels with {found.channels} channels, write image_shape={tuple(found)}."
+        f"expects {expected}. {remedy}."
     )
