@@ -49,7 +49,8 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : estimator
         What is fitted: a clone of it each time. Its parameters are
-        `estimator__<parameter>` in a grid.
+        `estimator__<parameter>` in a grid. With metadata routing, it is the one that requests:
+        `CachedEstimator(classifier.set_fit_request(sample_weight=True), memory)`.
     memory : str, joblib.Memory or None
         The folder, or the `joblib.Memory` in it, which can be emptied (`clear`) or kept small
         (`reduce_size`). None fits each time, without a cache. Entries are pickles: share
