@@ -347,12 +347,12 @@ def store(task, name, row):
     RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 
-def main(tasks, only, n_seeds, quick, resume):
+def main(tasks, only, n_seeds, quick, resume=False):
     """Measure, printing each result as it comes, and keep the results."""
     start = time.perf_counter()
     for task_name in tasks:
         task = TASKS[task_name]
-        measured = kept_results().get(task_name, {}) if resume else {}
+        measured = kept_results().get(task_name, {}) if resume and not quick else {}
         task.quick = quick
         for seed in range(1 if quick else n_seeds or task.seeds):
             done = {name for name, row in measured.items() if len(row["seconds"]) > seed}

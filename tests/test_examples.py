@@ -1,5 +1,6 @@
 """The scripts of the guide run as they are; here on few images, for one epoch."""
 
+import functools
 import importlib
 import os
 import re
@@ -159,6 +160,19 @@ def test_the_table_of_tasks_has_a_row_a_contender(name, monkeypatch, capsys):
     rows = [row for row in capsys.readouterr().out.splitlines() if row.startswith("|")]
     assert [row.split(" | ")[1] for row in rows] == ["dummy", "pixels", "recipe"]
     assert all(metric in row for metric in tasks.TASKS[name].scoring for row in rows)
+
+
+@pytest.mark.usefixtures("image_sets")
+def test_a_run_of_the_tasks_goes_on_where_another_ended(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    tasks = importlib.import_module("tasks")
+    monkeypatch.setattr(tasks, "RESULTS", tmp_path / "tasks.json")
+    tasks.store("imbalanced", "dummy", {"balanced accuracy": [0.5], "seconds": [1.0]})
+    run = functools.partial(tasks.main, ["imbalanced"], ["dummy"], 1, False)
+    run(resume=True)
+    assert tasks.kept_results()["imbalanced"]["dummy"]["balanced accuracy"] == [0.5]
+    run()
+    assert tasks.kept_results()["imbalanced"]["dummy"]["balanced accuracy"] == [0.1]
 
 
 @pytest.mark.usefixtures("image_sets")
