@@ -19,7 +19,8 @@ from sklearn.datasets import load_digits
 from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier
-from sklearn_cnn.targets import SingleLabel, resolve_loss
+from sklearn_cnn.losses import resolve_loss
+from sklearn_cnn.targets import SingleLabel
 from sklearn_cnn.training.augmentation import augmentation_step
 
 BATCH, SIDE = 128, 32

@@ -10,12 +10,12 @@ from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
+from sklearn_cnn.losses import resolve_loss
 from sklearn_cnn.targets import (
     MultiLabel,
     SingleLabel,
     check_classes,
     classification_target,
-    resolve_loss,
     unique_classes,
 )
 

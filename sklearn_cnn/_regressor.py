@@ -8,7 +8,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
-from sklearn_cnn.targets import Continuous, QuantileLoss, WeightedLoss, check_numbers, resolve_loss
+from sklearn_cnn.losses import QuantileLoss, WeightedLoss, resolve_loss
+from sklearn_cnn.targets import Continuous, check_numbers
 
 
 class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):

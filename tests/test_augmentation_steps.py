@@ -12,14 +12,8 @@ from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, available_augmentations
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.targets import (
-    Continuous,
-    MixedTargets,
-    MultiLabel,
-    SingleLabel,
-    WeightedLoss,
-    resolve_loss,
-)
+from sklearn_cnn.losses import MixedTargets, WeightedLoss, resolve_loss
+from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 from sklearn_cnn.training.augmentation import augmentation_step
 
 SMALL = ConvNet((8, 16))

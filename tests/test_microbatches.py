@@ -10,7 +10,7 @@ from torch import nn
 
 from sklearn_cnn import Augmentation, CNNClassifier
 from sklearn_cnn.architectures import TorchModule
-from sklearn_cnn.targets import WeightedLoss
+from sklearn_cnn.losses import WeightedLoss
 from sklearn_cnn.training.microbatches import MicroBatches
 
 

@@ -4,7 +4,7 @@ import warnings
 
 import torch
 
-from sklearn_cnn.targets import MixedTargets
+from sklearn_cnn.losses import MixedTargets
 
 
 class MicroBatches:

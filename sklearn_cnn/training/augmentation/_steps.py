@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from sklearn_cnn.images import is_resized
-from sklearn_cnn.targets import Continuous, MixedTargets
+from sklearn_cnn.losses import MixedTargets
+from sklearn_cnn.targets import Continuous
 from sklearn_cnn.training.augmentation._augmentation import Augmentation
 from sklearn_cnn.training.augmentation._changes import change, moves_pixels, restored
 from sklearn_cnn.training.augmentation._coordinates import check_coordinates

@@ -1,0 +1,165 @@
+"""Losses: those of scikit-learn's names, torch's where they fit, and weights of samples."""
+
+import copy
+import inspect
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+# What a y may hold.
+ONE_LABEL, SEVERAL_LABELS, NUMBERS = "one label an image", "several labels an image", "numbers"
+
+# What each loss of torch's expects; it fits a y that holds just that.
+_EXPECTATIONS = {
+    nn.CrossEntropyLoss: ONE_LABEL,
+    nn.MultiMarginLoss: ONE_LABEL,
+    nn.BCEWithLogitsLoss: SEVERAL_LABELS,
+    nn.MultiLabelSoftMarginLoss: SEVERAL_LABELS,
+    nn.MSELoss: NUMBERS,
+    nn.L1Loss: NUMBERS,
+    nn.SmoothL1Loss: NUMBERS,
+    nn.HuberLoss: NUMBERS,
+    nn.NLLLoss: "log-probabilities, but the network returns logits",
+    nn.KLDivLoss: "log-probabilities, but the network returns logits",
+    nn.BCELoss: "probabilities, but the network returns logits",
+    nn.PoissonNLLLoss: "counts, but numbers are standardized inside",
+    nn.GaussianNLLLoss: "a variance besides outputs and targets",
+    nn.SoftMarginLoss: "labels -1 and 1, but an indicator holds 0 and 1",
+    nn.HingeEmbeddingLoss: "distances, and -1 or 1 for each",
+    nn.MultiLabelMarginLoss: "lists of labels, but several labels come as an indicator",
+    nn.CosineEmbeddingLoss: "pairs of outputs",
+    nn.MarginRankingLoss: "pairs of outputs",
+    nn.TripletMarginLoss: "triplets of outputs",
+    nn.TripletMarginWithDistanceLoss: "triplets of outputs",
+    nn.CTCLoss: "sequences of labels",
+}
+
+
+class BinaryHingeLoss(nn.Module):
+    """Hinge loss of 0/1 targets, `max(0, 1 - s z)` for logits z and signs s.
+
+    Parameters
+    ----------
+    reduction : {"mean", "none"}, default="mean"
+        Whether the losses are averaged.
+    """
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits, target):
+        """Compute the loss."""
+        losses = torch.relu(1 - (2 * target - 1) * logits)
+        return losses.mean() if self.reduction == "mean" else losses
+
+
+class QuantileLoss(nn.Module):
+    """Pinball loss, whose minimum is the quantile of the target [1]_.
+
+    Parameters
+    ----------
+    quantile : float
+        The quantile in (0, 1).
+    reduction : {"mean", "none"}, default="mean"
+        Whether the losses are averaged.
+
+    References
+    ----------
+    .. [1] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+    """
+
+    def __init__(self, quantile, reduction="mean"):
+        super().__init__()
+        self.quantile = quantile
+        self.reduction = reduction
+
+    def forward(self, outputs, target):
+        """Compute the loss."""
+        missing = target - outputs
+        losses = torch.maximum(self.quantile * missing, (self.quantile - 1) * missing)
+        return losses.mean() if self.reduction == "mean" else losses
+
+
+class MixedTargets(NamedTuple):
+    """Two targets for each image of a batch, and the weight that each of them has in its loss."""
+
+    first: torch.Tensor
+    first_weight: torch.Tensor
+    second: torch.Tensor
+    second_weight: torch.Tensor
+
+
+class WeightedLoss(nn.Module):
+    """A loss that takes a weight for each sample.
+
+    Parameters
+    ----------
+    loss : nn.Module
+        Maps logits and targets to a loss; it is copied. Where it has a `reduction`, that is
+        set to "none", so that samples can be weighted.
+    """
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = copy.deepcopy(loss)
+        self.takes_weights = hasattr(loss, "reduction")
+        if self.takes_weights:
+            self.loss.reduction = "none"
+
+    def forward(self, logits, target, weight=None):
+        """Return the mean over the batch of the weighted losses of its samples.
+
+        The loss of `MixedTargets` is the sum of their two.
+        """
+        if isinstance(target, MixedTargets):
+            first = self(logits, target.first, target.first_weight)
+            return first + self(logits, target.second, target.second_weight)
+        losses = self.loss(logits, target)
+        if weight is None:
+            return losses.mean()
+        return (losses.reshape(len(weight), -1).mean(dim=1) * weight).mean()
+
+
+def resolve_loss(loss, target):
+    """Return the loss that `loss=` stands for.
+
+    Parameters
+    ----------
+    loss : str or nn.Module
+        A key of `target.losses`, or a loss on logits.
+    target : SingleLabel, MultiLabel or Continuous
+        What the loss is for.
+
+    Returns
+    -------
+    WeightedLoss
+
+    Raises
+    ------
+    ValueError
+        If the module is of torch's, and expects something else than logits and such a target.
+    """
+    if isinstance(loss, str):
+        return WeightedLoss(target.losses[loss]())
+    _check_fit(loss if inspect.isclass(loss) else type(loss), target)
+    if inspect.isclass(loss):
+        loss = loss()
+    if not isinstance(loss, nn.Module):
+        raise TypeError(f"loss must be a name or a torch.nn.Module, got {loss!r}.")
+    return WeightedLoss(loss)
+
+
+def _check_fit(kind, target):
+    """Raise if a class of losses is torch's, or derives from one, and does not fit the target."""
+    known = next((base for base in kind.__mro__ if base in _EXPECTATIONS), kind)
+    if known not in _EXPECTATIONS and not known.__module__.startswith("torch.nn."):
+        return  # the user's own
+    expected = _EXPECTATIONS.get(known, "something else than outputs and targets")
+    if expected != target.holds:
+        fitting = [f"nn.{k.__name__}" for k, v in _EXPECTATIONS.items() if v == target.holds]
+        raise ValueError(
+            f"loss={kind.__name__} does not fit here: {known.__name__} expects {expected}. "
+            f"For {target.holds} use {' or '.join(fitting)}."
+        )

@@ -1,0 +1,150 @@
+"""Losses against hand-computed values and scikit-learn's metrics."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import hinge_loss, log_loss, mean_pinball_loss
+from torch import nn
+
+from sklearn_cnn.losses import BinaryHingeLoss, QuantileLoss, WeightedLoss, resolve_loss
+from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
+
+LABELS = np.array(["b", "a", "b", "c", "b", "a"])
+INDICATOR = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0], [1, 0, 1]])
+
+
+@pytest.fixture
+def letters():
+    return SingleLabel(np.array(["a", "b", "c"]))
+
+
+# by name
+
+
+def test_log_loss_is_that_of_scikit_learn(letters):
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0, 0.5])
+    loss = resolve_loss("log_loss", letters)
+    encoded = letters.encode(LABELS)
+    probabilities = letters.probabilities(logits.numpy())
+    assert loss(logits, encoded).item() == pytest.approx(log_loss(LABELS, probabilities), rel=1e-6)
+    weighted = log_loss(LABELS, probabilities, sample_weight=weight.numpy())
+    assert loss(logits, encoded, weight).item() == pytest.approx(weighted, rel=1e-6)
+
+
+def test_hinge_is_the_mean_margin_that_is_missed(letters):
+    logits = torch.tensor([[0.0, 2.0, 1.5], [1.0, 0.0, 0.0]])
+    # margins of "b" over "a" and "c": 2, 0.5; of "a" over "b" and "c": 1, 1
+    loss = resolve_loss("hinge", letters)(logits, letters.encode(["b", "a"]))
+    assert loss.item() == pytest.approx((0.5 / 3 + 0) / 2)
+
+
+def test_several_labels_have_the_log_loss_of_each():
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    loss = resolve_loss("log_loss", MultiLabel(3))(logits, torch.from_numpy(INDICATOR).float())
+    p = torch.sigmoid(logits).numpy()
+    by_hand = -np.where(INDICATOR == 1, np.log(p), np.log(1 - p)).mean()
+    assert loss.item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_binary_hinge_by_hand():
+    logits = torch.tensor([[2.0, 0.5], [-3.0, 0.0]])
+    target = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    losses = BinaryHingeLoss("none")(logits, target)
+    assert losses.tolist() == [[0.0, 0.5], [4.0, 1.0]]
+    assert BinaryHingeLoss()(logits, target).item() == 5.5 / 4
+    assert resolve_loss("hinge", MultiLabel(2))(logits, target).item() == 5.5 / 4
+
+
+def test_binary_hinge_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    logits, y = rng.normal(size=50), rng.integers(0, 2, 50)
+    ours = BinaryHingeLoss()(torch.from_numpy(logits), torch.from_numpy(y))
+    assert ours.item() == pytest.approx(hinge_loss(y, logits))
+
+
+@pytest.mark.parametrize("quantile", [0.05, 0.5, 0.9])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_quantile_loss_is_the_pinball_loss_of_scikit_learn(quantile, columns):
+    rng = np.random.default_rng(0)
+    y, outputs = rng.normal(size=(2, 40, columns))
+    weight = rng.uniform(0.5, 2, 40)
+    loss = QuantileLoss(quantile)(torch.from_numpy(outputs), torch.from_numpy(y)).item()
+    assert loss == pytest.approx(mean_pinball_loss(y, outputs, alpha=quantile))
+    weight /= weight.mean()
+    weighted = WeightedLoss(QuantileLoss(quantile))
+    loss = weighted(*map(torch.from_numpy, (outputs, y, weight))).item()
+    expected = mean_pinball_loss(y, outputs, alpha=quantile, sample_weight=weight)
+    assert loss == pytest.approx(expected)
+
+
+def test_losses_of_numbers_by_hand():
+    outputs, y = torch.tensor([[0.0], [0.0]]), torch.tensor([[0.5], [-3.0]])
+    target = Continuous(np.arange(3.0))
+    expected = {
+        "squared_error": (0.25 + 9) / 2,
+        "absolute_error": (0.5 + 3) / 2,
+        "huber": (0.125 + 2.5) / 2,
+    }
+    for name, value in expected.items():
+        assert resolve_loss(name, target)(outputs, y).item() == value
+
+
+# given as modules
+
+
+def test_a_weighted_loss_is_the_mean_of_weighted_samples():
+    outputs, y = torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.zeros(2, 2)
+    loss = WeightedLoss(nn.MSELoss())
+    assert loss(outputs, y).item() == 2.5
+    # the first sample's mean is 5, the second's 0
+    assert loss(outputs, y, torch.tensor([3.0, 1.0])).item() == 7.5
+    assert loss(outputs, y, torch.ones(2)).item() == 2.5
+
+
+def test_the_users_loss_is_copied():
+    given = nn.SmoothL1Loss(reduction="sum", beta=0.5)
+    loss = resolve_loss(given, Continuous(np.arange(3.0)))
+    assert loss.loss is not given
+    assert given.reduction == "sum"
+    assert loss.loss.reduction == "none"
+    assert loss.loss.beta == 0.5
+
+
+def test_a_loss_without_reduction_takes_no_weights():
+    class Worst(nn.Module):
+        def forward(self, outputs, target):
+            return (outputs - target).abs().max()
+
+    loss = resolve_loss(Worst(), Continuous(np.arange(3.0)))
+    assert not loss.takes_weights
+    assert loss(torch.tensor([[1.0], [5.0]]), torch.zeros(2, 1)).item() == 5
+    assert resolve_loss(nn.L1Loss(), Continuous(np.arange(3.0))).takes_weights
+
+
+def test_a_loss_may_be_given_as_a_class():
+    loss = resolve_loss(nn.CrossEntropyLoss, SingleLabel(np.array([0, 1])))
+    assert isinstance(loss.loss, nn.CrossEntropyLoss)
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "use"),
+    [
+        (SingleLabel(np.arange(3)), nn.NLLLoss, "CrossEntropyLoss"),
+        (SingleLabel(np.arange(3)), nn.BCELoss, "CrossEntropyLoss"),
+        (SingleLabel(np.arange(3)), nn.BCEWithLogitsLoss, "CrossEntropyLoss"),
+        (MultiLabel(3), nn.CrossEntropyLoss, "BCEWithLogitsLoss"),
+        (MultiLabel(3), nn.BCELoss, "BCEWithLogitsLoss"),
+        (Continuous(np.arange(3.0)), nn.BCELoss, "expects probabilities"),
+    ],
+)
+@pytest.mark.parametrize("as_class", [True, False], ids=["class", "instance"])
+def test_a_loss_that_does_not_fit_is_refused(target, loss, use, as_class):
+    with pytest.raises(ValueError, match=rf"{loss.__name__} does not fit here: .*{use}"):
+        resolve_loss(loss if as_class else loss(), target)
+
+
+@pytest.mark.parametrize("loss", [nn.functional.mse_loss, 3, int, lambda *_: 0])
+def test_what_is_no_loss_is_refused(loss):
+    with pytest.raises(TypeError, match=r"name or a torch\.nn\.Module"):
+        resolve_loss(loss, Continuous(np.arange(3.0)))
