@@ -195,9 +195,10 @@ class DataLoaderLoop:
 class TunedLoop:
     """A loop written by hand for this network and machine, with every trick that ours uses."""
 
-    def __init__(self, case, images, labels):
+    def __init__(self, case, images, labels, lr=LR):
         keep_freed_memory()
         self.case = case
+        self.lr = lr
         self.device = torch.device(case.device)
         self.images = torch.from_numpy(images).to(self.device)
         self.labels = torch.from_numpy(labels).to(self.device)
@@ -208,13 +209,16 @@ class TunedLoop:
     def standardized(self, images):
         return torch.addcmul(self.shift, images, self.scale).permute(0, 3, 1, 2)
 
+    def make_network(self):
+        return make_network(self.case, pool_first=True)
+
     def fit(self, epochs):
         sample = self.images[:1000].float()
         mean, std = sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2))
         self.scale, self.shift = 1 / std, -mean / std
-        network = make_network(self.case, pool_first=True).to(self.device)
+        network = self.make_network().to(self.device)
         self.network = network.to(memory_format=torch.channels_last).train()
-        optimizer = torch.optim.Adam(network.parameters(), lr=LR, fused=True)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
         for _ in range(epochs):
             total = torch.zeros((), device=self.device)
             order = torch.randperm(len(self.images), device=self.device)
