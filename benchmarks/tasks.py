@@ -287,8 +287,8 @@ def measure(task, seed, only, done=()):
             for part, rows in ((X, few), (y, few), (X_test, few_tests), (y_test, few_tests))
         )
     for name, make_estimator in task.contenders(seed).items():
-        wanted = name in only if only else True
-        if name in done or not wanted or (seed > 0 and not task.is_repeated(name)):
+        is_asked_for = not only or name in only
+        if name in done or not is_asked_for or (seed > 0 and not task.is_repeated(name)):
             continue
         estimator = make_estimator()
         if task.quick:

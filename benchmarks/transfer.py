@@ -43,7 +43,8 @@ def compare():
         gain = np.subtract(scores[name], scores["from scratch"])
         print(
             f"  {name:46} {np.mean(scores[name]):.3f} ± {np.std(scores[name], ddof=1):.3f}"
-            f"   better by {gain.mean():+.3f}, for {(gain > 0).sum():2} of {N_SEEDS} seeds"
+            f"   better by {gain.mean():+.3f} ± {gain.std(ddof=1):.3f}"
+            f", for {(gain > 0).sum():2} of {N_SEEDS} seeds"
             f"   {time.perf_counter() - start:5.0f} s",
             flush=True,
         )
