@@ -2,7 +2,6 @@
 
 import copy
 import os
-import warnings
 from abc import ABCMeta, abstractmethod
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from numbers import Integral, Real
@@ -21,6 +20,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_cnn._learned import forget, restored_on_failure
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
@@ -194,8 +194,7 @@ class BaseCNN(
         data = self._read_training_set(X, y, sample_weight, continued)
         held_out = None
         if X_val is not None:
-            images, broken = read_training_images(self, X_val, reset=False, name="X_val")
-            weights = read_weights(sample_weight_val, images, broken)
+            images, weights = self._read(X_val, y_val, sample_weight_val, name="X_val")
             held_out = self._encode(images, y_val, weights, "y_val")
             self._check_validation_set(held_out)
         with self._seeded(data, continued) as (seed, device):
@@ -235,9 +234,7 @@ class BaseCNN(
         refuse_resized(self.augmentation, X, self.image_shape, self.channel_axis)
         if not continued:
             forget(self)
-        images, broken = read_training_images(self, X, reset=not continued)
-        check_consistent_length(images, y)
-        weights = read_weights(sample_weight, images, broken)
+        images, weights = self._read(X, y, sample_weight, reset=not continued)
         if not (continued and partial):
             self._learn_targets(y, weights, classes, continued)
         data = self._encode(images, y, weights)
@@ -247,6 +244,12 @@ class BaseCNN(
                 "while a minimum of 2 is required: batch normalization compares images."
             )
         return data
+
+    def _read(self, X, y, sample_weight, *, reset=False, name="X"):
+        """Read images and weights; raise unless there are as many as y has targets."""
+        images, broken = read_training_images(self, X, reset=reset, name=name)
+        check_consistent_length(images, y)
+        return images, read_weights(sample_weight, images, broken)
 
     def _learn_targets(self, y, sample_weight, classes, continued):
         target = self._make_target(y, sample_weight, classes)
@@ -263,7 +266,6 @@ class BaseCNN(
     def _encode(self, images, y, weights, name="y"):
         """Encode y and join it with images and weights; those of no weight drop out."""
         encoded = self._target.encode(y, name)
-        check_consistent_length(images, encoded)
         if self._class_weights is not None:
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class
@@ -287,11 +289,10 @@ class BaseCNN(
         seed = self._seed_of_training(0)
         split = split_off_validation(strata, len(data), self.validation_fraction, seed)
         if split is None:
-            warnings.warn(
+            warn(
                 f"early_stopping=True finds no sample to spare for validation among {len(data)}: "
                 f"training runs for max_epochs={self.max_epochs} epochs.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
             return data, None
         return data.subset(split[0]), data.subset(split[1])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 
 import sklearn_cnn
 from sklearn_cnn._encoding import decode, encode
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.architectures import TorchModule, as_architecture
 from sklearn_cnn.architectures._assembly import assemble, describe
 from sklearn_cnn.architectures._weights import load_tensors
@@ -170,11 +170,9 @@ def _parameters(content, given, structure):
         lost.pop("architecture", None)
     if lost:
         described = ", ".join(f"{name}={value}" for name, value in lost.items())
-        warnings.warn(
+        warn(
             f"A saved estimator holds plain values only, so these parameters did not come back: "
             f"{described}. Predictions do not need them; set them again before you train on.",
-            UserWarning,
-            stacklevel=5,
         )
     return parameters
 
@@ -226,11 +224,9 @@ def _restore_optimizer(net, state, groups):
 def _device_for(estimator):
     if has_device(estimator.device):
         return resolve_device(estimator.device)
-    warnings.warn(
+    warn(
         f"The estimator was saved with device={estimator.device!r}, which this machine does not "
         "have: it is on the CPU now.",
-        UserWarning,
-        stacklevel=6,
     )
     return torch.device("cpu")
 

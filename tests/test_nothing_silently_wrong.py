@@ -814,6 +814,13 @@ def test_validation_images_and_targets_come_together():
         classifier().fit(X, INDEX, sample_weight_val=np.ones(48))
 
 
+def test_validation_images_of_another_size_are_compared_with_x():
+    smaller = X[:, 1:]
+    sizes = "X_val has images of 7 x 8 x 1 .* but X has images of 8 x 8 x 1"
+    with pytest.raises(ValueError, match=sizes):
+        classifier().fit(X, INDEX, X_val=smaller, y_val=INDEX)
+
+
 def test_targets_of_validation_are_checked_by_name():
     Y = np.c_[INDEX, 1 - INDEX]
     with pytest.raises(

@@ -8,7 +8,6 @@ the same files each time, so it is single files that are looked up, not lists of
 import json
 import os
 import uuid
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from filelock import FileLock
 from sklearn.utils.validation import check_memory
 
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
 
@@ -88,11 +88,9 @@ class ImageCache:
                 files = json.loads(index.read_text())
                 images = np.load(index.with_suffix(".npy"), mmap_mode="r")
             except (OSError, ValueError, EOFError) as error:
-                warnings.warn(
+                warn(
                     f"{index} of the image cache cannot be read ({error}): its images are decoded "
                     "again.",
-                    UserWarning,
-                    stacklevel=2,
                 )
                 continue
             for row, channels, *file in files:

@@ -1,11 +1,11 @@
 """X of every accepted kind → images, as one tensor or read as they are needed."""
 
 import math
-import warnings
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.images import _arrays, _containers
 from sklearn_cnn.images._free_memory import free_memory, keep_in_memory
 from sklearn_cnn.images._lazy import DecodedImages, MappedImages
@@ -78,11 +78,9 @@ def read_training_images(estimator, X, *, reset, name="X"):
         return images, []
     named = Name(name, _containers.cells_of(X))
     refuse_all_broken(named, broken)
-    warnings.warn(
+    warn(
         f"{len(broken)} of {len(images)} files of {name} cannot be read and are left out: "
         f"{named.listed(broken)}.",
-        UserWarning,
-        stacklevel=4,
     )
     return images, sorted(broken)
 
@@ -141,9 +139,9 @@ def _agree(estimator, images, reset, name):
     if reset:
         estimator.image_shape_ = tuple(found)
     elif tuple(found) != tuple(estimator.image_shape_):
+        fitted = "X has" if name == "X_val" else f"{type(estimator).__name__} was fitted on"
         raise ValueError(
-            f"{name} has images of {found} (height x width x channels), but "
-            f"{type(estimator).__name__} was fitted on images of "
+            f"{name} has images of {found} (height x width x channels), but {fitted} images of "
             f"{ImageShape(*estimator.image_shape_)}. To have images of any size resized, fit with "
             "image_shape=(height, width)."
         )

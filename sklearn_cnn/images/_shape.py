@@ -1,9 +1,10 @@
 """How arrays are read as images: pure functions of an array's shape and the parameters."""
 
 import math
-import warnings
 from numbers import Integral
 from typing import NamedTuple
+
+from sklearn_cnn._warnings import warn
 
 # A strip this long or longer is more likely an image that was flattened.
 _LONG_STRIP = 48
@@ -84,21 +85,17 @@ def flat_row_shape(n_features, image_shape=None):
     side = math.isqrt(n_features)
     if side * side == n_features:
         if side >= _AMBIGUOUS_SQUARE and side % 6 == 0:
-            warnings.warn(
+            warn(
                 f"Rows of {n_features} values are taken for gray images of {side} x {side}; they "
                 f"could be RGB images of {side // 2} x {side * 2 // 3} too. Write "
                 f"image_shape=({side}, {side}) or image_shape=({side // 2}, {side * 2 // 3}, 3).",
-                UserWarning,
-                stacklevel=2,
             )
         return ImageShape(side, side, 1)
     if n_features >= _LONG_STRIP:
-        warnings.warn(
+        warn(
             f"Rows of {n_features} values are taken for strips of 1 x {n_features} pixels. If they "
             f"are images, write image_shape=(height, width, channels){_likely(n_features)}; if "
             f"they are strips, write image_shape=(1, {n_features}).",
-            UserWarning,
-            stacklevel=2,
         )
     return ImageShape(1, n_features, 1)
 

@@ -1,9 +1,8 @@
 """A training step that does not fit into the device's memory, taken in parts."""
 
-import warnings
-
 import torch
 
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.losses import MixedTargets
 
 
@@ -81,12 +80,10 @@ class MicroBatches:
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         size = -(-n_images // self.n_parts)
-        warnings.warn(
+        warn(
             f"Training ran out of the device's memory with {n_images} images at a time. It goes on "
             f"with {size} at a time, whose gradients are added up to those of a whole batch. Set "
             f"batch_size={size} to take smaller steps instead.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

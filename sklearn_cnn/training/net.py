@@ -2,13 +2,13 @@
 
 import copy
 import math
-import warnings
 from contextlib import contextmanager, nullcontext
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.training.allocator import freed_memory_kept
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
@@ -403,11 +403,9 @@ class Net(NeuralNet):
         if self._device_type == "cpu":
             return
         if not has_device(self.device):
-            warnings.warn(
+            warn(
                 f"The net was trained on {self.device}, which this machine does not have: it is "
                 "on the CPU now.",
-                UserWarning,
-                stacklevel=2,
             )
             self.device = "cpu"
             return
