@@ -127,7 +127,7 @@ def resolve_loss(loss, target):
 
     Parameters
     ----------
-    loss : str or nn.Module
+    loss : str, nn.Module or class of one
         A key of `target.losses`, or a loss on logits.
     target : SingleLabel, MultiLabel or Continuous
         What the loss is for.
@@ -140,6 +140,8 @@ def resolve_loss(loss, target):
     ------
     ValueError
         If the module is of torch's, and expects something else than logits and such a target.
+    TypeError
+        If it is neither a name nor a module.
     """
     if isinstance(loss, str):
         return WeightedLoss(target.losses[loss]())
