@@ -22,6 +22,7 @@ from sklearn_cnn import Augmentation, CNNClassifier
 from sklearn_cnn.losses import resolve_loss
 from sklearn_cnn.targets import SingleLabel
 from sklearn_cnn.training.augmentation import augmentation_step
+from sklearn_cnn.training.callbacks import BatchHooks
 
 BATCH, SIDE = 128, 32
 
@@ -90,7 +91,8 @@ def cost():
     images, y = X.permute(0, 3, 1, 2), torch.arange(BATCH) % 10
     net = CNNClassifier(max_epochs=1, random_state=0, batch_size=BATCH).fit(X, y).net_
     net.module_.train()
-    step_time = milliseconds(lambda: net.train_step((images, y, None), net.module_), 20)
+    hooks = BatchHooks(net)
+    step_time = milliseconds(lambda: net.train_step((images, y, None), net.module_, hooks), 20)
     print(f"training step of the default network, {net.precision}: {step_time:.1f} ms")
     print(f"{'':22}{'ours':>9}{'images/s':>11}{'of a step':>10}{'v2, batch':>11}{'v2, each':>10}")
     target = SingleLabel(np.arange(10))

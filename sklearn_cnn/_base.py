@@ -55,7 +55,7 @@ from sklearn_cnn.training.device import (
 from sklearn_cnn.training.going_on import ingredients, parts_to_renew
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
-from sklearn_cnn.training.samples import Samples, read_weights
+from sklearn_cnn.training.samples import Samples, read_weights, without_rows
 from sklearn_cnn.training.sharing import estimate_memory, shared
 from sklearn_cnn.training.validation import Validation, split_off_validation
 from sklearn_cnn.training.watchers import (
@@ -191,17 +191,19 @@ class BaseCNN(
             raise ValueError("sample_weight_val is provided, but X_val was not provided.")
         self._check_parameters()
         continued = self.warm_start and hasattr(self, "net_")
-        data = self._read_training_set(X, y, sample_weight, continued)
+        y = self._targets_of(X, y)
+        data, broken = self._read_training_set(X, y, sample_weight, continued)
         held_out = None
         if X_val is not None:
-            images, weights = self._read(X_val, y_val, sample_weight_val, name="X_val")
+            images, weights, _ = self._read(X_val, y_val, sample_weight_val, name="X_val")
             held_out = self._encode(images, y_val, weights, "y_val")
             self._check_validation_set(held_out)
         with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data)
             net = self._make_net(data, continued, self.lr_schedule, device)
-            watcher = SklearnCallbacks(self, X, y, sample_weight, self.max_epochs)
+            readable = without_rows(broken, X, y, sample_weight)
+            watcher = SklearnCallbacks(self, self._learned, *readable, self.max_epochs)
             self._train(net, data, held_out, self.max_epochs, [watcher], seed)
             watcher.fit_ends()
         return self
@@ -212,7 +214,8 @@ class BaseCNN(
         self._check_parameters()
         self._check_classes(y, classes)
         continued = hasattr(self, "net_")
-        data = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
+        y = self._targets_of(X, y)
+        data, _ = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
         with self._seeded(data, continued) as (seed, device):
             net = self._make_net(data, continued, "constant", device)
             self._train(net, data, None, 1, [], seed, settle=False)
@@ -223,18 +226,25 @@ class BaseCNN(
         as_augmentation(self.augmentation)
         check_image_shape(self.image_shape)
 
-    def _read_training_set(self, X, y, sample_weight, continued, classes=None, partial=False):
-        """Read X and y, and learn from y unless an earlier fit is continued."""
+    def _targets_of(self, X, y):
+        """Return y, or the labels of X if it is a Dataset of pairs."""
         y = labels_of(X) if y is None else y
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
+        return y
+
+    def _read_training_set(self, X, y, sample_weight, continued, classes=None, partial=False):
+        """Read X and y, and learn from y unless an earlier fit is continued.
+
+        Returns the samples that count, and the rows of X that are left out as broken files.
+        """
         refuse_resized(self.augmentation, X, self.image_shape, self.channel_axis)
         if not continued:
             forget(self)
-        images, weights = self._read(X, y, sample_weight, reset=not continued)
+        images, weights, broken = self._read(X, y, sample_weight, reset=not continued)
         if not (continued and partial):
             self._learn_targets(y, weights, classes, continued)
         data = self._encode(images, y, weights)
@@ -243,13 +253,13 @@ class BaseCNN(
                 f"Found n_samples={len(data)} to train on (those of weight 0 do not count), "
                 "while a minimum of 2 is required: batch normalization compares images."
             )
-        return data
+        return data, broken
 
     def _read(self, X, y, sample_weight, *, reset=False, name="X"):
-        """Read images and weights; raise unless there are as many as y has targets."""
+        """Read images and weights, and list broken rows; raise unless y is as long."""
         images, broken = read_training_images(self, X, reset=reset, name=name)
         check_consistent_length(images, y)
-        return images, read_weights(sample_weight, images, broken)
+        return images, read_weights(sample_weight, images, broken), broken
 
     def _learn_targets(self, y, sample_weight, classes, continued):
         target = self._make_target(y, sample_weight, classes)
@@ -404,9 +414,9 @@ class BaseCNN(
                 net.fit(batches, validation, n_epochs, watchers, settle)
             except KeyboardInterrupt:
                 if net.has_stepped_:
-                    self._keep(net, validation)
+                    vars(self).update(self._learned(net, validation))
                 raise
-        self._keep(net, validation)
+        vars(self).update(self._learned(net, validation))
 
     def _make_validation(self, samples, device):
         targets = samples.targets.numpy()
@@ -418,17 +428,20 @@ class BaseCNN(
         patience = self.n_iter_no_change if self.early_stopping else None
         return Validation(samples.on(device), score, patience, self.tol)
 
-    def _keep(self, net, validation):
-        """Set the fitted attributes."""
-        self.net_ = net
-        self.n_outputs_ = self._target.n_outputs
-        self.n_iter_ = len(net.history_)
-        self.loss_curve_ = [row["train_loss"] for row in net.history_]
-        self.best_loss_ = min(self.loss_curve_, default=None)
+    def _learned(self, net, validation):
+        """Return the fitted attributes, by their names."""
+        losses = [row["train_loss"] for row in net.history_]
         scores = [row["valid_score"] for row in net.history_ if "valid_score" in row]
-        self.validation_scores_ = scores or None
-        self.best_validation_score_ = validation.best_score if validation and scores else None
-        self.best_epoch_ = validation.best_epoch if validation else None
+        return {
+            "net_": net,
+            "n_outputs_": self._target.n_outputs,
+            "n_iter_": len(net.history_),
+            "loss_curve_": losses,
+            "best_loss_": min(losses, default=None),
+            "validation_scores_": scores or None,
+            "best_validation_score_": validation.best_score if validation and scores else None,
+            "best_epoch_": validation.best_epoch if validation else None,
+        }
 
     @property
     def module_(self):

@@ -385,9 +385,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         weighted = "" if self._class_weights is None else "weighted "
         return weighted + ("subset " * isinstance(self._target, MultiLabel)) + "accuracy"
 
-    def _keep(self, net, validation):
-        super()._keep(net, validation)
-        self.classes_ = self._target.classes
+    def _learned(self, net, validation):
+        return {**super()._learned(net, validation), "classes_": self._target.classes}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

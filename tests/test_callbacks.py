@@ -22,6 +22,7 @@ from skorch.callbacks import (
     TensorBoard,
     TrainEndCheckpoint,
 )
+from torch.optim.lr_scheduler import ConstantLR, LinearLR
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet
@@ -116,6 +117,89 @@ def test_the_end_of_training_can_be_saved(images, tmp_path):
     saved = torch.load(path, weights_only=True)
     for name, value in fitted.module_.state_dict().items():
         assert torch.equal(saved[name], value)
+
+
+def lr_scheduler(policy, images, **kwargs):
+    """Fit three epochs under a scheduler of torch's; return the estimator."""
+    scheduler = LRScheduler(policy, event_name="planned", **kwargs)
+    params = {"max_epochs": 3, "lr": 0.01, "lr_schedule": "constant", "warm_start": True}
+    return classifier([scheduler], **params).fit(*images)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kwargs", "factors"),
+    [
+        ("StepLR", {"step_size": 2, "gamma": 0.5}, [1, 1, 0.5]),
+        (LinearLR, {"start_factor": 0.1, "total_iters": 2}, [0.1, 0.55, 1]),
+        (ConstantLR, {"factor": 0.5, "total_iters": 2}, [0.5, 0.5, 1]),
+        ("LambdaLR", {"lr_lambda": lambda epoch: 0.5 / (epoch + 1)}, [1 / 2, 1 / 4, 1 / 6]),
+    ],
+)
+def test_a_scheduler_sets_the_rate_of_each_epoch_from_the_first_on(images, policy, kwargs, factors):
+    history = lr_scheduler(policy, images, **kwargs).history_
+    assert history[:, "lr"] == pytest.approx([0.01 * factor for factor in factors])
+    assert history[:, "planned"] == history[:, "lr"]
+
+
+def test_a_scheduler_that_steps_by_batch_sets_the_rate_of_each_batch(images):
+    kwargs = {"step_every": "batch", "base_lr": 0.001, "max_lr": 0.003, "step_size_up": 2}
+    fitted = lr_scheduler("CyclicLR", images, cycle_momentum=False, **kwargs)
+    rates = [row["planned"] for batches in fitted.history_[:, "batches"] for row in batches]
+    assert rates == pytest.approx([0.001, 0.002, 0.003, 0.002, 0.001, 0.002])
+
+
+def test_a_scheduler_can_follow_the_loss_of_batches(images):
+    kwargs = {"step_every": "batch", "patience": 0, "threshold": 1e9, "factor": 0.5}
+    fitted = lr_scheduler("ReduceLROnPlateau", images, monitor="train_loss", **kwargs)
+    # no loss is better by so much, so each batch halves the rate
+    assert fitted.history_[:, "lr"] == pytest.approx([0.0025, 0.000625, 0.00015625])
+
+
+@pytest.mark.parametrize(("lr", "factors"), [(0.01, [1 / 8, 1 / 16]), (0.001, [1 / 80, 1 / 160])])
+def test_a_schedule_goes_on_with_training(images, lr, factors):
+    fitted = lr_scheduler("LambdaLR", images, lr_lambda=lambda epoch: 0.5**epoch)
+    fitted.set_params(lr=lr, max_epochs=2).fit(*images)
+    assert fitted.history_[3:, "lr"] == pytest.approx([0.01 * factor for factor in factors])
+
+
+def test_the_rate_is_the_estimators_again_without_the_scheduler(images):
+    fitted = lr_scheduler("ExponentialLR", images, gamma=0.1)
+    fitted.set_params(callbacks=None, max_epochs=1).fit(*images)
+    assert fitted.history_[-1]["lr"] == 0.01
+
+
+def test_a_scheduler_may_join_later(images):
+    fitted = classifier(None, warm_start=True, lr=0.01, max_epochs=1).fit(*images)
+    scheduler = LRScheduler("LambdaLR", lr_lambda=lambda epoch: 0.5**epoch)
+    fitted.set_params(callbacks=[scheduler], lr_schedule="constant").fit(*images)
+    assert fitted.history_[-1]["lr"] == pytest.approx(0.005)
+
+
+class BatchLosses(Callback):
+    """Write into the row of each batch, and note the losses that come with it."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.losses = []
+
+    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+        net.history.record_batch("first_pixel", batch[0].flatten()[0].item())
+
+    def on_batch_end(self, net, batch=None, training=None, loss=None, **kwargs):
+        assert net.history[-1, "batches", -1, "train_loss"] == loss
+        self.losses.append(loss.item())
+
+
+def test_batches_have_rows_of_history_where_a_callback_asks_for_them(images):
+    fitted = classifier([BatchLosses()], batch_size=30).fit(*images)
+    ((_, noted),) = fitted.net_.callbacks_
+    rows = [row for batches in fitted.history_[:, "batches"] for row in batches]
+    assert [row["train_loss"] for row in rows] == noted.losses
+    assert all(isinstance(row["train_loss"], float) for row in rows)
+    assert [row["train_batch_size"] for row in rows] == [30, 10, 30, 10]
+    assert all(0 <= row["first_pixel"] < 255 for row in rows)
+    means = np.average(np.reshape(noted.losses, (2, 2)), axis=1, weights=[30, 10])
+    np.testing.assert_allclose(fitted.loss_curve_, means, rtol=1e-6)
+    assert classifier(None).fit(*images).history_[:, "batches"] == [[{}], [{}]]
 
 
 def test_gradients_can_be_clipped(images):

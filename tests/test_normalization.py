@@ -5,6 +5,7 @@ import pytest
 import torch
 from drawn import bars_and_discs
 from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback, Checkpoint
 from torch import nn
 
 from sklearn_cnn import CNNClassifier
@@ -108,3 +109,34 @@ def test_frozen_normalizations_keep_their_averages():
     norms = [model.module_[1][1] for model in (source, tuned)]
     assert torch.equal(norms[0].running_mean, norms[1].running_mean)
     assert torch.equal(norms[0].running_var, norms[1].running_var)
+
+
+class Scores(Callback):
+    """Note the accuracy of the network after each epoch."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.scores = []
+
+    def on_epoch_end(self, net, **kwargs):
+        outputs = net.raw_predict(torch.from_numpy(X[24:])).argmax(dim=1)
+        labels = np.array(["bar", "disc"])[outputs.numpy()]
+        self.scores.append(np.mean(labels == Y[24:]).item())
+
+
+def test_callbacks_see_the_network_that_is_scored():
+    model = classifier(batch_size=8, max_epochs=4, callbacks=[Scores()])
+    model.fit(X[:24], Y[:24], X_val=X[24:], y_val=Y[24:])
+    ((_, noted),) = model.net_.callbacks_
+    assert noted.scores == model.validation_scores_
+    alone = classifier(batch_size=8, max_epochs=4, callbacks=[Scores()]).fit(X[:24], Y[:24])
+    ((_, noted_alone),) = alone.net_.callbacks_
+    assert noted_alone.scores == noted.scores
+    assert noted.scores[-1] == alone.score(X[24:], Y[24:])
+
+
+def test_a_checkpoint_restores_the_network_that_scored_best(tmp_path):
+    checkpoint = Checkpoint(monitor="valid_score_best", load_best=True, dirname=tmp_path)
+    model = classifier(batch_size=8, max_epochs=6, lr=0.05, callbacks=[checkpoint])
+    model.fit(X[:24], Y[:24], X_val=X[24:], y_val=Y[24:])
+    assert model.score(X[24:], Y[24:]) == max(model.validation_scores_)
+    assert model.n_iter_ < 6

@@ -1,22 +1,17 @@
 """Training as users of scikit-learn and skorch expect it."""
 
 import functools
-import io
 import re
-import sys
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.training.device import has_fast_bf16
-
-callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
 
 SMALL = ConvNet((8, 16))
 
@@ -357,64 +352,6 @@ def test_silent_by_default(bars, capfd):
     classifier().fit(*bars).predict(bars[0])
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
-
-
-class Tasks:
-    """A callback in the sense of scikit-learn that notes the tasks it is told of."""
-
-    def __init__(self, stop_after=None):
-        self.stop_after = stop_after
-        self.ended = []
-
-    def setup(self, estimator, context):
-        self.ended.append("setup")
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
-        score = fitted_estimator.score(X, y)
-        self.ended.append((context.task_name, context.task_id, score))
-        return self.stop_after is not None and context.task_id + 1 == self.stop_after
-
-    def teardown(self, estimator, context):
-        self.ended.append("teardown")
-
-
-def test_sklearn_callbacks_see_each_epoch_with_a_usable_model(bars):
-    tasks = Tasks()
-    fitted = classifier(max_epochs=3).set_callbacks(tasks).fit(*bars)
-    assert tasks.ended[0] == "setup"
-    assert tasks.ended[-1] == "teardown"
-    epochs = [task for task in tasks.ended[1:-1] if task[0] == "epoch"]
-    assert [task[1] for task in epochs] == [0, 1, 2]
-    assert epochs[-1][2] == fitted.score(*bars)
-    assert tasks.ended[-2][0] == "fit"
-
-
-def test_sklearn_callback_can_stop_training(bars):
-    fitted = classifier(max_epochs=10).set_callbacks(Tasks(stop_after=2)).fit(*bars)
-    assert fitted.n_iter_ == 2
-
-
-def test_sklearn_callbacks_are_torn_down_when_fit_fails(bars):
-    tasks = Tasks()
-    diverging = classifier(optimizer="sgd", lr=1e30).set_callbacks(tasks)
-    with pytest.raises(ValueError, match="Lower lr"):
-        diverging.fit(*bars)
-    assert tasks.ended[-1] == "teardown"
-    assert not hasattr(diverging, "net_")
-
-
-def test_sklearn_progress_bar_alone_and_under_a_search(bars, monkeypatch):
-    shown = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", shown)
-    classifier(max_epochs=2).set_callbacks(callback.ProgressBar()).fit(*bars)
-    assert "CNNClassifier - fit" in shown.getvalue()
-    search = GridSearchCV(classifier(max_epochs=2), {"lr": [0.001, 0.01]}, cv=2)
-    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(*bars)
-    assert "GridSearchCV - fit" in shown.getvalue()
-    assert search.best_score_ > 0.4
 
 
 def test_clone_forgets_callbacks_state_and_fit(bars):

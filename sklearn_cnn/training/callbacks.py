@@ -1,7 +1,8 @@
-"""skorch's callbacks: which of them are refused, and how they are copied."""
+"""skorch's callbacks: which are refused, how they are copied, and who is told of batches."""
 
 import copy
 
+import torch
 from skorch import callbacks as skorch_callbacks
 from skorch.callbacks import Callback
 
@@ -65,15 +66,77 @@ def copy_callbacks(callbacks):
     """Return copies of callbacks, so that training changes no object of the user's.
 
     What a callback holds is copied too, unless it cannot be, like the open file of a
-    TensorBoard writer: that is shared.
+    TensorBoard writer: that is shared. Callbacks that refer to each other, as skorch's
+    LoadInitState does to a Checkpoint, still do.
     """
-    return [_copied(callback) for callback in callbacks]
+    memo: dict = {}
+    return [_copied(callback, memo) for callback in callbacks]
 
 
-def _copied(callback):
+def _copied(callback, memo):
     if isinstance(callback, tuple):
-        return tuple(_copied(part) for part in callback)
+        return tuple(_copied(part, memo) for part in callback)
     try:
-        return copy.deepcopy(callback)
+        return copy.deepcopy(callback, memo)
     except TypeError:
-        return copy.copy(callback)
+        copied = memo[id(callback)] = copy.copy(callback)
+        return copied
+
+
+class BatchHooks:
+    """Tells the callbacks of a net of each batch; where none of them asks, it costs nothing.
+
+    For those that ask there is a row of history a batch, as in skorch. Its `train_loss` is a
+    tensor on the device until the epoch ends, so that nobody has to wait for it.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialized.
+    """
+
+    def __init__(self, net):
+        self.net = net
+        self._begins = self._defined("on_batch_begin")
+        self._computed = self._defined("on_grad_computed")
+        self._ends = self._defined("on_batch_end")
+        self._rows_are_kept = bool(self._begins or self._ends)
+
+    def batch_begins(self, batch):
+        """Tell of images, targets and weights that will be learned from."""
+        if self._rows_are_kept:
+            self.net.history_.new_batch()
+        for begin in self._begins:
+            begin(self.net, batch=batch, training=True)
+
+    def gradients_are_computed(self, batch):
+        """Tell of gradients that are about to be used."""
+        for computed in self._computed:
+            named_parameters = list(self.net.module_.named_parameters())
+            computed(self.net, named_parameters=named_parameters, batch=batch, training=True)
+
+    def batch_ends(self, batch, loss):
+        """Tell of a step that was taken, and record its loss."""
+        if self._rows_are_kept:
+            self.net.history_.record_batch("train_loss", loss)
+            self.net.history_.record_batch("train_batch_size", len(batch[0]))
+        for end in self._ends:
+            end(self.net, batch=batch, training=True, loss=loss)
+
+    def epoch_ends(self):
+        """Turn the losses of the epoch's batches into numbers, in one transfer."""
+        if not self._rows_are_kept:
+            # skorch's Checkpoint looks for a row of the last batch
+            self.net.history_.new_batch()
+            return
+        rows = self.net.history_[-1]["batches"]
+        losses = torch.stack([row["train_loss"] for row in rows]).tolist()
+        for row, loss in zip(rows, losses, strict=True):
+            row["train_loss"] = loss
+
+    def _defined(self, name):
+        return [
+            getattr(callback, name)
+            for _, callback in self.net.callbacks_
+            if getattr(type(callback), name) is not getattr(Callback, name)
+        ]

@@ -6,12 +6,11 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 
 from sklearn_cnn._warnings import warn
 from sklearn_cnn.training.allocator import freed_memory_kept
 from sklearn_cnn.training.batches import prediction_batches
-from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
+from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.microbatches import MicroBatches
@@ -140,6 +139,7 @@ class Net(NeuralNet):
             `lr`, `lr_schedule`, `precision` and `prediction_precision`.
         """
         self.compile_training = compile
+        starts_anew = settings["lr"] != self.lr or "callbacks" in renewed
         for name, value in settings.items():
             setattr(self, name, value)
         if "criterion" in renewed:
@@ -147,6 +147,9 @@ class Net(NeuralNet):
         if "optimizer" in renewed:
             self.optimizer, self.weight_decay = optimizer, weight_decay
             self.initialize_optimizer()
+        elif starts_anew:
+            # else skorch's LRScheduler goes on from the rate that it has come to
+            self._set_first_lr()
         if "callbacks" in renewed:
             self.callbacks = callbacks
             self.initialize_callbacks()
@@ -203,28 +206,26 @@ class Net(NeuralNet):
             If the loss is no longer a finite number.
         """
         epochs = self.max_epochs if epochs is None else epochs
-        data = {"dataset_train": batches, "dataset_valid": validation}
         module = torch.compile(self.module_) if self.compile_training else self.module_
         n_steps = epochs * batches.n_steps
         settles = False
-        self._set_lr(self.lr)
         try:
             for epoch in range(epochs):
                 if self.fine_tuning.unfreeze_after == len(self.history_):
                     self.unfreeze()
                 for watcher in watchers:
                     watcher.epoch_begins(self)
-                self.notify("on_epoch_begin", **data)
+                self.notify("on_epoch_begin", dataset_train=batches, dataset_valid=validation)
                 settles = settle and needs_settling((epoch + 1) * batches.n_steps, len(batches))
                 self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
-                if validation is not None:
-                    with self._settled(batches) if settles else nullcontext():
-                        self.validate(validation)
-                self.notify("on_epoch_end", **data)
-                # each watcher is told, whatever the others say
-                answers = [watcher.epoch_ends(self) for watcher in watchers]
-                if any(answers) or (validation is not None and validation.should_stop):
-                    break
+                is_looked_at = (
+                    validation is not None
+                    or len(self.callbacks_) > 0
+                    or any(watcher.looks_at_net for watcher in watchers)
+                )
+                with self._settled(batches) if settles and is_looked_at else nullcontext():
+                    if self._end_epoch(batches, validation, watchers):
+                        break
             if settles:
                 self._settle(batches)
             # the last step comes after the last loss: one image shows what it did
@@ -240,9 +241,21 @@ class Net(NeuralNet):
             raise
         finally:
             self.module_.eval()
+            if SCHEDULES[self.lr_schedule] is not None:
+                # the schedule ends with the training
+                self._set_first_lr()
             if validation is not None and validation.best_weights is not None:
                 self.module_.load_state_dict(validation.best_weights)
         return self
+
+    def _end_epoch(self, batches, validation, watchers):
+        """Score the network, and tell of the epoch; return whether training is to end."""
+        if validation is not None:
+            self.validate(validation)
+        self.notify("on_epoch_end", dataset_train=batches, dataset_valid=validation)
+        # each watcher is told, whatever the others say
+        answers = [watcher.epoch_ends(self, validation) for watcher in watchers]
+        return any(answers) or (validation is not None and validation.should_stop)
 
     def run_single_epoch(self, batches, module, step, n_steps):
         """Train on each batch once, and record the mean loss over the samples.
@@ -258,22 +271,19 @@ class Net(NeuralNet):
             Steps of the whole schedule.
         """
         schedule = SCHEDULES[self.lr_schedule]
-        begins, ends = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
+        hooks = BatchHooks(self)
         to_train_mode(self.module_)
         total = torch.zeros((), dtype=torch.float32, device=self.device)
         for batch in batches:
             if schedule is not None:
                 self._set_lr(self.lr * schedule(step / n_steps))
-            for begin in begins:
-                begin(self, batch=batch, training=True)
-            loss = self.train_step(batch, module)
-            for end in ends:
-                end(self, batch=batch, training=True, loss=loss)
+            hooks.batch_begins(batch)
+            loss = self.train_step(batch, module, hooks)
+            hooks.batch_ends(batch, loss)
             total += loss * len(batch[0])
             step += 1
         self.module_.eval()
-        # skorch's Checkpoint looks for a row of the last batch
-        self.history_.new_batch()
+        hooks.epoch_ends()
         self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
@@ -304,7 +314,7 @@ class Net(NeuralNet):
             if group["params"]:
                 self.optimizer_.add_param_group(group)
 
-    def train_step(self, batch, module):
+    def train_step(self, batch, module, hooks):
         """Learn from one batch; return its loss, detached, on the device."""
 
         def compute_loss(images, targets, weights):
@@ -313,9 +323,7 @@ class Net(NeuralNet):
             return self.criterion_(logits.float(), targets, weights)
 
         loss = self.micro_batches_.backward(compute_loss, self.optimizer_.zero_grad, batch)
-        for computed in self._hooks("on_grad_computed"):
-            named_parameters = list(self.module_.named_parameters())
-            computed(self, named_parameters=named_parameters, batch=batch, training=True)
+        hooks.gradients_are_computed(batch)
         self.optimizer_.step()
         self.has_stepped_ = True
         return loss
@@ -411,16 +419,16 @@ class Net(NeuralNet):
             return
         _move(self.module_, self.criterion_, self.optimizer_, self.device)
 
-    def _hooks(self, name):
-        return [
-            getattr(callback, name)
-            for _, callback in self.callbacks_
-            if getattr(type(callback), name) is not getattr(Callback, name)
-        ]
-
     def _set_lr(self, lr):
         for group in self.optimizer_.param_groups:
             group["lr"] = lr * group["lr_ratio"]
+
+    def _set_first_lr(self):
+        """Set the rate that more training begins with."""
+        self._set_lr(self.lr)
+        # what a scheduler of torch's multiplies, where it begins after other epochs
+        for group in self.optimizer_.param_groups:
+            group["initial_lr"] = group["lr"]
 
     @property
     def prediction_batch_size(self):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import torch
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_cnn.images import LazyImages, as_numpy
@@ -107,3 +108,23 @@ def read_weights(sample_weight, images, broken=()):
     )
     weights[list(broken)] = 0
     return weights
+
+
+def without_rows(left_out, *of_samples):
+    """Return sequences of samples without some rows.
+
+    Parameters
+    ----------
+    left_out : sequence of int
+    *of_samples : array-like of shape (n, ...) or None
+        None stays None.
+
+    Returns
+    -------
+    list
+        The sequences as they are where no row is left out, else copies.
+    """
+    if len(left_out) == 0:
+        return list(of_samples)
+    kept = np.delete(np.arange(len(of_samples[0])), left_out)
+    return [None if rows is None else _safe_indexing(rows, kept) for rows in of_samples]

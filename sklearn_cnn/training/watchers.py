@@ -33,10 +33,13 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks, nor set_callbac
 class Watcher(Protocol):
     """Something that is told of each epoch."""
 
+    #: Whether it looks at the network, beyond the figures of the epoch.
+    looks_at_net: bool
+
     def epoch_begins(self, net):
         """Take note that an epoch begins."""
 
-    def epoch_ends(self, net):
+    def epoch_ends(self, net, validation):
         """Take note that an epoch has ended; return True to end the training."""
 
 
@@ -47,16 +50,20 @@ class SklearnCallbacks:
     ----------
     estimator : BaseCNN
         Whose fit it is.
+    learned : callable
+        Maps a net and a validation set, or None, to the fitted attributes of the estimator.
     X, y : array-like
-        As they were passed to `fit`.
+        As they were passed to `fit`, but for what it left out.
     sample_weight : array-like or None
     n_epochs : int
         Most epochs that there will be.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, n_epochs):
+    def __init__(self, estimator, learned, X, y, sample_weight, n_epochs):
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator = estimator
+        self.learned = learned
+        self.looks_at_net = bool(getattr(estimator, "_skl_callbacks", ()))
         self.data = {"X": X, "y": y, "metadata": metadata}
         self.fit_context = estimator._init_callback_context(max_subtasks=n_epochs)
         self.fit_context.call_on_fit_task_begin(estimator=estimator, **self.data)
@@ -66,11 +73,12 @@ class SklearnCallbacks:
         self.epoch_context = self.fit_context.subcontext(task_name="epoch")
         self.epoch_context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def epoch_ends(self, net):
+    def epoch_ends(self, net, validation):
         """Close the subtask; return whether a callback asks to stop."""
         return self.epoch_context.call_on_fit_task_end(
             estimator=self.estimator,
-            reconstruction_attributes=lambda: {"net_": copy.deepcopy(net)},
+            # called for callbacks alone that ask for the estimator as it would be now
+            reconstruction_attributes=lambda: self.learned(copy.deepcopy(net), validation),
             **self.data,
         )
 
@@ -92,13 +100,15 @@ class ProgressBar:
         What stands in front of the bar.
     """
 
+    looks_at_net = False
+
     def __init__(self, n_epochs, name):
         self.bar = tqdm(total=n_epochs, desc=name, unit="epoch")
 
     def epoch_begins(self, net):
         """Do nothing."""
 
-    def epoch_ends(self, net):
+    def epoch_ends(self, net, validation):
         """Move on by one epoch."""
         row = net.history_[-1]
         figures = {"loss": f"{row['train_loss']:.4f}"}
