@@ -357,6 +357,7 @@ class BaseCNN(
             module,
             **self._settings(module, lr_schedule, device),
             device=str(device),
+            n_outputs=self._target.n_outputs,
             image_size=self.image_shape_[:2],
             fine_tuning=fine_tuning,
         ).initialize()

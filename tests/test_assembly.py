@@ -222,13 +222,13 @@ def test_a_sigmoid_inside_the_network_is_no_end():
 @pytest.mark.parametrize(
     ("architecture", "found"),
     [
-        (module_of(flatten, lambda _: nn.Linear(8 * 6 * 3, 7)), r"\(1, 7\)"),
-        (module_of(lambda _: nn.Conv2d(3, 4, 1)), r"\(1, 4, 8, 6\)"),
-        (module_of(lambda _: nn.Flatten(0), lambda n: nn.Linear(8 * 6 * 3, n)), r"\(4,\)"),
+        (module_of(flatten, lambda _: nn.Linear(8 * 6 * 3, 7)), r"\(2, 7\)"),
+        (module_of(lambda _: nn.Conv2d(3, 4, 1)), r"\(2, 4, 8, 6\)"),
+        (module_of(lambda _: nn.Flatten(0), nn.LazyLinear), r"\(4,\)"),
     ],
 )
 def test_another_shape_than_that_of_logits_is_refused(architecture, found):
-    with pytest.raises(ValueError, match=r"logits of shape \(1, 4\), got " + found):
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 4\), got " + found):
         assemble(architecture, IMAGES, ROWS, 4)
 
 
@@ -237,7 +237,7 @@ def test_a_network_that_returns_a_tuple_is_refused():
         def forward(self, images):
             return images, images
 
-    with pytest.raises(ValueError, match=r"logits of shape \(1, 4\), got tuple"):
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 4\), got tuple"):
         assemble(TorchModule(Two), IMAGES, ROWS, 4)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from sklearn_cnn.architectures._heads import last_linear_name
 from sklearn_cnn.architectures._torch_module import TorchModule
+from sklearn_cnn.training.logits import check_logits
 
 # What is enough to know how pixels vary: images, and numbers in all of them.
 _ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
@@ -48,7 +49,7 @@ def assemble(architecture, images, rows, n_outputs):
     # float32 whatever torch's default dtype is now
     module = nn.Sequential(parts).float().eval()
     # lazy layers get their shape, and so can be laid out, in this first pass
-    _check_output(module, architecture, images[rows[:1]], n_outputs)
+    _check_output(module, architecture, images[rows[:2]], n_outputs)
     return module.float().to(memory_format=torch.channels_last)
 
 
@@ -139,11 +140,11 @@ def last_linear(module):
     return module.get_submodule(last_linear_name(module))
 
 
-def _check_output(module, architecture, image, n_outputs):
-    """Send one image through the module, before any work is done."""
-    shape = tuple(image.shape[1:])
+def _check_output(module, architecture, images, n_outputs):
+    """Send two images through the module, before any work is done."""
+    shape = tuple(images.shape[1:])
     try:
-        outputs, last = _traced(module, image.permute(0, 3, 1, 2))
+        outputs, last = _traced(module, images.permute(0, 3, 1, 2))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
@@ -153,15 +154,10 @@ def _check_output(module, architecture, image, n_outputs):
             f"{architecture!r} ends in {last}. A network must return logits, since the loss and "
             "predict_proba apply it themselves. Leave that layer out."
         )
-    if tuple(getattr(outputs, "shape", ())) != (1, n_outputs):
-        raise ValueError(
-            f"{architecture!r} must map one image to logits of shape (1, {n_outputs}), got "
-            f"{tuple(getattr(outputs, 'shape', ())) or type(outputs).__name__}. A constructor "
-            "that names num_classes or n_outputs is passed the number."
-        )
+    check_logits(outputs, len(images), n_outputs, repr(architecture))
 
 
-def _traced(module, image):
+def _traced(module, images):
     """Return the outputs, and the name of the layer if they are probabilities out of one."""
     results = []
     handles = [
@@ -171,7 +167,7 @@ def _traced(module, image):
     ]
     try:
         with torch.no_grad():
-            outputs = module(image)
+            outputs = module(images)
     finally:
         for handle in handles:
             handle.remove()

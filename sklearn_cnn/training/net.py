@@ -13,6 +13,7 @@ from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
+from sklearn_cnn.training.logits import check_logits
 from sklearn_cnn.training.microbatches import MicroBatches
 from sklearn_cnn.training.normalization import (
     batches_of_one_explained,
@@ -41,6 +42,8 @@ class Net(NeuralNet):
         Maps images of shape (b, C, H, W) to logits. Trained in place.
     criterion : WeightedLoss
         Maps logits, targets and weights to a loss.
+    n_outputs : int
+        Logits of an image.
     optimizer : str, class or functools.partial
         See `make_optimizer`.
     lr, weight_decay : float
@@ -71,6 +74,7 @@ class Net(NeuralNet):
         module,
         criterion,
         *,
+        n_outputs,
         optimizer="adamw",
         lr=0.003,
         weight_decay=0.01,
@@ -84,6 +88,7 @@ class Net(NeuralNet):
         callbacks=None,
         fine_tuning=None,
     ):
+        self.n_outputs = n_outputs
         self.weight_decay = weight_decay
         # skorch's own `compile` would leave a wrapped module_ behind
         self.compile_training = compile
@@ -320,6 +325,7 @@ class Net(NeuralNet):
         def compute_loss(images, targets, weights):
             with self._autocast(self.precision):
                 logits = module(images)
+            check_logits(logits, len(images), self.n_outputs)
             return self.criterion_(logits.float(), targets, weights)
 
         loss = self.micro_batches_.backward(compute_loss, self.optimizer_.zero_grad, batch)
@@ -356,6 +362,7 @@ class Net(NeuralNet):
         -------
         Tensor of shape (n, n_outputs), float32
         """
+        are_logits = module is None
         module = self.module_ if module is None else module
         batch_size = self.prediction_batch_size if batch_size is None else batch_size
         # giving memory back has a price: the next call's pages are new ones
@@ -365,7 +372,10 @@ class Net(NeuralNet):
         with self._autocast(self.prediction_precision), memory_kept:
             device = torch.device(self.device)
             for batch, n_real in prediction_batches(images, batch_size, device):
-                rows = module(batch)[:n_real]
+                rows = module(batch)
+                if are_logits:
+                    check_logits(rows, len(batch), self.n_outputs)
+                rows = rows[:n_real]
                 if n_done == 0:
                     # one block: small ones in between would split the memory that batches reuse
                     outputs = rows.new_empty((len(images), *rows.shape[1:]), dtype=torch.float32)
