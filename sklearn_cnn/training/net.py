@@ -9,6 +9,7 @@ from skorch import NeuralNet
 
 from sklearn_cnn._warnings import warn
 from sklearn_cnn.training.allocator import freed_memory_kept
+from sklearn_cnn.training.batch_invariance import batch_invariant
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
 from sklearn_cnn.training.device import has_device, prediction_batch_size
@@ -369,7 +370,8 @@ class Net(NeuralNet):
         is_long = len(images) > _MANY_BATCHES * batch_size
         memory_kept = freed_memory_kept(give_back=is_long)
         outputs, n_done = torch.empty(0), 0
-        with self._autocast(self.prediction_precision), memory_kept:
+        invariant = batch_invariant(self.module_, batch_size, self._device_type)
+        with self._autocast(self.prediction_precision), memory_kept, invariant:
             device = torch.device(self.device)
             for batch, n_real in prediction_batches(images, batch_size, device):
                 rows = module(batch)
