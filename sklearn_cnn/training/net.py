@@ -12,6 +12,7 @@ from sklearn_cnn.training.allocator import freed_memory_kept
 from sklearn_cnn.training.batch_invariance import batch_invariant
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
+from sklearn_cnn.training.compilation import compilations_unlimited
 from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.logits import check_logits
@@ -174,7 +175,8 @@ class Net(NeuralNet):
         try:
             # whatever autocast the caller is in, ours is the one that counts
             no_autocast = torch.autocast(self._device_type, enabled=False)
-            with no_autocast, freed_memory_kept(), batches_of_one_explained():
+            unlimited = compilations_unlimited(self.compile_training)
+            with no_autocast, unlimited, freed_memory_kept(), batches_of_one_explained():
                 self.fit_loop(batches, validation, epochs, watchers=watchers, settle=settle)
         finally:
             # an epoch that did not end has no loss
