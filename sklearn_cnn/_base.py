@@ -127,10 +127,9 @@ class BaseCNN(
     def _score_outputs(self, encoded, outputs, sample_weight):
         """Return the validation score of raw outputs against encoded targets."""
 
-    @property
     @abstractmethod
-    def _validation_score_name(self):
-        """What `_score_outputs` computes, as figures call it."""
+    def _name_of_score(self, loss):
+        """Return what `_score_outputs` computes under a loss, as figures call it."""
 
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
@@ -202,8 +201,8 @@ class BaseCNN(
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data)
             net = self._make_net(data, continued, self.lr_schedule, device)
-            readable = without_rows(broken, X, y, sample_weight)
-            watcher = SklearnCallbacks(self, self._learned, *readable, self.max_epochs)
+            told = without_rows(broken, X, y, sample_weight)
+            watcher = SklearnCallbacks(self, self._learned, self.max_epochs, *told)
             self._train(net, data, held_out, self.max_epochs, [watcher], seed)
             watcher.fit_ends()
         return self
@@ -285,11 +284,12 @@ class BaseCNN(
         """Raise if too few images are left to be scored."""
         needed = self._min_validation_samples
         if len(held_out) < needed:
+            score = self._name_of_score(self.loss)
             raise ValueError(
                 f"Found n_samples={len(held_out)} in X_val (those of weight 0 do not count), while "
-                f"a minimum of {needed} is required: {self._validation_score_name} of fewer is not "
-                "defined. Pass more as X_val and y_val, or neither: then "
-                "early_stopping=True splits off a part of X."
+                f"a minimum of {needed} is required: {score} of fewer is not defined. Pass "
+                "more as X_val and y_val, or neither: then early_stopping=True splits off a part "
+                "of X."
             )
 
     def _split(self, data):
@@ -415,9 +415,9 @@ class BaseCNN(
                 net.fit(batches, validation, n_epochs, watchers, settle)
             except KeyboardInterrupt:
                 if net.has_stepped_:
-                    vars(self).update(self._learned(net, validation))
+                    self.__dict__.update(self._learned(net, validation))
                 raise
-        vars(self).update(self._learned(net, validation))
+        self.__dict__.update(self._learned(net, validation))
 
     def _make_validation(self, samples, device):
         targets = samples.targets.numpy()
@@ -463,6 +463,11 @@ class BaseCNN(
     def precision_(self):
         """The precision of training: "bf16" or "float32"."""
         return self.net_.precision
+
+    @property
+    def _fitted_score_name(self):
+        """What `validation_scores_` are, whatever parameters have been set since."""
+        return self._name_of_score(self._made_of["loss"])
 
     @property
     def _n_features_out(self):

@@ -380,8 +380,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         predicted = self._target.decode_indices(outputs)
         return accuracy_score(encoded, predicted, sample_weight=sample_weight)
 
-    @property
-    def _validation_score_name(self):
+    def _name_of_score(self, loss):
         weighted = "" if self._class_weights is None else "weighted "
         return weighted + ("subset " * isinstance(self._target, MultiLabel)) + "accuracy"
 

@@ -305,6 +305,5 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             )
         return r2_score(encoded, outputs, sample_weight=sample_weight)
 
-    @property
-    def _validation_score_name(self):
-        return "D² of the pinball loss" if self.loss == "quantile" else "R²"
+    def _name_of_score(self, loss):
+        return "D² of the pinball loss" if loss == "quantile" else "R²"

@@ -81,6 +81,8 @@ def test_without_a_validation_set_there_is_no_panel_for_a_score(shapes):
 def test_the_score_has_a_name(model, data, name):
     X, y = data
     model.fit(X, y, X_val=X, y_val=y)
+    # it was computed in fit: what is set later has no part in it
+    model.set_params(loss="auto")
     assert TrainingCurveDisplay.from_estimator(model).axes_[1].get_ylabel() == name
 
 

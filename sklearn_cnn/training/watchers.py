@@ -52,14 +52,14 @@ class SklearnCallbacks:
         Whose fit it is.
     learned : callable
         Maps a net and a validation set, or None, to the fitted attributes of the estimator.
+    n_epochs : int
+        Most epochs that there will be.
     X, y : array-like
         As they were passed to `fit`, but for what it left out.
     sample_weight : array-like or None
-    n_epochs : int
-        Most epochs that there will be.
     """
 
-    def __init__(self, estimator, learned, X, y, sample_weight, n_epochs):
+    def __init__(self, estimator, learned, n_epochs, X, y, sample_weight):
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator = estimator
         self.learned = learned
