@@ -28,7 +28,7 @@ def test_rows_of_weight_zero_are_left_out_and_the_rest_averages_one():
     samples = weighted([0, 1, 3, 0, 2])
     assert samples.rows.tolist() == [1, 2, 4]
     assert len(samples) == 3
-    assert samples.weights.dtype == torch.float32
+    assert samples.weights.dtype == torch.float64
     assert samples.weights[samples.rows].tolist() == [0.5, 1.5, 1.0]
 
 
@@ -42,7 +42,7 @@ def test_equal_weights_are_no_weights(weights):
 def test_the_scale_of_the_weights_does_not_matter():
     for scale in 1e-200, 1e200:
         samples = weighted(np.array([1, 1, 2, 3, 3]) * scale)
-        assert samples.weights.tolist() == [0.5, 0.5, 1.0, 1.5, 1.5]
+        assert samples.on(torch.device("cpu")).weights.tolist() == [0.5, 0.5, 1.0, 1.5, 1.5]
 
 
 def test_the_users_weights_are_untouched():
@@ -64,8 +64,16 @@ def test_a_subset_picks_among_the_rows_that_count(positions):
     assert len(subset) == 2
     assert subset.images is samples.images
     assert subset.targets is samples.targets
-    assert subset.weights is samples.weights
     assert samples.rows.tolist() == [1, 2, 4]
+
+
+def test_the_weights_of_a_subset_average_one():
+    samples = weighted([0, 1, 3, 5, 3])
+    assert samples.weights.tolist() == [0, 1 / 3, 1, 5 / 3, 1]
+    subset = samples.subset([0, 1])
+    assert subset.weights[subset.rows].tolist() == [0.5, 1.5]
+    assert samples.subset([1, 3]).weights is None
+    assert samples.weights.tolist() == [0, 1 / 3, 1, 5 / 3, 1]
 
 
 @pytest.mark.parametrize("weights", [[0, 1, 3, 0, 2], None])
@@ -85,7 +93,9 @@ def test_compact_samples_are_the_rows_that_count(weights):
 def test_all_tensors_move_to_a_device(weights):
     moved = weighted(weights).on(torch.device("meta"))
     tensors = [moved.images, moved.targets, moved.rows]
-    tensors += [] if weights is None else [moved.weights]
+    if weights is not None:
+        assert moved.weights.dtype == torch.float32  # not every device has float64
+        tensors.append(moved.weights)
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert (moved.weights is None) == (weights is None)
 

@@ -70,6 +70,38 @@ def test_validation_scores_follow_their_sample_weight(bars):
     assert fitted.validation_scores_[-1] == fitted.score(X[80:100], y[80:100])
 
 
+@pytest.mark.parametrize("class_weight", [None, {0: 1, 1: 5}])
+def test_losses_are_weighted_means_of_the_parts_that_early_stopping_makes(bars, class_weight):
+    X, y = bars
+    parts = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+            held_out = dataset_valid.samples.images.numpy()[..., 0]
+            parts.append(np.array([(image == held_out).all(axis=(1, 2)).any() for image in X]))
+
+    # without normalization and with next to no step, the loss of training is that of prediction
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    model = CNNClassifier(
+        linear,
+        early_stopping=True,
+        class_weight=class_weight,
+        max_epochs=1,
+        lr=1e-12,
+        callbacks=[Look()],
+        random_state=0,
+    )
+    sample_weight = np.random.default_rng(0).uniform(0, 3, len(X)) ** 3
+    model.fit(X, y, sample_weight=sample_weight)
+    weight = sample_weight * np.where(y == 1, 5 if class_weight else 1, 1)
+    loss = -model.predict_log_proba(X)[np.arange(len(X)), y]
+    [held_out] = parts
+    assert held_out.sum() == 12
+    for name, part in [("train_loss", ~held_out), ("valid_loss", held_out)]:
+        expected = np.average(loss[part], weights=weight[part])
+        np.testing.assert_allclose(model.history_[-1][name], expected, rtol=1e-5)
+
+
 def test_early_stopping_keeps_the_best_weights(bars):
     X, y = bars
     fitted = classifier(early_stopping=True, max_epochs=60, n_iter_no_change=3, lr=0.02).fit(

@@ -21,7 +21,7 @@ class Samples:
     targets : Tensor of shape (n,) or (n, n_outputs)
         As the loss takes them.
     weights : Tensor of shape (n,) or None
-        None where all weigh the same.
+        Those of the rows that count have a mean of one; None where these weigh the same.
     rows : Tensor of int64
         The rows that count. A split is two subsets of rows, without a copy of the images.
     """
@@ -47,20 +47,20 @@ class Samples:
         """
         if weights is None:
             return cls(images, targets, None, torch.arange(len(images)))
-        rows = np.flatnonzero(weights)
+        weights = torch.from_numpy(weights)
+        rows = weights.nonzero().flatten()
         if len(rows) == 0:
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        weights = weights / weights[rows].mean()
-        differ = np.ptp(weights[rows]) > 0
-        scaled = torch.from_numpy(weights.astype(np.float32)) if differ else None
-        return cls(images, targets, scaled, torch.from_numpy(rows))
+        return cls(images, targets, _of_mean_one(weights, rows), rows)
 
     def __len__(self):
         return len(self.rows)
 
     def subset(self, positions):
         """Return the samples at some positions of `rows`, without a copy of the images."""
-        return dataclasses.replace(self, rows=self.rows[positions])
+        rows = self.rows[positions]
+        weights = None if self.weights is None else _of_mean_one(self.weights, rows)
+        return dataclasses.replace(self, weights=weights, rows=rows)
 
     def compact(self):
         """Return the rows that count alone: copies, but for images that are read when needed."""
@@ -74,9 +74,17 @@ class Samples:
 
     def on(self, device):
         """Return the samples on a device; images that do not fit there stay where they are."""
-        weights = None if self.weights is None else self.weights.to(device)
+        # float64 until here: not every device has it
+        weights = None if self.weights is None else self.weights.to(device, torch.float32)
         images = place(self.images, device)
         return Samples(images, self.targets.to(device), weights, self.rows.to(device))
+
+
+def _of_mean_one(weights, rows):
+    """Scale weights to a mean of one over some rows; None where all of those are equal."""
+    weights = weights / weights[rows].mean()
+    counted = weights[rows]
+    return None if (counted == counted[0]).all() else weights
 
 
 def read_weights(sample_weight, images, broken=()):
