@@ -699,15 +699,23 @@ def test_weights_that_the_last_step_ruins_are_refused(method):
 # ----------------------------------------------------------------------------------- weights
 
 
-@pytest.mark.parametrize("weight", [1, 0.3, 7])
+@pytest.mark.parametrize("weight", [1, 0.3, 7, 1e308, 1e-310])
 def test_equal_weights_are_no_weights(weight, fitted):
     model = classifier().fit(X, INDEX, sample_weight=np.full(48, weight))
     assert_same_outputs(model, fitted)
     plain = regressor().fit(X, NUMBERS).predict(X)
     weighted = regressor().fit(X, NUMBERS, sample_weight=np.full(48, weight)).predict(X)
-    if weight == 1:
-        np.testing.assert_array_equal(weighted, plain)
-    np.testing.assert_allclose(weighted, plain, rtol=1e-5)
+    np.testing.assert_array_equal(weighted, plain)
+
+
+@pytest.mark.parametrize("scale", [2.0**1020, 2.0**-1060])
+def test_the_scale_of_weights_does_not_matter(scale):
+    weight = np.random.default_rng(0).integers(1, 8, 48).astype(float)
+    model = classifier().fit(X, INDEX, sample_weight=weight)
+    assert_same_outputs(classifier().fit(X, INDEX, sample_weight=weight * scale), model)
+    expected = regressor().fit(X, NUMBERS, sample_weight=weight).predict(X)
+    scaled = regressor().fit(X, NUMBERS, sample_weight=weight * scale).predict(X)
+    np.testing.assert_array_equal(scaled, expected)
 
 
 @pytest.mark.parametrize("others", ["equal", "unequal"])

@@ -39,10 +39,21 @@ def test_equal_weights_are_no_weights(weights):
     assert samples.rows.tolist() == np.flatnonzero(weights).tolist()
 
 
-def test_the_scale_of_the_weights_does_not_matter():
-    for scale in 1e-200, 1e200:
-        samples = weighted(np.array([1, 1, 2, 3, 3]) * scale)
-        assert samples.on(torch.device("cpu")).weights.tolist() == [0.5, 0.5, 1.0, 1.5, 1.5]
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-200, 1e200, 5e307])
+def test_the_scale_of_the_weights_does_not_matter(scale):
+    samples = weighted(np.array([1, 1, 2, 3, 3]) * scale)
+    assert samples.on(torch.device("cpu")).weights.tolist() == [0.5, 0.5, 1.0, 1.5, 1.5]
+    assert samples.subset([2, 3]).weights[2:4].tolist() == pytest.approx([0.8, 1.2], rel=1e-12)
+    assert weighted(np.full(5, scale)).weights is None
+
+
+def test_weights_may_be_further_apart_than_float32_can_say():
+    samples = weighted([1e-60, 1e-60, 3e-60, 1e300, 1e-60])
+    assert samples.rows.tolist() == [3]  # the others are nothing as shares of the largest
+    samples = weighted([1e-60, 1e-60, 3e-60, 1, 1e-60])
+    assert samples.rows.tolist() == [0, 1, 2, 3, 4]
+    assert samples.on(torch.device("cpu")).weights.tolist() == [0, 0, 0, 5, 0]
+    assert samples.subset([1, 2]).weights[1:3].tolist() == pytest.approx([0.5, 1.5], rel=1e-12)
 
 
 def test_the_users_weights_are_untouched():
@@ -68,12 +79,12 @@ def test_a_subset_picks_among_the_rows_that_count(positions):
 
 
 def test_the_weights_of_a_subset_average_one():
-    samples = weighted([0, 1, 3, 5, 3])
-    assert samples.weights.tolist() == [0, 1 / 3, 1, 5 / 3, 1]
-    subset = samples.subset([0, 1])
-    assert subset.weights[subset.rows].tolist() == [0.5, 1.5]
-    assert samples.subset([1, 3]).weights is None
-    assert samples.weights.tolist() == [0, 1 / 3, 1, 5 / 3, 1]
+    samples = weighted([0, 2, 4, 8, 2])
+    assert samples.weights.tolist() == [0, 0.5, 1, 2, 0.5]
+    subset = samples.subset([0, 2])
+    assert subset.weights[subset.rows].tolist() == [0.4, 1.6]
+    assert samples.subset([0, 3]).weights is None
+    assert samples.weights.tolist() == [0, 0.5, 1, 2, 0.5]
 
 
 @pytest.mark.parametrize("weights", [[0, 1, 3, 0, 2], None])
@@ -104,7 +115,13 @@ def test_all_tensors_move_to_a_device(weights):
 def test_weights_come_in_any_container(contain):
     read = read_weights(contain([1, 2, 0, 1, 4]), IMAGES)
     assert read.dtype == np.float64
-    assert read.tolist() == [1, 2, 0, 1, 4]
+    assert read.tolist() == [0.25, 0.5, 0, 0.25, 1]
+
+
+def test_weights_of_what_is_broken_are_zero_and_no_measure_for_the_others():
+    assert read_weights(None, IMAGES, [1]).tolist() == [1, 0, 1, 1, 1]
+    assert read_weights([1, 1e308, 1, 2, 0], IMAGES, [1]).tolist() == [0.5, 0, 0.5, 1, 0]
+    assert read_weights([0, 1, 0, 0, 0], IMAGES, [1]).tolist() == [0, 0, 0, 0, 0]
 
 
 def test_no_weights_are_none():

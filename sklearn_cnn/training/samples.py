@@ -35,6 +35,8 @@ class Samples:
     def weighted(cls, images, targets, weights):
         """Leave out rows of weight zero, and scale the others to a mean weight of one.
 
+        A weight that is zero as a share of the largest one counts as zero.
+
         Parameters
         ----------
         images, targets : Tensor
@@ -47,10 +49,10 @@ class Samples:
         """
         if weights is None:
             return cls(images, targets, None, torch.arange(len(images)))
-        weights = torch.from_numpy(weights)
-        rows = weights.nonzero().flatten()
-        if len(rows) == 0:
+        if not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
+        weights = torch.from_numpy(_as_shares(weights))
+        rows = weights.nonzero().flatten()
         return cls(images, targets, _of_mean_one(weights, rows), rows)
 
     def __len__(self):
@@ -80,6 +82,12 @@ class Samples:
         return Samples(images, self.targets.to(device), weights, self.rows.to(device))
 
 
+def _as_shares(weights):
+    """Divide weights by the largest one, so that no sum of them is infinite or 0."""
+    largest = weights.max(initial=0)
+    return weights / largest if largest > 0 else weights
+
+
 def _of_mean_one(weights, rows):
     """Scale weights to a mean of one over some rows; None where all of those are equal."""
     weights = weights / weights[rows].mean()
@@ -88,7 +96,7 @@ def _of_mean_one(weights, rows):
 
 
 def read_weights(sample_weight, images, broken=()):
-    """Check weights of samples.
+    """Check weights of samples, of which only the proportions matter.
 
     Parameters
     ----------
@@ -101,6 +109,7 @@ def read_weights(sample_weight, images, broken=()):
     Returns
     -------
     ndarray of shape (n,), float64, or None
+        As shares of the largest one.
 
     Raises
     ------
@@ -115,7 +124,7 @@ def read_weights(sample_weight, images, broken=()):
         as_numpy(sample_weight), samples, dtype=np.float64, ensure_non_negative=True, copy=True
     )
     weights[list(broken)] = 0
-    return weights
+    return _as_shares(weights)
 
 
 def without_rows(left_out, *of_samples):
