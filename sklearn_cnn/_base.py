@@ -134,8 +134,8 @@ class BaseCNN(
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
 
-    def _make_class_weights(self, target, y, sample_weight):
-        """Return weights of the classes, learned from the labels y, or None."""
+    def _make_class_weights(self, y, sample_weight, keep_balanced):
+        """Return weights of the classes, or None; those that balance may be learned from y."""
         return
 
     @restored_on_failure
@@ -195,7 +195,7 @@ class BaseCNN(
         held_out = None
         if X_val is not None:
             images, weights, _ = self._read(X_val, y_val, sample_weight_val, name="X_val")
-            held_out = self._encode(images, y_val, weights, "y_val")
+            held_out = self._weighted(images, self._target.encode(y_val, "y_val"), weights)
             self._check_validation_set(held_out)
         with self._seeded(data, continued) as (seed, device):
             if held_out is None and self.early_stopping:
@@ -244,9 +244,12 @@ class BaseCNN(
         if not continued:
             forget(self)
         images, weights, broken = self._read(X, y, sample_weight, reset=not continued)
-        if not (continued and partial):
+        is_next_batch = continued and partial
+        if not is_next_batch:
             self._learn_targets(y, weights, classes, continued)
-        data = self._encode(images, y, weights)
+        encoded = self._target.encode(y)
+        self._class_weights = self._make_class_weights(y, weights, keep_balanced=is_next_batch)
+        data = self._weighted(images, encoded, weights)
         if len(data) < 2:
             raise ValueError(
                 f"Found n_samples={len(data)} to train on (those of weight 0 do not count), "
@@ -270,11 +273,9 @@ class BaseCNN(
                 "warm_start can only continue on the same classes or number of outputs as in the "
                 "last fit. Set warm_start=False to start anew."
             )
-        self._class_weights = self._make_class_weights(self._target, y, sample_weight)
 
-    def _encode(self, images, y, weights, name="y"):
-        """Encode y and join it with images and weights; those of no weight drop out."""
-        encoded = self._target.encode(y, name)
+    def _weighted(self, images, encoded, weights):
+        """Join images, encoded targets and weights; those of no weight drop out."""
         if self._class_weights is not None:
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class

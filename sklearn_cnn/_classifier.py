@@ -84,8 +84,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         about 45 steps.
     class_weight : dict or "balanced", default=None
         Weight of each class in the loss. "balanced": inversely proportional to its frequency
-        (in the first batch, for `partial_fit`). For multilabel y, a dict maps the column of
-        a label to the weight of its presence.
+        (for `partial_fit`, in what `fit` saw or in the first batch since that had it). For
+        multilabel y, a dict maps the column of a label to the weight of its presence. A dict
+        may change from batch to batch of `partial_fit`.
     early_stopping : bool, default=False
         Whether to hold out part of the training set, stop when the score on it stops rising,
         and keep the weights that scored best. The part is stratified by class where
@@ -362,11 +363,18 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _make_loss(self, target):
         return resolve_loss("log_loss" if self.loss == "auto" else self.loss, target)
 
-    def _make_class_weights(self, target, y, sample_weight):
+    # of class_weight="balanced", which batches of partial_fit do not learn anew
+    _balanced_weights = None
+
+    def _make_class_weights(self, y, sample_weight, keep_balanced):
+        if not keep_balanced:
+            self._balanced_weights = None
         if self.class_weight is None:
             return None
+        if self.class_weight == "balanced" and self._balanced_weights is not None:
+            return self._balanced_weights
         y = check_classes(y)
-        weights = target.class_weights(
+        weights = self._target.class_weights(
             self.class_weight, y if sample_weight is None else y[sample_weight > 0]
         )
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
@@ -374,6 +382,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
                 f"class_weight must hold finite weights that are not negative, got "
                 f"{self.class_weight!r}."
             )
+        if self.class_weight == "balanced":
+            self._balanced_weights = weights
         return weights
 
     def _score_outputs(self, encoded, outputs, sample_weight):

@@ -25,7 +25,7 @@ _VERSION = 2
 _NET_SETTINGS = ("precision", "prediction_precision")
 
 # Learned attributes that users do not see.
-_PRIVATE = ("_seed", "_n_trainings", "_class_weights", "_described")
+_PRIVATE = ("_seed", "_n_trainings", "_class_weights", "_balanced_weights", "_described")
 
 
 def save_estimator(estimator, path):

@@ -129,6 +129,82 @@ def test_what_fit_refuses_it_refuses_when_it_goes_on(first, then, reason):
     assert model.n_iter_ == 1
 
 
+HALVES = slice(None, 20), slice(20, None)
+
+
+def unlike(half):
+    """Return a batch, of which three or two in four are of the first class."""
+    return X[half], np.where(np.arange(20) % (4 if half is HALVES[0] else 2) == 0, 1, 0)
+
+
+def going_on(first, then, dicts=(None, None)):
+    """Learn from two batches, either with a class_weight or with sample weights by hand."""
+    model = classifier()
+    for class_weight, by_hand, half in zip((first, then), dicts, HALVES, strict=True):
+        images, y = unlike(half)
+        weight = None if by_hand is None else np.array(by_hand)[y]
+        model.set_params(class_weight=class_weight)
+        model.partial_fit(images, y, classes=[0, 1], sample_weight=weight)
+    return model.decision_function(X)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "dicts"),
+    [
+        (None, {0: 1, 1: 9}, (None, [1, 9])),
+        ({0: 1, 1: 9}, {1: 0.5}, ([1, 9], [1, 0.5])),
+        ({0: 1, 1: 9}, None, ([1, 9], None)),
+        # what the first batch to have it holds: 15 and 5, then 10 and 10
+        ("balanced", "balanced", ([20 / 30, 20 / 10], [20 / 30, 20 / 10])),
+        ({0: 1, 1: 9}, "balanced", ([1, 9], None)),
+        ("balanced", {0: 1, 1: 9}, ([20 / 30, 20 / 10], [1, 9])),
+    ],
+    ids=str,
+)
+def test_partial_fit_weighs_classes_as_the_parameter_says(first, then, dicts):
+    expected = going_on(None, None, dicts)
+    np.testing.assert_array_equal(going_on(first, then), expected)
+
+
+def test_balanced_weights_are_those_of_the_first_batch_that_had_them(tmp_path):
+    batches = [unlike(half) for half in HALVES]
+    weights = [20 / 30, 20 / 10]
+    model, by_hand = classifier(class_weight="balanced"), classifier()
+    for class_weight, expected, batch in [
+        ("balanced", weights, batches[0]),
+        (None, [1, 1], batches[0]),
+        ("balanced", weights, batches[1]),
+    ]:
+        model.set_params(class_weight=class_weight).partial_fit(*batch, classes=[0, 1])
+        by_hand.partial_fit(*batch, classes=[0, 1], sample_weight=np.array(expected)[batch[1]])
+    model.save(tmp_path / "model.pt")
+    model = CNNClassifier.load(tmp_path / "model.pt").partial_fit(*batches[1])
+    by_hand.partial_fit(*batches[1], sample_weight=np.array(weights)[batches[1][1]])
+    np.testing.assert_array_equal(model.decision_function(X), by_hand.decision_function(X))
+
+
+@pytest.mark.parametrize("class_weight", [{0: -1}, {0: np.nan}, {0: 0, 1: 0}, {7: 1}], ids=str)
+def test_partial_fit_refuses_class_weights_in_any_batch(class_weight):
+    y = np.arange(len(X)) % 2
+    with pytest.raises(ValueError, match="weight") as at_first:
+        classifier(class_weight=class_weight).partial_fit(X, y, classes=[0, 1])
+    model = classifier().partial_fit(X, y, classes=[0, 1])
+    before = model.decision_function(X)
+    with pytest.raises(ValueError, match="weight") as later:
+        model.set_params(class_weight=class_weight).partial_fit(X, y)
+    assert str(later.value) == str(at_first.value)
+    np.testing.assert_array_equal(model.decision_function(X), before)
+    assert model.n_iter_ == 1
+
+
+@pytest.mark.parametrize("wrong", [lambda Y: 3 * Y, lambda Y: Y[:, :1]], ids=["values", "shape"])
+def test_balanced_weights_are_not_learned_from_what_is_no_indicator(wrong):
+    indicator = np.c_[np.arange(len(X)) % 2, np.arange(len(X)) % 3 == 0].astype(int)
+    model = classifier().partial_fit(X, indicator).set_params(class_weight="balanced")
+    with pytest.raises(ValueError, match="indicator"):
+        model.partial_fit(X, wrong(indicator))
+
+
 def test_precision_may_change():
     model = classifier(precision="float32").fit(X, Y)
     assert go_on(model, precision="bf16").precision_ == "bf16"
