@@ -240,6 +240,8 @@ class BaseCNN(
 
         Returns the samples that count, and the rows of X that are left out as broken files.
         """
+        if continued:
+            self._check_same_image_shape()
         refuse_resized(self.augmentation, X, self.image_shape, self.channel_axis)
         if not continued:
             forget(self)
@@ -256,6 +258,16 @@ class BaseCNN(
                 "while a minimum of 2 is required: batch normalization compares images."
             )
         return data, broken
+
+    def _check_same_image_shape(self):
+        """Raise if `image_shape` is not that of the images which the network was made for."""
+        asked = self.image_shape or ()
+        if tuple(asked) != self.image_shape_[: len(asked)]:
+            raise ValueError(
+                f"The images of the last fit have the shape {self.image_shape_}, and image_shape "
+                f"cannot change to {tuple(asked)} when training goes on. Restore the parameter, or "
+                "start anew: fit with warm_start=False."
+            )
 
     def _read(self, X, y, sample_weight, *, reset=False, name="X"):
         """Read images and weights, and list broken rows; raise unless y is as long."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import bars_and_discs
+from PIL import Image
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
@@ -224,6 +225,37 @@ def test_the_same_images_stay_held_out():
     model.fit(X, Y).fit(X, Y)
     assert len(held_out) == 2
     assert torch.equal(*held_out)
+
+
+CONTAINERS = {
+    "rows": X[..., 0].reshape(len(X), -1),
+    "gray": X[..., 0],
+    "colour": X,
+    "PIL": [Image.fromarray(image) for image in X],
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_training_does_not_go_on_with_images_of_another_shape(kind, method):
+    images = CONTAINERS[kind]
+    model = classifier().fit(images, Y)
+    before, fitted = model.predict_proba(images), model.image_shape_
+    for other in [(9, 16), (12, 13), (6, 6), (12, 12, 4 - fitted[2])]:
+        model.set_params(image_shape=other)
+        with pytest.raises(ValueError, match=r"\(12, 12, [13]\), and image_shape cannot change"):
+            getattr(model, method)(images, Y)
+    for same in [(12, 12), [12, 12], fitted, None]:
+        model.set_params(image_shape=same)
+        assert model.image_shape_ == fitted
+        np.testing.assert_array_equal(model.predict_proba(images), before)
+    assert getattr(model, method)(images, Y).n_iter_ == 2
+
+
+def test_without_warm_start_images_may_have_another_shape():
+    model = classifier(warm_start=False).fit(CONTAINERS["rows"], Y)
+    model.set_params(image_shape=(9, 16)).fit(CONTAINERS["rows"], Y)
+    assert model.image_shape_ == (9, 16, 1)
 
 
 def network_of(width):
