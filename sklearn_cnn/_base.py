@@ -309,7 +309,7 @@ class BaseCNN(
         """Split off the validation samples of `early_stopping`."""
         strata = self._target.strata(data.targets[data.rows])
         # the first training's seed: whoever goes on must not have learned from what scores them
-        seed = self._seed_of_training(0)
+        seed = self._seed_of_training(self._seed, 0)
         split = split_off_validation(strata, len(data), self.validation_fraction, seed)
         if split is None:
             warn(
@@ -325,15 +325,21 @@ class BaseCNN(
         """Seed what training draws from; yields the seed and a device with room for it."""
         # a net that goes on has its place already
         room = nullcontext(torch.device(self.net_.device)) if continued else self._room(data)
-        seed = self._seed_of_training(self._n_trainings)
+        seed = self._seed_of_training(self._current_seed(), self._n_trainings)
         self._n_trainings += 1
         # fit trains whatever mode the caller is in
         with torch.inference_mode(False), room as device, seeded(seed, device):
             yield seed, device
 
-    def _seed_of_training(self, position):
+    def _current_seed(self):
+        """Return the seed of the first training, or of an int set as random_state since."""
+        is_fixed = isinstance(self.random_state, Integral)
+        return draw_seed(self.random_state) if is_fixed else self._seed
+
+    @staticmethod
+    def _seed_of_training(seed, position):
         """Return a seed: each training has a stream of its own, which random_state fixes."""
-        return int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0])
+        return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
 
     def _room(self, data):
         """Return a context of the device; on a GPU that others use too it waits for room."""

@@ -127,7 +127,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Whether another `fit` goes on from the weights of the last one.
     random_state : int, RandomState instance or None, default=None
         Fixes weights, order and augmentation. None draws from the operating system; global
-        generators are never touched.
+        generators are never touched. Training that goes on has streams of its own, out of the
+        same draw, unless another int was set since; the part that `early_stopping` holds out
+        stays that of the first training.
     verbose : int, default=0
         Whether `fit` shows a progress bar.
 

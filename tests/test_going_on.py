@@ -211,7 +211,8 @@ def test_precision_may_change():
     assert go_on(model, precision="bf16").precision_ == "bf16"
 
 
-def test_the_same_images_stay_held_out():
+@pytest.mark.parametrize("then", [0, 1, None, np.random.RandomState(1)], ids=str)
+def test_the_same_images_stay_held_out(then):
     held_out = []
 
     class Look(Callback):
@@ -222,7 +223,7 @@ def test_the_same_images_stay_held_out():
             held_out[-1] = dataset_valid.samples.images.clone()
 
     model = classifier(early_stopping=True, validation_fraction=0.3, callbacks=[Look()])
-    model.fit(X, Y).fit(X, Y)
+    go_on(model.fit(X, Y), random_state=then)
     assert len(held_out) == 2
     assert torch.equal(*held_out)
 
@@ -256,6 +257,20 @@ def test_without_warm_start_images_may_have_another_shape():
     model = classifier(warm_start=False).fit(CONTAINERS["rows"], Y)
     model.set_params(image_shape=(9, 16)).fit(CONTAINERS["rows"], Y)
     assert model.image_shape_ == (9, 16, 1)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_another_int_as_random_state_counts(method):
+    def outputs(first, then):
+        model = classifier(random_state=first).fit(X, Y)
+        return go_on(model, method, random_state=then).decision_function(X)
+
+    expected, other = outputs(0, 0), outputs(0, 1)
+    assert not np.array_equal(other, expected)
+    np.testing.assert_array_equal(outputs(0, 1), other)
+    # nothing to draw anew from
+    np.testing.assert_array_equal(outputs(0, None), expected)
+    assert not np.array_equal(outputs(None, 1), outputs(None, 1))  # the first draws differ
 
 
 def network_of(width):
