@@ -179,7 +179,7 @@ def _parameters(content, given, structure):
 
 def _restored_net(estimator, content, path):
     """Build the net anew, and load what it had learned."""
-    image = torch.zeros((1, *estimator.image_shape_))
+    image = torch.zeros((1, *estimator.image_shape_), dtype=torch.float32)
     rows = torch.arange(1)
     device = _device_for(estimator)
     # layers are made with random weights; whatever mode the caller is in, they can be trained

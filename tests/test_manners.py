@@ -25,7 +25,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, Finetuned, summary
 
 
 @pytest.fixture(autouse=True)
@@ -286,19 +286,70 @@ def test_gradients_that_the_user_has_turned_off_do_not_matter():
         np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 
 
-def test_another_default_dtype_does_not_matter():
-    torch.set_default_dtype(torch.float64)
+def under_default(dtype, function):
+    """Call a function under another default dtype of torch."""
+    torch.set_default_dtype(dtype)
     try:
-        model = classifier(max_epochs=6).fit(X, Y)
-        outputs = model.decision_function(X)
-        assert model.score(X, Y) == 1
-        predicted = regressor().fit(X, NUMBERS).predict(X)
+        result = function()
+        assert torch.get_default_dtype() == dtype
+        return result
     finally:
         torch.set_default_dtype(torch.float32)
-    floating = [t.dtype for t in weights_of(model).values() if t.is_floating_point()]
-    assert set(floating) == {torch.float32}
-    np.testing.assert_array_equal(model.decision_function(X), outputs)
-    assert np.isfinite(predicted).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "params"),
+    [
+        (torch.bfloat16, {}),
+        (torch.float16, {"augmentation": "flip_crop", "test_time_augmentation": True}),
+        (torch.float64, {"early_stopping": True, "class_weight": {0: 1, 1: 3}}),
+    ],
+    ids=str,
+)
+def test_another_default_dtype_does_not_matter(dtype, params, tmp_path):
+    path = tmp_path / "model.pt"
+
+    def results():
+        model = classifier(**params).fit(X, Y).partial_fit(X, Y)
+        model.save(path)
+        loaded = CNNClassifier.load(path)
+        outputs = [m.decision_function(X) for m in (model, loaded, loaded.partial_fit(X, Y))]
+        return [*outputs, model.transform(X)], list(weights_of(loaded).values())
+
+    (expected, weights), (found, unusual) = results(), under_default(dtype, results)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(unusual, weights, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+
+
+def test_another_default_dtype_does_not_matter_to_numbers():
+    def predicted():
+        return regressor().fit(X, NUMBERS).predict(X)
+
+    np.testing.assert_array_equal(under_default(torch.float64, predicted), predicted())
+
+
+def test_another_default_dtype_does_not_matter_to_a_source(tmp_path):
+    classifier().fit(X, Y).save(tmp_path / "source.pt")
+
+    def outputs():
+        model = classifier(architecture=Finetuned(str(tmp_path / "source.pt")))
+        return model.fit(X, Y).decision_function(X)
+
+    np.testing.assert_array_equal(under_default(torch.float64, outputs), outputs())
+
+
+def test_other_defaults_do_not_matter_to_a_summary():
+    pytest.importorskip("torchinfo")
+    model = classifier().fit(X, Y)
+    for summarize in (lambda: summary(model), lambda: model.architecture.summary((8, 8, 1))):
+        expected = str(summarize())
+        assert str(under_default(torch.float64, summarize)) == expected
+        with torch.device("meta"):
+            assert str(summarize()) == expected
 
 
 def test_another_default_device_does_not_matter(tmp_path):
@@ -352,7 +403,7 @@ for name in ("is_available", "device_count", "current_device", "get_device_capab
 import pickle
 from sklearn.base import clone
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, Finetuned, summary
 
 for cls in (CNNClassifier, CNNRegressor):
     model = clone(cls(ConvNet((8, 16)), device="cuda"))

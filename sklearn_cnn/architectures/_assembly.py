@@ -13,6 +13,7 @@ from torch import nn
 
 from sklearn_cnn.architectures._heads import last_linear_name
 from sklearn_cnn.architectures._torch_module import TorchModule
+from sklearn_cnn.training.device import float32_by_default
 from sklearn_cnn.training.logits import check_logits
 
 # What is enough to know how pixels vary: images, and numbers in all of them.
@@ -20,6 +21,7 @@ _ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
 
 
+@float32_by_default()
 def assemble(architecture, images, rows, n_outputs):
     """Build the module that maps raw images to logits.
 
@@ -46,7 +48,7 @@ def assemble(architecture, images, rows, n_outputs):
     network = architecture.build(channels, (height, width), n_outputs)
     standardize = architecture.standardization(images, rows)
     parts = OrderedDict(standardize=standardize, network=network)
-    # float32 whatever torch's default dtype is now
+    # the user's own may have named another dtype
     module = nn.Sequential(parts).float().eval()
     # lazy layers get their shape, and so can be laid out, in this first pass
     _check_output(module, architecture, images[rows[:2]], n_outputs)

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_cnn.architectures._standardize import Standardize
 from sklearn_cnn.architectures._summary import table_of_layers
-from sklearn_cnn.training.device import seeded
+from sklearn_cnn.training.device import float32_by_default, new_tensors_on_cpu, seeded
 from sklearn_cnn.training.finetuning import FineTuning
 
 
@@ -91,6 +91,7 @@ class Architecture(BaseEstimator):
         """
         return FineTuning()
 
+    @new_tensors_on_cpu()
     def summary(self, image_shape, n_outputs=1):
         """Return a table of the layers of the network for images of a shape.
 
@@ -118,7 +119,7 @@ class Architecture(BaseEstimator):
         """
         height, width, channels = image_shape
         # the weights do not matter, and the user's generators must not notice
-        with seeded(0, torch.device("cpu")), torch.no_grad():
+        with seeded(0, torch.device("cpu")), float32_by_default(), torch.no_grad():
             network = self.without_weights().build(channels, (height, width), n_outputs).eval()
             # lazy layers get their shape in a first pass
             network(torch.zeros((1, channels, height, width)))

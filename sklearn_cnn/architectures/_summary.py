@@ -47,7 +47,7 @@ def table_of_layers(network, image_shape, device="cpu"):
             'A summary needs the package torchinfo: pip install "sklearn-cnn[summary]".'
         ) from error
     height, width, channels = image_shape
-    image = torch.zeros((1, channels, height, width), device=device)
+    image = torch.zeros((1, channels, height, width), dtype=torch.float32, device=device)
     return torchinfo.summary(
         network, input_data=image, col_names=_COLUMNS, device=device, mode="eval", verbose=0
     )

@@ -40,6 +40,21 @@ def new_tensors_on_cpu():
         yield
 
 
+@contextmanager
+def float32_by_default():
+    """Make tensors float32 unless a dtype is named, whatever `torch.set_default_dtype` said.
+
+    Layers made in another dtype would draw other weights. The default is that of all threads:
+    this is for within `seeded`, which lets in one at a time.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def resolve_device(device="auto"):
     """Return the `torch.device` that `device` asks for.
 

@@ -371,7 +371,7 @@ class Net(NeuralNet):
         # giving memory back has a price: the next call's pages are new ones
         is_long = len(images) > _MANY_BATCHES * batch_size
         memory_kept = freed_memory_kept(give_back=is_long)
-        outputs, n_done = torch.empty(0), 0
+        outputs, n_done = torch.empty(0, dtype=torch.float32), 0
         invariant = batch_invariant(self.module_, batch_size, self._device_type)
         with self._autocast(self.prediction_precision), memory_kept, invariant:
             device = torch.device(self.device)
