@@ -1,6 +1,7 @@
 """torch Datasets as X: with labels or without, in memory or read while training."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from image_files import noise, write_images
@@ -85,6 +86,42 @@ def test_without_length_it_is_refused():
     for use in (unpack_dataset, lambda X: small().fit(X, Y)):
         with pytest.raises(TypeError, match="Endless without a length and integer indexing"):
             use(Endless())
+
+
+class Table:
+    """What a Dataset of Hugging Face is, as far as it matters here."""
+
+    def __init__(self, items):
+        self.items, self.shape = items, (len(items), 2)
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, row):
+        return self.items[row]
+
+
+ITEMS = [{"picture": image, "breed": label} for image, label in zip(IMAGES, Y, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "X", [ITEMS, pd.Series(ITEMS), Pairs(ITEMS, None), Table(ITEMS)], ids=lambda X: type(X).__name__
+)
+def test_items_that_are_dicts_are_refused_with_what_to_write(X):
+    message = r"^X holds dicts, with the keys \['picture', 'breed'\]. An item must be an image"
+    uses = [small().fit, lambda X: small().fit(X, Y), small().fit(IMAGES, Y).predict]
+    if isinstance(X, Dataset):
+        uses.append(unpack_dataset)
+    for use in uses:
+        with pytest.raises(TypeError, match=message):
+            use(X)
+
+
+def test_a_dict_among_pairs_is_refused():
+    pairs = [(image, label) for image, label in zip(IMAGES, Y, strict=True)]
+    for wrong in (Pairs([*pairs[:-1], ITEMS[-1]], None), [*pairs[:-1], ITEMS[-1]]):
+        with pytest.raises(TypeError, match=r"X holds dicts"):
+            small().fit(wrong, Y)
 
 
 def test_images_of_two_sizes():

@@ -78,6 +78,7 @@ def is_pair(cell):
 
 def image_of(cell):
     """Return the image of a cell, which may be an (image, label) pair."""
+    refuse_mapping(cell)
     return cell[0] if is_pair(cell) else cell
 
 
@@ -132,13 +133,32 @@ def labels_of(X):
     -------
     ndarray of shape (n,) or (n, n_outputs), or None
     """
-    if isinstance(X, Dataset):
-        refuse_others(X)
-    elif not (isinstance(X, (list, tuple)) and len(X) > 0):
+    refuse_others(X)
+    may_hold_pairs = isinstance(X, (Dataset, list, tuple))
+    if not may_hold_pairs or len(X) == 0:
         return None
-    if len(X) == 0 or not is_pair(X[0]):
+    refuse_mapping(X[0])
+    if not is_pair(X[0]):
         return None
     return _stack_labels([_pair_at(X, row)[1] for row in range(len(X))])
+
+
+def refuse_mapping(cell):
+    """Raise if a cell is a dict, as those of Hugging Face's Datasets are.
+
+    Raises
+    ------
+    TypeError
+        With what to write instead.
+    """
+    if isinstance(cell, Mapping):
+        raise TypeError(
+            f"X holds dicts, with the keys {list(cell)[:10]}. An item must be an image or an "
+            "(image, label) pair. Pass images and labels by themselves, by the keys that yours "
+            'have: [item["image"] for item in dataset] as X and [item["label"] for item in '
+            "dataset] as y. To read them as they are needed pass a torch Dataset whose "
+            '__getitem__ returns (item["image"], item["label"]).'
+        )
 
 
 def arrays_of(images, name="X"):
@@ -258,6 +278,7 @@ def refuse_others(X):
     if isinstance(X, Dataset) or is_image_column(X) or is_image_sequence(X):
         return
     first = _first_cell(X) if _has_rows(X) else None
+    refuse_mapping(first)
     if isinstance(first, (list, tuple)) and len(first) > 0:
         first = first[0]
     if isinstance(first, (str, bytes, os.PathLike)):
@@ -275,6 +296,7 @@ def _any_image(cells):
 
 def _pair_at(X, row):
     cell = X[row]
+    refuse_mapping(cell)
     if not is_pair(cell):
         raise TypeError(
             f"X[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by itself."
