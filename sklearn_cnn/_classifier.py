@@ -136,7 +136,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted; for multilabel y the indices of its columns.
+        The labels, sorted; for multilabel y the indices of its columns. As in scikit-learn's
+        classifiers a label stays one of them if all of its samples weigh 0, or if all of its
+        files are broken and left out.
     n_outputs_ : int
         Outputs of the network: a class or label each.
     n_features_in_ : int

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
@@ -729,6 +730,16 @@ def test_a_sample_of_weight_zero_is_absent_in_classification(others, params):
     model = classifier(**params).fit(X, y, sample_weight=weight)
     absent = classifier(**params).fit(X[counts], y[counts], sample_weight=weight[counts])
     assert_same_outputs(model, absent)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_a_class_of_weight_zero_is_still_a_class(class_weight):
+    y = np.where(np.arange(48) % 8 == 0, 2, INDEX)
+    weight = np.where(y == 2, 0, 1)
+    model = classifier(class_weight=class_weight).fit(X, y, sample_weight=weight)
+    linear = LogisticRegression().fit(ROWS / 255, y, sample_weight=weight)
+    assert model.classes_.tolist() == linear.classes_.tolist() == [0, 1, 2]
+    assert model.predict_proba(X).shape == (48, 3)
 
 
 @pytest.mark.parametrize("others", ["equal", "unequal"])
