@@ -364,13 +364,43 @@ def test_gray_pil_images(mode):
         assert np.array_equal(decoded[..., 0].numpy(), np.asarray(image.convert("LA").convert("L")))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "P", "PA"])
+@pytest.mark.parametrize(
+    "mode", ["RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "P", "PA"]
+)
 def test_colour_pil_images(mode):
     image = pil_image(mode)
     assert pil_channels(image) == 3
     expected = np.asarray(image.convert("RGBA" if mode == "RGBa" else "RGB"))
     assert np.array_equal(decode_pil(image).numpy(), expected[..., :3])
     assert decode_pil(image, with_alpha=True).shape == (HEIGHT, WIDTH, 4)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "RGBa", "LA", "La", "P", "PA"])
+def test_pil_images_keep_their_alpha(mode):
+    image = pil_image(mode)
+    # what was multiplied by its alpha cannot be shown as it is
+    plain = image.convert({"RGBa": "RGBA", "La": "LA"}.get(mode, mode))
+    expected = np.asarray(plain.convert("RGBA"))
+    assert len(np.unique(expected[..., 3])) > 20
+    assert np.array_equal(decode_pil(image, with_alpha=True).numpy(), expected)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_pil_images_without_alpha_are_opaque(mode):
+    image = pil_image(mode)
+    decoded = decode_pil(image, with_alpha=True).numpy()
+    assert np.array_equal(decoded[..., :3], np.asarray(image.convert("RGB")))
+    assert (decoded[..., 3] == 255).all()
+
+
+def test_one_transparent_value_of_16_bits(tmp_path):
+    # 0 and 1 are the same in 8 bits
+    values = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) % 5
+    path = write(tmp_path, "image.png", Image.fromarray(values), transparency=1)
+    decoded = decode_file(read_header(path), with_alpha=True).numpy()
+    assert np.array_equal(decoded[..., 3], np.where(values == 1, 0, 255))
+    assert (decoded[..., :3] == 0).all()
+    assert decode_file(read_header(path)).shape == (HEIGHT, WIDTH, 1)
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

@@ -20,7 +20,7 @@ from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
 
 # Changes whenever the same file would be decoded to other pixels.
-_VERSION = 1
+_VERSION = 2
 
 
 def cache_folder(memory, size, with_alpha, resize_mode):

@@ -16,6 +16,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 _GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
 _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# What a mode is brought to first, lest its alpha be lost or Pillow refuse: palettes may have one,
+# and colours that were multiplied by theirs lead to few other modes.
+_BY_WAY_OF = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 # ITU-R 601, in 65536ths, as Pillow computes gray
 _LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device="cpu")
 
@@ -301,12 +304,14 @@ def _of_8_bits(image, format):
     if image.mode.startswith("I"):
         # 65535 → 255, rounded; Pillow's own conversion would clip
         values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if image.mode in ("P", "PA"):
-        # by way of the alpha channel that a palette may have
-        return image.convert("RGBA")
-    if image.mode == "La":
-        return image.convert("LA")
+        gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        if "transparency" in image.info:
+            # one value of 16 bits, which shares its 8 bits with others
+            is_opaque = values != image.info["transparency"]
+            gray.putalpha(Image.fromarray(is_opaque.astype(np.uint8) * 255))
+        return gray
+    if image.mode in _BY_WAY_OF:
+        return image.convert(_BY_WAY_OF[image.mode])
     # Pillow knows no direct way from CMYK and its like to gray
     return image if image.mode in {*_GRAY_MODES, "RGB", "RGBA"} else image.convert("RGB")
 
