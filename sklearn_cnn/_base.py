@@ -39,7 +39,7 @@ from sklearn_cnn.training.augmentation import (
     as_augmentation,
     augmentation_step,
     mirrored_mean,
-    refuse_resized,
+    why_not_resized,
     with_parameters,
 )
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
@@ -242,7 +242,6 @@ class BaseCNN(
         """
         if continued:
             self._check_same_image_shape()
-        refuse_resized(self.augmentation, X, self.image_shape, self.channel_axis)
         if not continued:
             forget(self)
         images, weights, broken = self._read(X, y, sample_weight, reset=not continued)
@@ -487,6 +486,11 @@ class BaseCNN(
     def _fitted_score_name(self):
         """What `validation_scores_` are, whatever parameters have been set since."""
         return self._name_of_score(self._made_of["loss"])
+
+    @property
+    def _why_not_resized(self):
+        """Why images are refused, in training and in prediction, that would be resized; or None."""
+        return why_not_resized(self.augmentation)
 
     @property
     def _n_features_out(self):

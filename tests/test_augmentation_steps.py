@@ -1,13 +1,17 @@
 """Augmentation in training and at prediction: targets, weights, refusals, search."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from drawn import SIDE, bars_and_discs, placed_discs, several_shapes
+from image_files import write_images
+from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, available_augmentations
@@ -219,15 +223,126 @@ def test_coordinates_are_no_labels():
         classifier(Augmentation(crop=1, keypoints=True)).fit(X, y)
 
 
-def test_coordinates_on_resized_images_are_refused():
+class Pictures(Dataset):
+    """A Dataset of images alone."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, row):
+        return self.images[row]
+
+
+def pictures(images):
+    return [Image.fromarray(image) for image in images]
+
+
+CONTAINERS = {
+    "list of arrays": lambda images, _: list(images),
+    "nested lists": lambda images, _: [image.tolist() for image in images],
+    "series of arrays": lambda images, _: pd.Series(list(images)),
+    "Dataset of arrays": lambda images, _: Pictures(images),
+    "PIL images": lambda images, _: pictures(images),
+    "Dataset of PIL images": lambda images, _: Pictures(pictures(images)),
+    "files": lambda images, folder: write_images(folder, images),
+    "frame of files": lambda images, folder: pd.DataFrame({"path": write_images(folder, images)}),
+    "Dataset of files": lambda images, folder: Pictures(write_images(folder, images)),
+}
+ENCODED = [name for name in CONTAINERS if "PIL" in name or "file" in name]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_coordinates_on_images_that_image_shape_leaves_alone(container, tmp_path):
     X, y = points(20)
-    model = regressor(Augmentation(crop=1, keypoints=True), image_shape=(8, 8))
-    for resized in (X, list(X)):
-        with pytest.raises(ValueError, match="image_shape=\\(8, 8\\) resizes X"):
+    model = regressor(Augmentation(crop=1, keypoints=True), image_shape=(SIDE, SIDE)).fit(X, y)
+    contained = CONTAINERS[container](X, tmp_path)
+    other = clone(model).fit(contained, y, X_val=contained, y_val=y)
+    if container == "nested lists":
+        # numbers without a dtype become float32
+        np.testing.assert_allclose(other.predict(X), model.predict(X), rtol=1e-3)
+    else:
+        assert same_weights(model, other)
+        np.testing.assert_array_equal(other.predict(contained), model.predict(X))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("container", [name for name in CONTAINERS if name != "nested lists"])
+def test_coordinates_on_one_resized_image_are_refused(container, in_memory, tmp_path):
+    X, y = points(20)
+    smaller = [*X[:-1], X[-1, :-1, :-1].copy()]
+    model = regressor(
+        Augmentation(keypoints=True), image_shape=(SIDE, SIDE, 3), in_memory=in_memory
+    )
+    resized = CONTAINERS[container](smaller, tmp_path)
+    with pytest.raises(ValueError, match=rf"resizes X.* from {SIDE - 1} x .*keypoints=True"):
+        model.fit(resized, y)
+    assert not hasattr(model, "image_shape_")
+    if container in ENCODED:
+        with pytest.raises(ValueError, match=r"resizes X\[19\]"):
             model.fit(resized, y)
-    model.set_params(image_shape=(SIDE, SIDE, 3)).fit(X, y)
+    model.set_params(augmentation__keypoints=False).fit(resized, y)
+
+
+def test_coordinates_are_resized_in_none_of_the_places_that_take_images():
+    X, y = points(20)
+    larger = np.pad(X, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    model = regressor(Augmentation(crop=1, keypoints=True), image_shape=(SIDE, SIDE))
+    for other, name in ((larger, "X"), (list(larger), "X"), (larger.tolist(), "X")):
+        refused = pytest.raises(
+            ValueError, match=rf"image_shape=\({SIDE}, {SIDE}\) resizes {name} .*keypoints=True"
+        )
+        with refused:
+            model.fit(other, y)
+        with refused:
+            model.partial_fit(other, y)
+        with pytest.raises(ValueError, match=r"resizes X_val .*keypoints=True"):
+            model.fit(X, y, X_val=other, y_val=y)
+        model.fit(X, y)
+        for method in (model.predict, model.transform):
+            with refused:
+                method(other)
+        with refused:
+            model.score(other, y)
     model.fit(X.reshape(20, -1), y)
-    model.set_params(augmentation__keypoints=False, image_shape=(8, 8)).fit(X, y)
+    # what keypoints says, and not which parameters moved, decides
+    model.set_params(augmentation__keypoints=False).fit(larger, y, X_val=larger, y_val=y)
+    model.predict(larger)
+
+
+def test_the_cache_knows_no_resized_image_that_has_coordinates(tmp_path):
+    X, y = points(20)
+    paths = write_images(tmp_path / "files", [*X[:-1], X[-1, :-1, :-1].copy()])
+    model = regressor(
+        Augmentation(keypoints=False), image_shape=(SIDE, SIDE), memory=str(tmp_path / "cache")
+    ).fit(paths, y)
+    model.set_params(augmentation__keypoints=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"resizes X\[19\], '.*png' from .*keypoints=True"):
+            model.fit(paths, y)
+    model.fit(paths[:-1], y[:-1])
+    assert same_weights(model, clone(model).set_params(memory=None).fit(X[:-1], y[:-1]))
+    model.predict(paths[:-1])
+
+
+def test_broken_files_among_those_with_coordinates_are_left_out(tmp_path):
+    X, y = points(20)
+    paths = write_images(tmp_path, X)
+    (tmp_path / "0003.png").write_bytes(b"")
+    model = regressor(Augmentation(keypoints=True), image_shape=(SIDE, SIDE), handle_broken="skip")
+    with pytest.warns(UserWarning, match="1 of 20 files"):
+        model.fit(paths, y)
+    assert same_weights(model, clone(model).fit(X, y, np.arange(20) != 3))
+
+
+def test_another_size_without_image_shape_is_not_to_be_resized_either():
+    X, y = points(20)
+    model = regressor(Augmentation(keypoints=True)).fit(X, y)
+    with pytest.raises(ValueError, match=r"was fitted on .*keypoints=True") as refused:
+        model.predict(X[:, :-1])
+    assert "image_shape=" not in str(refused.value)
 
 
 # -------------------------------------------------------------------------------------- mixup

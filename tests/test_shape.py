@@ -3,10 +3,9 @@
 import re
 import warnings
 
-import numpy as np
 import pytest
 
-from sklearn_cnn.images._shape import ImageShape, array_shape, fits, flat_row_shape, is_resized
+from sklearn_cnn.images._shape import ImageShape, array_shape, fits, flat_row_shape
 
 
 @pytest.fixture
@@ -199,36 +198,3 @@ def test_an_image_shape_has_a_size_and_reads_well():
     shape = ImageShape(5, 7, 3)
     assert shape.size == (5, 7)
     assert str(shape) == "5 x 7 x 3"
-
-
-@pytest.mark.parametrize(
-    ("X", "image_shape", "channel_axis", "resized"),
-    [
-        (np.zeros((5, 8, 6)), None, -1, False),
-        (np.zeros((5, 8, 6)), (8, 6), -1, False),
-        (np.zeros((5, 8, 6)), (6, 8), -1, True),
-        (np.zeros((5, 8, 6, 3)), (8, 6, 3), -1, False),
-        (np.zeros((5, 3, 8, 6)), (8, 6, 3), 1, False),
-        (np.zeros((5, 3, 8, 6)), (4, 3), 1, True),
-        (np.zeros((5, 1, 50, 40)), (1, 50, 40), -1, False),
-        (np.zeros((5, 48)), (8, 6), -1, False),
-        ([np.zeros((8, 6))], (8, 6), -1, True),
-        (np.array(["a.png", "b.png"]), (8, 6), -1, True),
-        (np.array([["a.png"], ["b.png"]]), (8, 6), -1, True),
-    ],
-    ids=[
-        "size seen",
-        "same size",
-        "turned",
-        "with channels",
-        "channels first",
-        "size read from the wrong axes",
-        "many named channels",
-        "rows",
-        "sequence",
-        "paths",
-        "column of paths",
-    ],
-)
-def test_what_may_be_resized(X, image_shape, channel_axis, resized):
-    assert is_resized(X, image_shape, channel_axis) is resized

@@ -16,7 +16,6 @@ from sklearn_cnn.images._shape import (
     ImageShape,
     array_shape,
     check_image_shape,
-    is_resized,
     looks_channels_first,
 )
 from sklearn_cnn.images._threads import reading_threads
@@ -31,7 +30,6 @@ __all__ = [
     "check_image_shape",
     "is_image_column",
     "is_image_sequence",
-    "is_resized",
     "labels_of",
     "load_image_folder",
     "looks_channels_first",

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_cnn.images._resizing import resize
-from sklearn_cnn.images._shape import array_shape, fits, flat_row_shape
+from sklearn_cnn.images._shape import array_shape, fits, flat_row_shape, refuse_resizing
 
 # Kept as they are; anything else numeric becomes float32.
 _DTYPES = [np.float32, np.uint8]
@@ -69,6 +69,7 @@ def read_nd(estimator, X, name):
             f"{name} has images of {found.channels} channels, but image_shape={tuple(wanted)} "
             f"asks for {wanted[2]}. Images are resized, their channels are not converted."
         )
+    refuse_resizing(estimator, found.size, name)
     return resize(_as_tensor(X), wanted[:2], estimator.resize_mode)
 
 

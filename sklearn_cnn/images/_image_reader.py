@@ -73,6 +73,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     # what it returns is an array in memory
     in_memory = True
+    _why_not_resized = None
 
     def __init__(
         self,

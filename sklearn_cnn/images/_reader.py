@@ -20,7 +20,8 @@ def read_images(estimator, X, *, reset=False, name="X"):
     """Check X and return its images.
 
     Reads `image_shape`, `channel_axis`, `resize_mode`, `memory`, `in_memory` and `verbose` of the
-    estimator. With `reset`, its `image_shape_`, `n_features_in_` and `feature_names_in_` are set,
+    estimator, and `_why_not_resized`, why images of another size than `image_shape` are refused,
+    or None. With `reset`, its `image_shape_`, `n_features_in_` and `feature_names_in_` are set,
     else X must agree with them.
 
     Parameters
@@ -140,10 +141,10 @@ def _agree(estimator, images, reset, name):
         estimator.image_shape_ = tuple(found)
     elif tuple(found) != tuple(estimator.image_shape_):
         fitted = "X has" if name == "X_val" else f"{type(estimator).__name__} was fitted on"
+        advice = "To have images of any size resized, fit with image_shape=(height, width)."
         raise ValueError(
             f"{name} has images of {found} (height x width x channels), but {fitted} images of "
-            f"{ImageShape(*estimator.image_shape_)}. To have images of any size resized, fit with "
-            "image_shape=(height, width)."
+            f"{ImageShape(*estimator.image_shape_)}. {estimator._why_not_resized or advice}"
         )
 
 

@@ -23,6 +23,7 @@ from sklearn_cnn.images._decoding import (
     read_header,
 )
 from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._shape import refuse_resizing
 
 
 class Wanted(NamedTuple):
@@ -148,11 +149,14 @@ def read_sequence(estimator, cells: Any, reset, name, broken):
     if _containers.is_array(first):
         return _read_arrays(estimator, cells, name)
     wanted, named = Wanted.by(estimator, reset), Name(name, cells)
-    folder = cache_folder(estimator.memory, wanted.size, wanted.with_alpha, wanted.resize_mode)
+    # cached images do not say whether they were resized: where none may be, they lie by themselves
+    how = "unresized" if estimator._why_not_resized else wanted.resize_mode
+    folder = cache_folder(estimator.memory, wanted.size, wanted.with_alpha, how)
     if folder is not None and all(map(_containers.is_path, cells)):
         return _open_cached(estimator, ImageCache(folder), cells, wanted, named, broken)
     items = [_tried(_look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
     refuse_all_broken(named, broken)
+    _refuse_resizing(estimator, items, named)
     return wanted.decoded(items, named)
 
 
@@ -207,6 +211,7 @@ def _dataset_image(estimator, dataset, row, reset, name):
     if _containers.is_pil(image):
         wanted = Wanted.by(estimator, reset)
         pixels = decode_pil(image, wanted.with_alpha)
+        refuse_resizing(estimator, pixels.shape[:2], f"{name}[{row}]")
         return convert_channels(pixels, wanted.channels or pixels.shape[2]), np.dtype(np.uint8)
     if not _containers.is_array(image):
         raise TypeError(
@@ -241,11 +246,11 @@ def _add_missing(estimator, cache, files, wanted, named, broken):
         row: _tried(_read_same_header, file, named, row, broken) for file, (row, *_) in rows.items()
     }
     readable = {row: header for row, header in headers.items() if header is not None}
+    named_readable = named.at(list(readable))
+    _refuse_resizing(estimator, readable.values(), named_readable)
     if readable:
         # other fits may want the same files in colour: gray is made when they are read
-        images = wanted.with_own_channels().decoded(
-            list(readable.values()), named.at(list(readable))
-        )
+        images = wanted.with_own_channels().decoded(list(readable.values()), named_readable)
         damaged: dict[int, str] | None = None if broken is None else {}
         with reading_bar(estimator, len(readable)) as progress:
             cache.add(list(readable.values()), images, damaged, progress)
@@ -286,6 +291,13 @@ def _tried(function, cell, named, row, broken):
             raise ValueError(f"{named.of(row)}: {error}.") from error
         broken[row] = str(error)
         return None
+
+
+def _refuse_resizing(estimator, items, named):
+    """Raise if one of the images, or their headers, has a size that may not be changed."""
+    for row, item in enumerate(items):
+        if item is not None:
+            refuse_resizing(estimator, (item.height, item.width), named.of(row))
 
 
 def _look_at(cell):

@@ -164,24 +164,29 @@ def fits(found, image_shape):
     return len(image_shape) == 2 or found.channels == image_shape[2]
 
 
-def is_resized(X, image_shape, channel_axis):
-    """Say whether `image_shape` resizes the images of X, as far as X tells without being read.
+def refuse_resizing(estimator, size, name):
+    """Raise if `image_shape` resizes images of an estimator that may not resize them.
 
     Parameters
     ----------
-    X : array-like or sequence
-        Flat rows are never resized; a sequence may hold images of any size.
-    image_shape : tuple of int or None
-    channel_axis : {-1, 1}
+    estimator : estimator
+        Whose `_why_not_resized` is the reason, or None.
+    size : tuple of (int, int)
+        Height and width of the images.
+    name : str
+        What to call them in an error.
+
+    Raises
+    ------
+    ValueError
+        With the reason.
     """
-    if image_shape is None:
-        return False
-    shape = tuple(getattr(X, "shape", ()))
-    if len(shape) == 2 and shape[1] > 1:
-        return False
-    if len(shape) > 2:
-        return array_shape(shape, channel_axis, image_shape).size != tuple(image_shape[:2])
-    return True
+    wanted, reason = estimator.image_shape, estimator._why_not_resized
+    if reason and wanted is not None and tuple(size) != tuple(wanted[:2]):
+        height, width = size
+        raise ValueError(
+            f"image_shape={tuple(wanted)} resizes {name} from {height} x {width} pixels. {reason}"
+        )
 
 
 def _given_shape(n_features, image_shape):

@@ -6,7 +6,7 @@ from sklearn_cnn.training.augmentation._presets import (
     available_augmentations,
     with_parameters,
 )
-from sklearn_cnn.training.augmentation._steps import augmentation_step, refuse_resized
+from sklearn_cnn.training.augmentation._steps import augmentation_step, why_not_resized
 from sklearn_cnn.training.augmentation._test_time import mirrored_mean
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "augmentation_step",
     "available_augmentations",
     "mirrored_mean",
-    "refuse_resized",
+    "why_not_resized",
     "with_parameters",
 ]

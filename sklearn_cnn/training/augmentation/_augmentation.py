@@ -72,8 +72,9 @@ class Augmentation(BaseEstimator):
 
     Notes
     -----
-    Coordinates are in pixels of the image as the network gets it. (0, 0) is the centre of the
-    upper left pixel; mirroring takes x to W - 1 - x.
+    Coordinates are in pixels of the image as the network gets it, and images with coordinates
+    are not resized: another size than `image_shape` is refused, in prediction too. (0, 0) is the
+    centre of the upper left pixel; mirroring takes x to W - 1 - x.
 
     References
     ----------

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from sklearn_cnn.images import is_resized
 from sklearn_cnn.losses import MixedTargets
 from sklearn_cnn.targets import Continuous
 from sklearn_cnn.training.augmentation._augmentation import Augmentation
@@ -48,18 +47,19 @@ def augmentation_step(spec, target, loss):
     return _AugmentationStep(augmentation, target)
 
 
-def refuse_resized(spec, X, image_shape, channel_axis):
-    """Raise a ValueError if coordinates are to move on images that are resized first.
+def why_not_resized(spec):
+    """Return why images may not be resized when a value of `augmentation=` is used, or None.
 
-    y may be in pixels of the images before or after, and nothing in it says which.
+    y could be in pixels of the images before or after, and nothing in it says which.
     """
-    keypoints = getattr(as_augmentation(spec), "keypoints", None)
-    if keypoints and is_resized(X, image_shape, channel_axis):
-        raise ValueError(
-            f"augmentation has keypoints={keypoints!r}, whose y is in pixels of the image that the "
-            f"network gets, but image_shape={tuple(image_shape)} resizes X. Pass X resized as an "
-            "array, and y in pixels of it, without image_shape."
-        )
+    keypoints = spec.keypoints if isinstance(spec, Augmentation) else None
+    if not keypoints:
+        return None
+    return (
+        f"augmentation has keypoints={keypoints!r}, and coordinates are not resized along: they "
+        "are in pixels of the image that the network gets. Pass images of that size, and y in "
+        "pixels of these."
+    )
 
 
 def _check_target(augmentation, target):
