@@ -23,6 +23,7 @@ from sklearn_cnn.losses import resolve_loss
 from sklearn_cnn.targets import SingleLabel
 from sklearn_cnn.training.augmentation import augmentation_step
 from sklearn_cnn.training.callbacks import BatchHooks
+from sklearn_cnn.training.samples import Samples
 
 BATCH, SIDE = 128, 32
 
@@ -96,8 +97,9 @@ def cost():
     print(f"training step of the default network, {net.precision}: {step_time:.1f} ms")
     print(f"{'':22}{'ours':>9}{'images/s':>11}{'of a step':>10}{'v2, batch':>11}{'v2, each':>10}")
     target = SingleLabel(np.arange(10))
+    loss, samples = resolve_loss("log_loss", target), Samples.weighted(X, y, None)
     for name, (augmentation, transform) in CONTENDERS.items():
-        step = augmentation_step(augmentation, target, resolve_loss("log_loss", target))
+        step = augmentation_step(augmentation, target, loss, samples)
         ours = milliseconds(lambda step=step: step(images, y, None, generator), 100)
         line = f"{name:22}{ours:6.2f} ms{1000 * BATCH / ours:11,.0f}{ours / step_time:10.1%}"
         if isinstance(transform, v2.MixUp):

@@ -416,11 +416,12 @@ class BaseCNN(
         if self.test_time_augmentation:
             self._averaged(net)  # raises if predictions could not be averaged
         device = torch.device(net.device)
+        step = augmentation_step(self.augmentation, self._target, net.criterion_, data)
         batches = TrainingBatches(
             data.on(device),
             batch_size=resolve_batch_size(self.batch_size, len(data)),
             generator=torch.Generator(device).manual_seed(seed),
-            augmentation=augmentation_step(self.augmentation, self._target, net.criterion_),
+            augmentation=step,
         )
         validation = None
         if held_out is not None:

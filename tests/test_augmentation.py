@@ -319,6 +319,26 @@ def test_uint8_is_rounded_and_clipped():
     assert exact.min() < 0
 
 
+@pytest.mark.parametrize(
+    "name", ["rotation", "scale", "brightness", "contrast", "erasing", "mixup"]
+)
+def test_masks_are_changed_as_their_numbers_in_floats(name):
+    mask, augmentation = noise() > 128, Augmentation(**{name: ALL[name]})
+    expected = augmentation.apply(mask.astype(np.float32), random_state=0)
+    assert len(np.unique(expected)) > 10
+    for dtype in (bool, np.uint8):
+        changed = augmentation.apply(mask.astype(dtype), random_state=0)
+        assert changed.dtype == np.float32
+        np.testing.assert_array_equal(changed, expected)
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(1, np.float32), (31, np.float32), (32, np.uint8)])
+def test_few_values_become_floats(largest, dtype):
+    X = np.full((40, 4, 4), 0, np.uint8)
+    X[-1, 0, 0] = largest
+    assert Augmentation(flip=True).apply(X).dtype == dtype
+
+
 def test_erasing_fills_one_rectangle_with_the_mean_colour():
     X = noise(400, np.float32)
     changed = Augmentation(erasing=0.5).apply(X, random_state=0)

@@ -19,6 +19,7 @@ from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.losses import MixedTargets, WeightedLoss, resolve_loss
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 from sklearn_cnn.training.augmentation import augmentation_step
+from sklearn_cnn.training.samples import Samples
 
 SMALL = ConvNet((8, 16))
 GEOMETRIC = [{"flip": True}, {"crop": 2}, {"rotation": 10}, {"scale": 0.1}]
@@ -123,6 +124,40 @@ def test_any_function_of_a_batch_will_do(transform):
     assert same_weights(model, classifier(transform).fit(X, y))
     # what a function does to targets is its user's affair
     regressor(transform).fit(X, np.zeros((40, 2)))
+
+
+@pytest.mark.parametrize(
+    ("largest", "dtype"), [(1, bool), (1, np.uint8), (3, np.uint8), (31, np.uint8)]
+)
+@pytest.mark.parametrize(
+    "change",
+    [{"rotation": 20, "scale": 0.2}, {"brightness": 0.3, "contrast": 0.3}, {"mixup": 0.4}],
+    ids=str,
+)
+def test_few_values_are_changed_as_the_same_numbers_in_floats(change, largest, dtype):
+    X, y = bars_and_discs(40)
+    X = X // (256 // (largest + 1))
+    assert X.max() == largest
+    X = X.astype(dtype)
+    model = classifier(Augmentation(**change))
+    assert same_weights(clone(model).fit(X, y), clone(model).fit(X.astype(np.float32), y))
+    assert not same_weights(clone(model).fit(X, y), classifier().fit(X, y))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_one_large_value_anywhere_says_that_bytes_are_rounded(in_memory, tmp_path):
+    X, y = bars_and_discs(100)
+    masks = (X > 128).astype(np.uint8)
+    masks[-1, 0, 0, 0] = 32
+    model = classifier(Augmentation(brightness=0.3), in_memory=in_memory)
+    # half a unit is more than brightness adds to masks, so that all but the last stay as they are
+    paths = write_images(tmp_path, masks)
+    assert same_weights(model.fit(paths, y), clone(model).fit(masks, y))
+    assert not same_weights(model, clone(model).fit(masks.astype(np.float32), y))
+    # an image that does not count says nothing
+    counts = np.arange(100) < 99
+    model.fit(paths, y, counts)
+    assert same_weights(model, clone(model).fit(masks.astype(np.float32), y, counts))
 
 
 # ------------------------------------------------------------------------- targets that move
@@ -361,7 +396,8 @@ def test_mixup_is_the_mean_of_both_weighted_losses(multilabel, weighted):
         kind, targets = SingleLabel(np.arange(3)), torch.randint(0, 3, (16,))
         single = nn.CrossEntropyLoss(reduction="none")
     loss = resolve_loss("log_loss", kind)
-    step = augmentation_step(Augmentation(mixup=1.0), kind, loss)
+    samples = Samples.weighted(images.permute(0, 2, 3, 1), targets, None)
+    step = augmentation_step(Augmentation(mixup=1.0), kind, loss, samples)
     mixed, both, none = step(images, targets, weights, torch.Generator().manual_seed(0))
     assert none is None
     # which partner, and how much of it, is read off the pixels

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import (
 )
 
 from sklearn_cnn.images import as_numpy, looks_channels_first
-from sklearn_cnn.training.augmentation._changes import change, restored
+from sklearn_cnn.training.augmentation._changes import change, hold_few_values, restored
 from sklearn_cnn.training.augmentation._coordinates import check_coordinates
 from sklearn_cnn.training.augmentation._geometry import FILLS
 from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
@@ -145,7 +145,8 @@ class Augmentation(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, H, W) or (n, H, W, C)
-            Images. uint8 stays uint8, all else but bool becomes float32.
+            Images. uint8 stays uint8, unless no value is above 31: rounding would undo much of
+            what is changed. Such images, and all else, become float32.
         y : array-like of shape (n, n_coordinates), default=None
             With `keypoints`, coordinates that move with the images.
         random_state : int, RandomState instance or None, default=None
@@ -166,7 +167,10 @@ class Augmentation(BaseEstimator):
         check_parameters(self)
         pixels = _read_pixels(X)
         coordinates = None if y is None else _read_coordinates(self, y, len(pixels))
-        images = torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1))
+        if hold_few_values(images, torch.arange(len(images))):
+            images = images.float()
+        images = images.permute(0, 3, 1, 2)
         generator = torch.Generator().manual_seed(draw_seed(random_state))
         changed, coordinates = change(self, images, coordinates, generator)
         if self.mixup:

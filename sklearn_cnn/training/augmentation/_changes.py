@@ -8,10 +8,30 @@ from sklearn_cnn.training.augmentation._coordinates import move_coordinates
 from sklearn_cnn.training.augmentation._geometry import Moves
 from sklearn_cnn.training.augmentation._pixels import change_colour, erase
 
+# Where no byte is above this one, rounding undoes much of a change: all of it in images of 0 and 1.
+_LARGEST_OF_FEW = 31
+# Images that are looked at before others are read.
+_CHUNK = 32
+
 
 def moves_pixels(augmentation):
     """Say whether an augmentation takes pixels to other places."""
     return any((augmentation.flip, augmentation.crop, augmentation.rotation, augmentation.scale))
+
+
+def hold_few_values(images, rows):
+    """Say whether images are bytes of so small a range that their changes must not be rounded.
+
+    Parameters
+    ----------
+    images : Tensor or LazyImages of shape (n, H, W, C)
+    rows : Tensor of int64
+        Which images count.
+    """
+    # the first images of most sets answer it: others need not be read
+    return images.dtype == torch.uint8 and all(
+        images[chunk].max() <= _LARGEST_OF_FEW for chunk in rows.split(_CHUNK)
+    )
 
 
 def change(augmentation, images, coordinates, generator):

@@ -8,13 +8,18 @@ import torch
 from sklearn_cnn.losses import MixedTargets
 from sklearn_cnn.targets import Continuous
 from sklearn_cnn.training.augmentation._augmentation import Augmentation
-from sklearn_cnn.training.augmentation._changes import change, moves_pixels, restored
+from sklearn_cnn.training.augmentation._changes import (
+    change,
+    hold_few_values,
+    moves_pixels,
+    restored,
+)
 from sklearn_cnn.training.augmentation._coordinates import check_coordinates
 from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.training.augmentation._presets import as_augmentation
 
 
-def augmentation_step(spec, target, loss):
+def augmentation_step(spec, target, loss, samples):
     """Return the step of training that a value of `augmentation=` stands for.
 
     Parameters
@@ -22,6 +27,8 @@ def augmentation_step(spec, target, loss):
     spec : None, str, Augmentation or callable
     target : SingleLabel, MultiLabel or Continuous
     loss : WeightedLoss
+    samples : Samples
+        The training set.
 
     Returns
     -------
@@ -44,7 +51,8 @@ def augmentation_step(spec, target, loss):
             "augmentation mixes losses (mixup), which needs one of each image. Give the loss a "
             '`reduction`, with "none" returning a loss for each sample.'
         )
-    return _AugmentationStep(augmentation, target)
+    in_floats = hold_few_values(samples.images, samples.rows)
+    return _AugmentationStep(augmentation, target, in_floats)
 
 
 def why_not_resized(spec):
@@ -101,9 +109,12 @@ class _AugmentationStep:
 
     augmentation: Augmentation
     target: Any
+    # whether bytes turn to floats, which are not rounded; the first layer takes either alike
+    in_floats: bool
 
     def __call__(self, images, targets, weights, generator):
         augmentation = self.augmentation
+        images = images.float() if self.in_floats else images
         if augmentation.keypoints:
             # targets are standardized, images move in pixels
             pixels = self.target.to_units(targets)
