@@ -359,6 +359,16 @@ def test_erasing_fills_one_rectangle_with_the_mean_colour():
     assert 0.3 < max(areas) < 0.45
 
 
+@pytest.mark.parametrize("shape", [(1, 200), (200, 1), (20, 20)])
+def test_of_strips_no_larger_part_is_erased(shape):
+    # no value is the mean of its image
+    X = noise(1000, np.float32, (*shape, 1)) ** 2
+    areas = (Augmentation(erasing=1.0).apply(X, random_state=0) != X).mean(axis=(1, 2, 3))
+    assert areas.min() > 0.01
+    assert areas.max() < 0.44
+    assert areas.mean() == pytest.approx(0.21, abs=0.02)
+
+
 # ------------------------------------------------------------------------------------- mixup
 
 

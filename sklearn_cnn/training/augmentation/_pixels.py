@@ -49,10 +49,10 @@ def erase(images, probability, generator):
     area = uniform(n, *_ERASED_AREA, generator)
     low, high = map(math.log, _ERASED_ASPECT)
     log_aspect = uniform(n, low, high, generator)
-    sides = (
-        (area.sqrt() * (log_aspect / 2).exp() * height, height),
-        (area.sqrt() * (-log_aspect / 2).exp() * width, width),
-    )
+    # where one side would be longer than the image, or less than a pixel, the other makes up for it
+    tall = area.sqrt() * (log_aspect / 2).exp()
+    tall = tall.maximum(area.clamp(min=1 / height)).minimum((area * width).clamp(max=1))
+    sides = (tall * height, height), (area / tall * width, width)
     chosen = uniform(n, 0, 1, generator) < probability
     rows, columns = (_stretch(side, length, generator) for side, length in sides)
     erased = (rows & chosen[:, None])[:, None, :, None] & columns[:, None, None, :]
