@@ -55,8 +55,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     augmentation : str, Augmentation or callable, default=None
         How training images are changed at random: a name out of `available_augmentations()`,
         an `Augmentation` object, or a function that maps a batch of images of shape
-        (b, C, H, W), of the dtype of X, to one of the same shape; torchvision's v2 transforms
-        do. In training only. Parameters of an object are set by `augmentation__<name>`.
+        (b, C, H, W), uint8 or float32, to one of the same shape and dtype; torchvision's v2
+        transforms do. In training only. Parameters of an object are set by `augmentation__<name>`.
     test_time_augmentation : bool, default=False
         Whether predictions are means of the logits of an image and of its mirror image. It
         may be set after `fit`; validation scores in training and `transform` are without it.

@@ -42,8 +42,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     augmentation : str, Augmentation or callable, default=None
         How training images are changed at random: a name out of `available_augmentations()`,
         an `Augmentation` object, or a function that maps a batch of images of shape
-        (b, C, H, W), of the dtype of X, to one of the same shape; torchvision's v2 transforms
-        do. In training only. Parameters of an object are set by `augmentation__<name>`.
+        (b, C, H, W), uint8 or float32, to one of the same shape and dtype; torchvision's v2
+        transforms do. In training only. Parameters of an object are set by `augmentation__<name>`.
     test_time_augmentation : bool, default=False
         Whether predictions are means over an image and its mirror image; coordinates are
         mirrored back as `augmentation` says. It may be set after `fit`; validation scores in

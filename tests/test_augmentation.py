@@ -462,6 +462,9 @@ def test_coordinates_that_cannot_be_moved_are_refused(params, n_columns, message
 def test_x_and_y_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(n, H, W\)"):
         Augmentation().apply(np.zeros((4, 64)))
+    for empty in (0, 4, 4), (4, 4, 0, 3):
+        with pytest.raises(ValueError, match=r"none of them 0, got \("):
+            Augmentation().apply(np.zeros(empty))
     for channels in 1, 3, 4:
         with pytest.raises(ValueError, match=r"looks like \(n, C, H, W\).*transpose"):
             Augmentation(flip=True).apply(np.zeros((4, channels, 32, 32)))

@@ -199,8 +199,10 @@ def check_parameters(augmentation):
 
 def _read_pixels(X):
     X = np.asarray(as_numpy(X))
-    if X.ndim not in (3, 4):
-        raise ValueError(f"X must have shape (n, H, W) or (n, H, W, C), got {X.shape}.")
+    if X.ndim not in (3, 4) or X.size == 0:
+        raise ValueError(
+            f"X must have shape (n, H, W) or (n, H, W, C), none of them 0, got {X.shape}."
+        )
     if X.ndim == 4 and looks_channels_first(X.shape):
         raise ValueError(
             f"X has shape {X.shape}, which looks like (n, C, H, W), but must have shape "
