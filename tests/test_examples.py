@@ -3,7 +3,6 @@
 import functools
 import importlib
 import os
-import re
 import runpy
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from drawn_sets import write_sets
 from sklearn.base import is_classifier, is_regressor
-from sklearn.datasets import load_digits
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 BENCHMARKS = EXAMPLES.parents[1] / "benchmarks"
@@ -27,8 +25,6 @@ SCRIPTS = [
     ("reading_curves", "It goes well", ["reading_curves.png"]),
     ("resumed_search", "Accuracy", ["search_cache"]),
 ]
-# Pages whose blocks of code run one after the other.
-PAGES = ["choosing", "evaluation"]
 # the same for those that learn from the sets of image_sets.py
 TASKS = [
     ("age", "Mean absolute error", ["age.png", "age_worst.png"]),
@@ -84,17 +80,6 @@ def test_examples_are_python(path):
 def test_examples_run(name, printed, left, tmp_path, monkeypatch, capsys):
     assert run(name, tmp_path / "run", monkeypatch) == left
     assert printed in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_blocks_of_a_page_run(page, monkeypatch):
-    X, y = load_digits(return_X_y=True)
-    monkeypatch.setattr("sklearn.datasets.load_digits", lambda **_: (X[:200], y[:200]))
-    text = (EXAMPLES.parent / f"{page}.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert blocks
-    exec("\n".join(blocks), {})
-    plt.close("all")
 
 
 @pytest.mark.filterwarnings("ignore")

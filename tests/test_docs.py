@@ -1,0 +1,114 @@
+"""The Python of the README and of the guides runs, and their links lead somewhere.
+
+Each page is one program: its blocks run in order and share their names. They run on few digits,
+for one epoch a fit, in this process whatever `n_jobs` says. Shell commands are not run.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+import joblib
+import matplotlib.pyplot as plt
+import pytest
+from image_files import noise, write_images
+from sklearn import datasets
+from sklearn.utils import Bunch
+
+from sklearn_cnn.training.net import Net
+
+ROOT = Path(__file__).parents[1]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
+SEVERAL_MACHINES = "docs/distributed.md"
+
+
+def blocks(text):
+    """Return the blocks of Python of a page, each on the lines that it has there."""
+    found = re.finditer(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return ["\n" * text[: block.start(1)].count("\n") + block[1] for block in found]
+
+
+def run(page, text):
+    """Run the blocks of a page, and return the names that they leave."""
+    names = {"__name__": "__main__"}
+    with joblib.parallel_config("sequential"):
+        for block in blocks(text):
+            exec(compile(block, page, "exec"), names)
+    plt.close("all")
+    return names
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Few digits, and one epoch a fit."""
+    load, fit = datasets.load_digits, Net.fit
+
+    def load_few(*, return_X_y=False):
+        digits = load()
+        few = Bunch(**{name: digits[name][:60] for name in ("data", "target", "images")})
+        return (few.data, few.target) if return_X_y else few
+
+    def fit_once(net, batches, validation=None, epochs=None, *rest):  # noqa: ARG001
+        return fit(net, batches, validation, 1, *rest)
+
+    monkeypatch.setattr(datasets, "load_digits", load_few)
+    monkeypatch.setattr(Net, "fit", fit_once)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The image files that the pages name, in the folder that they run in."""
+    monkeypatch.chdir(tmp_path)
+    for seed, kind in enumerate(["cat", "dog"]):
+        images = [noise(20 + number, 24, seed=2 * number + seed) for number in range(5)]
+        write_images(tmp_path / "pets" / kind, images, "jpg")
+    Path(write_images(tmp_path, [noise()], "jpg")[0]).rename("new.jpg")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("few_digits", "files")
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(PAGES[p]) and p != SEVERAL_MACHINES])
+def test_python_of_a_page_runs(page):
+    run(page, PAGES[page])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("few_digits")
+def test_python_of_several_machines_runs(monkeypatch):
+    # workers are threads here; those of test_distributed.py are processes
+    dask = pytest.importorskip("dask")
+    distributed = pytest.importorskip("distributed")
+    threads = functools.partial(distributed.LocalCluster, processes=False, dashboard_address=None)
+    monkeypatch.setattr("dask.distributed.LocalCluster", threads)
+    # what the page sets is put back
+    manager = {"distributed.scheduler.active-memory-manager.start": True}
+    with dask.config.set(manager), threads(n_workers=1, threads_per_worker=1) as cluster:
+        text = PAGES[SEVERAL_MACHINES]
+        assert "scheduler-address:8786" in text
+        names = run(
+            SEVERAL_MACHINES, text.replace("scheduler-address:8786", cluster.scheduler_address)
+        )
+        names["client"].close()
+    assert names["search"].best_params_.keys() == {"lr"}
+
+
+def test_pages_with_python_are_found():
+    assert sum(len(blocks(text)) for text in PAGES.values()) > 40
+
+
+def headings(path):
+    """Return what `#` may name on a page, as GitHub makes it of headings."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", FILES, ids=PAGES)
+def test_links_lead_somewhere(path):
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\((?!https?://)([^)]+)\)", text):
+        file, _, heading = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        assert not heading or heading in headings(target), link
