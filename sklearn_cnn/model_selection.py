@@ -85,7 +85,7 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     >>> cached = CachedEstimator(CNNClassifier(max_epochs=2, random_state=0), memory=folder)
     >>> search = GridSearchCV(cached, {"estimator__lr": [0.001, 0.005]}, cv=2).fit(X, y)
     >>> again = GridSearchCV(cached, {"estimator__lr": [0.001, 0.005]}, cv=2).fit(X, y)
-    >>> again.best_score_ == search.best_score_
+    >>> bool(again.best_score_ == search.best_score_)
     True
     """
 

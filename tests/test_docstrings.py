@@ -49,7 +49,7 @@ def test_docstring_is_whole(name):
 
 EXAMPLES = [
     test
-    for module in (sklearn_cnn, architectures, plots)
+    for module in (sklearn_cnn, architectures, model_selection, plots)
     for name in module.__all__
     for test in doctest.DocTestFinder(recurse=False).find(
         getattr(module, name), f"{module.__name__}.{name}", globs={}
@@ -62,6 +62,7 @@ def test_the_examples_are_found():
     names = [example.name for example in EXAMPLES]
     assert "sklearn_cnn.CNNClassifier" in names
     assert "sklearn_cnn.architectures.TorchModule" in names
+    assert "sklearn_cnn.model_selection.CachedEstimator" in names
     assert "sklearn_cnn.plots.PredictionsDisplay" in names
 
 
