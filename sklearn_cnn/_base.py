@@ -175,13 +175,19 @@ class BaseCNN(
         ValueError
             If X, y or a parameter cannot be used, or the loss became infinite or NaN. The
             estimator then stays as it was.
+        TypeError
+            If X is one image or path instead of a batch, or it or a parameter is of a kind
+            that cannot be used. The estimator then stays as it was.
         KeyboardInterrupt
             After Ctrl-C. The estimator is then fitted with what was learned until then.
 
         Warns
         -----
         UserWarning
-            If the shape of the images had to be guessed and the guess is doubtful.
+            If the shape of the images had to be guessed and the guess is doubtful, or
+            `handle_broken="skip"` left files out.
+        ConvergenceWarning
+            If `early_stopping=True` finds no sample to spare.
         """
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")

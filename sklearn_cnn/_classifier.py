@@ -90,9 +90,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     early_stopping : bool, default=False
         Whether to hold out part of the training set, stop when the score on it stops rising,
         and keep the weights that scored best. The part is stratified by class where
-        possible, else random with one sample of each class kept for training; where no
-        sample can be spared there is a warning and no early stopping. `partial_fit` ignores
-        it.
+        possible, else random with one sample of each class kept for training; for multilabel
+        y it is random. Where no sample can be spared there is a warning and no early
+        stopping. `partial_fit` ignores it.
     validation_fraction : float, default=0.1
         Share of the training set that `early_stopping` holds out, in (0, 1).
     n_iter_no_change : int, default=10

@@ -84,12 +84,15 @@ class Finetuned(LearnedArchitecture):
         Raises
         ------
         ValueError
-            If the source was fitted on images of other channels, or its network does not
-            end in a Linear.
+            If a parameter is out of its range, the source was fitted on images of other
+            channels, its network does not end in a Linear, or its file is none that `save`
+            wrote.
         TypeError
             If the source is neither a frozen estimator of ours nor a path.
         NotFittedError
             If the source is not fitted.
+        FileNotFoundError
+            If the source is a path without a file.
         """
         validate_parameter_constraints(
             self._parameter_constraints,

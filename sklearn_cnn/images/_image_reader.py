@@ -111,6 +111,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ------
         ValueError
             If X cannot be read as images.
+        TypeError
+            If X is one image or path instead of a batch, or holds what is no image.
         """
         self._read(X, reset=True)
         return self
@@ -134,6 +136,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ------
         ValueError
             If X cannot be read as images.
+        TypeError
+            If X is one image or path instead of a batch, or holds what is no image.
         """
         return self._read(X, reset=True)
 
@@ -154,6 +158,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ------
         ValueError
             If X cannot be read, or holds images of another size and `image_shape` is None.
+        TypeError
+            If X is one image or path instead of a batch, or holds what is no image.
         """
         check_is_fitted(self)
         return self._read(X, reset=False)
