@@ -212,7 +212,7 @@ def _load_weights(module, weights, path):
 
 
 def _restore_optimizer(net, state, groups):
-    """Load the optimizer's state; parts that were unfrozen in training have groups of their own."""
+    """Load the optimizer's state, with its groups as they were."""
     parameters = dict(net.module_.named_parameters())
     net.optimizer_.param_groups = [
         {**net.optimizer_.defaults, "params": [parameters[name] for name in names]}

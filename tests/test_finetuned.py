@@ -10,7 +10,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
+from skorch.callbacks import LRScheduler
 from torch import nn
+from torch.optim.lr_scheduler import LinearLR
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet, Finetuned, ResNet
@@ -116,7 +118,27 @@ def test_frozen_parts_learn_after_some_epochs(source, ratio):
     optimized = [p for group in groups for p in group["params"]]
     assert set(optimized) == set(model.module_.parameters())
     assert len(optimized) == len(set(optimized))
-    assert [group["lr_ratio"] for group in groups] == [1.0, 1.0, 1 / ratio, 1 / ratio]
+    assert {group["lr_ratio"] for group in groups} == {1.0, 1 / ratio}
+
+
+@pytest.mark.parametrize(
+    ("policy", "kwargs", "last"),
+    [
+        (LinearLR, {"start_factor": 0.25, "total_iters": 3}, 1.0),
+        ("LambdaLR", {"lr_lambda": lambda epoch: 0.5**epoch}, 0.125),
+    ],
+)
+def test_a_scheduler_moves_the_rate_of_parts_that_were_frozen(source, policy, kwargs, last):
+    model = CNNClassifier(
+        Finetuned(FrozenEstimator(source), freeze=True, unfreeze_after=2),
+        callbacks=[LRScheduler(policy, **kwargs)],
+        lr=0.01,
+        lr_schedule="constant",
+        max_epochs=3,
+        random_state=0,
+    ).fit(NEW_X, NEW_Y)
+    rates = {group["lr"] for group in model.net_.optimizer_.param_groups}
+    assert sorted(rates) == pytest.approx([0.001 * last, 0.01 * last])
 
 
 def test_partial_fits_count_as_epochs(source):

@@ -22,7 +22,7 @@ from sklearn_cnn.training.normalization import (
     needs_settling,
     settle_batch_norm,
 )
-from sklearn_cnn.training.optim import SCHEDULES, make_optimizer, parameter_groups
+from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
 
 # Attributes that hold tensors on the device.
 _LEARNED = ("module_", "criterion_", "optimizer_")
@@ -128,6 +128,7 @@ class Net(NeuralNet):
             self.lr,
             self.weight_decay,
             self.fine_tuning.lr_ratios,
+            with_frozen=self.fine_tuning.unfreeze_after is not None,
         )
         return self
 
@@ -220,7 +221,7 @@ class Net(NeuralNet):
         try:
             for epoch in range(epochs):
                 if self.fine_tuning.unfreeze_after == len(self.history_):
-                    self.unfreeze()
+                    self.module_.requires_grad_(True)
                 for watcher in watchers:
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", dataset_train=batches, dataset_valid=validation)
@@ -310,17 +311,6 @@ class Net(NeuralNet):
         finally:
             for name, buffer in self.module_.named_buffers():
                 buffer.copy_(before[name])
-
-    def unfreeze(self):
-        """Let every parameter learn from now on."""
-        self.module_.requires_grad_(True)
-        known = {p for group in self.optimizer_.param_groups for p in group["params"]}
-        for group in parameter_groups(
-            self.module_, self.lr, self.weight_decay, self.fine_tuning.lr_ratios
-        ):
-            group["params"] = [p for p in group["params"] if p not in known]
-            if group["params"]:
-                self.optimizer_.add_param_group(group)
 
     def train_step(self, batch, module, hooks):
         """Learn from one batch; return its loss, detached, on the device."""

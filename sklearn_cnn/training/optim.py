@@ -49,8 +49,8 @@ def resolve_weight_decay(weight_decay, optimizer):
     return _WEIGHT_DECAYS.get(_without_arguments(kind), 0.0)
 
 
-def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
-    """Return a torch optimizer of those parameters of a module that are not frozen.
+def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None, *, with_frozen=False):
+    """Return a torch optimizer of those parameters of a module that learn, now or later.
 
     Parameters
     ----------
@@ -61,6 +61,7 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
         Largest learning rate.
     weight_decay : float
     lr_ratios : dict of str to float, default=None
+    with_frozen : bool, default=False
         See `parameter_groups`.
 
     Returns
@@ -86,7 +87,8 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None):
     if "fused" in inspect.signature(optimizer).parameters and not chosen & _EXCLUDE_FUSED:
         # one pass over the parameters instead of several
         arguments["fused"] = True
-    return optimizer(parameter_groups(module, lr, weight_decay, lr_ratios), **arguments)
+    groups = parameter_groups(module, lr, weight_decay, lr_ratios, with_frozen=with_frozen)
+    return optimizer(groups, **arguments)
 
 
 def _without_arguments(optimizer):
@@ -103,8 +105,8 @@ def _check_fit(kind):
             )
 
 
-def parameter_groups(module, lr, weight_decay, lr_ratios=None):
-    """Return the parameters of a module that are not frozen, as groups of an optimizer.
+def parameter_groups(module, lr, weight_decay, lr_ratios=None, *, with_frozen=False):
+    """Return the parameters of a module as groups of an optimizer.
 
     Weight decay is for the weights of layers alone: biases and normalizations have one
     dimension and are left free, as is usual since [1]_.
@@ -116,6 +118,9 @@ def parameter_groups(module, lr, weight_decay, lr_ratios=None):
     lr_ratios : dict of str to float, default=None
         What `lr` is multiplied by for the parameters of these names; a group keeps the
         factor as `lr_ratio`.
+    with_frozen : bool, default=False
+        Whether frozen parameters are among them. An optimizer passes over what has no gradient,
+        and a scheduler moves the rate of all groups, so that they can be unfrozen at any time.
 
     Returns
     -------
@@ -128,7 +133,7 @@ def parameter_groups(module, lr, weight_decay, lr_ratios=None):
        networks", CVPR 2019.
     """
     lr_ratios = lr_ratios or {}
-    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad or with_frozen]
     groups = []
     for ratio in sorted({lr_ratios.get(name, 1.0) for name, _ in trained}, reverse=True):
         alike = [p for name, p in trained if lr_ratios.get(name, 1.0) == ratio]
