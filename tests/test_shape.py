@@ -42,6 +42,21 @@ def test_a_square_that_could_be_a_colour_photo_warns(side):
     assert f"{side} x {side}" in str(caught[0].message)
 
 
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (3, 5)])
+def test_rows_of_four_channels_that_are_not_asked_for_warn(height, width):
+    with pytest.warns(UserWarning, match="^Rows of") as caught:
+        assert flat_row_shape(4 * height * width, (height, width)) == (height, width, 4)
+    suggested = [(height, width, 4), (2 * height, 2 * width)]
+    assert suggestions(str(caught[0].message)) == suggested
+
+
+@pytest.mark.usefixtures("silent")
+def test_rows_of_channels_that_are_asked_for_are_read_in_silence():
+    assert flat_row_shape(4 * 32 * 32, (32, 32, 4)) == (32, 32, 4)
+    assert flat_row_shape(4 * 32 * 32, (64, 64)) == (64, 64, 1)
+    assert flat_row_shape(3 * 32 * 32, (32, 32)) == (32, 32, 3)
+
+
 @pytest.mark.parametrize("length", [50, 99, 1000])
 def test_a_long_strip_warns(length):
     with pytest.warns(UserWarning, match="^Rows of") as caught:

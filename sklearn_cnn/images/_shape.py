@@ -203,6 +203,13 @@ def _given_shape(n_features, image_shape):
             f"{height * width * channels}. Flat rows are not resized: image_shape must be the "
             "(height, width, channels) that they were flattened from."
         )
+    if channels == 4 and len(image_shape) == 2:
+        warn(
+            f"Rows of {n_features} values are taken for RGBA images of {height} x {width}; they "
+            f"could be gray images of {2 * height} x {2 * width} too, and flat rows are not "
+            f"resized. Write image_shape=({height}, {width}, 4) or "
+            f"image_shape=({2 * height}, {2 * width}).",
+        )
     return ImageShape(height, width, channels)
 
 
