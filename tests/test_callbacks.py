@@ -15,6 +15,7 @@ from skorch.callbacks import (
     Freezer,
     GradientNormClipping,
     InputShapeSetter,
+    LoadInitState,
     LRScheduler,
     PassthroughScoring,
     PrintLog,
@@ -109,6 +110,13 @@ def test_checkpoint_keeps_the_epoch_of_the_lowest_training_loss(images, tmp_path
     assert fitted.history_[:, "saved"] == (losses == np.minimum.accumulate(losses)).tolist()
     saved = torch.load(tmp_path / "params.pt", weights_only=True)
     assert saved.keys() == fitted.module_.state_dict().keys()
+
+
+def test_callbacks_that_refer_to_each_other_still_do(images, tmp_path):
+    saved = TrainEndCheckpoint(dirname=tmp_path)
+    lengths = [len(classifier([saved, LoadInitState(saved)]).fit(*images).history_) for _ in "ab"]
+    # the second fit goes on from what the first one saved
+    assert lengths == [2, 4]
 
 
 def test_the_end_of_training_can_be_saved(images, tmp_path):
