@@ -248,7 +248,7 @@ class BaseCNN(
         """
         if continued:
             self._check_same_image_shape()
-        if not continued:
+        else:
             forget(self)
         images, weights, broken = self._read(X, y, sample_weight, reset=not continued)
         is_next_batch = continued and partial
