@@ -278,7 +278,9 @@ def refuse_others(X):
     if isinstance(X, Dataset) or is_image_column(X) or is_image_sequence(X):
         return
     first = _first_cell(X) if _has_rows(X) else None
-    refuse_mapping(first)
+    if not isinstance(X, np.ndarray):
+        # of what an array of objects holds scikit-learn has its own words
+        refuse_mapping(first)
     if isinstance(first, (list, tuple)) and len(first) > 0:
         first = first[0]
     if isinstance(first, (str, bytes, os.PathLike)):
