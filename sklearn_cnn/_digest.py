@@ -7,7 +7,9 @@ modules, from each other; here arrays and tensors count by their bytes.
 import functools
 import hashlib
 import os
+import site
 import sys
+import sysconfig
 import types
 from typing import Any
 
@@ -20,15 +22,19 @@ _CHUNK = 1 << 24
 _INCIDENTAL = {"__dict__", "__weakref__", "__doc__", "__module__", "__slotnames__", "__qualname__"}
 _INCIDENTAL |= {"__firstlineno__", "__static_attributes__", "__annotations__", "__annotate_func__"}
 _INCIDENTAL |= {"__abstractmethods__", "_abc_impl", "__annotations_cache__"}
+# Where pip puts packages, in every environment that Python may look into.
+_INSTALLED = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+_INSTALLED += [*site.getsitepackages(), site.getusersitepackages()]
+_STANDARD = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
 
 
 def digest(value, meanings=None):
     """Return a digest of a value, the same in every process.
 
     Arrays, memmaps and tensors count by type, shape and bytes; a string or path that names
-    a file counts with the file's size and time of change; classes and functions of packages
-    by name and the package's version, all others by their code. What else there is counts by
-    what pickle would store of it.
+    a file counts with the file's size and time of change; classes and functions of installed
+    packages by name and the package's version, all others, those of an editable installation
+    too, by their code. What else there is counts by what pickle would store of it.
 
     Parameters
     ----------
@@ -119,11 +125,10 @@ class _Digester:
         return "dict", *(self.digest(part) for item in mapping.items() for part in item)
 
     def definition(self, thing):
-        """Return name and version of what a package defines, else name and code."""
-        root = (thing.__module__ or "builtins").partition(".")[0]
-        version = getattr(sys.modules.get(root), "__version__", None)
-        if root != "__main__" and (version is not None or root in sys.stdlib_module_names):
-            return _name(thing), str(version)
+        """Return name and version of what an installed package defines, else name and code."""
+        version = _version(thing.__module__ or "builtins")
+        if version is not None:
+            return _name(thing), version
         if isinstance(thing, types.BuiltinFunctionType):
             return (_name(thing),)
         if isinstance(thing, type):
@@ -186,6 +191,47 @@ def _stamp(path):
         return ()
     facts = os.stat(text)
     return (f"{facts.st_size} {facts.st_mtime_ns}",)
+
+
+def _version(module):
+    """Return the version that a module, given by name, counts with; None if its code counts."""
+    package, folder = module.partition(".")[0], _folder(module)
+    if package == "__main__":
+        return None
+    if package == __name__.partition(".")[0] or _is_installed(folder):
+        version = getattr(sys.modules.get(package), "__version__", None)
+        return None if version is None else str(version)
+    # the versions of Python are for the caller to tell apart
+    return "" if _is_standard(package, folder) else None
+
+
+def _folder(module):
+    """Return the folder of a module's package, links followed; None for what has no file."""
+    parts = module.split(".")
+    # from the outside in: a namespace package has no file, but its parts do
+    for depth in range(1, len(parts) + 1):
+        file = getattr(sys.modules.get(".".join(parts[:depth])), "__file__", None)
+        if file is not None:
+            return os.path.realpath(os.path.dirname(file))
+    return None
+
+
+def _is_installed(folder):
+    if folder is None:
+        return False
+    # links may lead out of the environment, into another folder of such a name
+    has_name = not {"site-packages", "dist-packages"}.isdisjoint(folder.split(os.sep))
+    return has_name or _is_in(folder, _INSTALLED)
+
+
+def _is_standard(package, folder):
+    if folder is None:
+        return package in sys.stdlib_module_names
+    return _is_in(folder, _STANDARD)
+
+
+def _is_in(folder, places):
+    return any(f"{folder}{os.sep}".startswith(os.path.realpath(p) + os.sep) for p in places)
 
 
 def _name(thing):

@@ -3,6 +3,8 @@
 import collections
 import copy
 import functools
+import importlib
+import math
 import os
 import subprocess
 import sys
@@ -166,6 +168,100 @@ def test_a_class_of_ones_own_counts_with_its_code():
     assert digest(thing) != digest(defined_by(CLASS.format(size=2, inputs=64)))
     assert digest(thing) != digest(defined_by(CLASS.format(size=1, inputs=32)))
     assert digest(TorchModule(thing)) == digest(clone(TorchModule(thing)))
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """Return a function that writes a package `ours` into a folder, and imports it anew."""
+
+    def write_and_import(folder="project", module="ours", **files):
+        package = tmp_path / folder / "ours"
+        package.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (package / f"{name}.py").write_text(text)
+        monkeypatch.setattr(sys, "path", [str(package.parent), *sys.path])
+        # an edit within a second of the first has the same stamp
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        for name in [n for n in sys.modules if n.partition(".")[0] == "ours"]:
+            monkeypatch.delitem(sys.modules, name)
+        importlib.invalidate_caches()
+        return importlib.import_module(module)
+
+    return write_and_import
+
+
+PACKAGE = """
+__version__ = "{version}"
+def thing():
+    return {result}
+class Thing:
+    result = {result}
+"""
+
+
+@pytest.mark.parametrize("name", ["thing", "Thing"])
+def test_a_package_of_ones_own_counts_with_its_code_whatever_its_version(imported, name):
+    def of(**facts):
+        return digest(getattr(imported(__init__=PACKAGE.format(**facts)), name))
+
+    first = of(version=1, result=1)
+    assert first == of(version=1, result=1) == of(version=2, result=1)
+    assert first != of(version=1, result=2)
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "lib/dist-packages", "elsewhere"])
+@pytest.mark.parametrize("name", ["thing", "Thing"])
+def test_an_installed_package_counts_with_its_version(
+    imported, folder, name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sklearn_cnn._digest._INSTALLED", [str(tmp_path / "elsewhere")])
+
+    def of(**facts):
+        return digest(getattr(imported(folder, __init__=PACKAGE.format(**facts)), name))
+
+    first = of(version=1, result=1)
+    assert first == of(version=1, result=1) == of(version=1, result=2)
+    assert first != of(version=2, result=1)
+
+
+def test_an_installed_package_that_says_no_version_counts_with_its_code(imported):
+    def of(result):
+        return digest(imported("site-packages", __init__=f"def thing(): return {result}").thing)
+
+    assert of(1) == of(1) != of(2)
+
+
+def test_a_package_that_is_linked_into_the_environment_is_ones_own(imported, tmp_path):
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "ours").symlink_to(tmp_path / "project" / "ours")
+
+    def of(result):
+        text = PACKAGE.format(version=1, result=result)
+        imported(__init__=text)
+        return digest(imported("site-packages").thing)
+
+    assert of(1) == of(1) != of(2)
+
+
+def test_what_python_and_compiled_packages_define_counts_by_name(monkeypatch):
+    # torch._C._nn has no file
+    things = [os.path.join, collections.OrderedDict, len, math.sqrt, np.dot]
+    of_torch = [nn.Linear, torch._C._nn.gelu]
+    before = [digest(thing) for thing in things + of_torch]
+    assert len(set(before)) == 7
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    after = [digest(thing) for thing in things + of_torch]
+    assert [one == other for one, other in zip(before, after, strict=True)] == (
+        [True] * 5 + [False] * 2
+    )
+
+
+def test_our_own_package_counts_with_its_version_wherever_it_is(monkeypatch):
+    first = digest(ConvNet)
+    monkeypatch.setattr(ConvNet, "unused", 1, raising=False)
+    assert digest(ConvNet) == first
+    monkeypatch.setattr("sklearn_cnn.__version__", "99.0")
+    assert digest(ConvNet) != first
 
 
 def test_a_function_counts_with_code_defaults_and_what_it_closes_over():
