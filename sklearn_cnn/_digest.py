@@ -4,6 +4,8 @@
 modules, from each other; here arrays and tensors count by their bytes.
 """
 
+import collections
+import dis
 import functools
 import hashlib
 import os
@@ -22,6 +24,17 @@ _CHUNK = 1 << 24
 _INCIDENTAL = {"__dict__", "__weakref__", "__doc__", "__module__", "__slotnames__", "__qualname__"}
 _INCIDENTAL |= {"__firstlineno__", "__static_attributes__", "__annotations__", "__annotate_func__"}
 _INCIDENTAL |= {"__abstractmethods__", "_abc_impl", "__annotations_cache__"}
+# These count with their versions wherever they are: their sources in an editable installation too.
+_VERSIONED = {
+    "sklearn_cnn",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "skorch",
+    "joblib",
+}
 # Where pip puts packages, in every environment that Python may look into.
 _INSTALLED = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
 _INSTALLED += [*site.getsitepackages(), site.getusersitepackages()]
@@ -35,6 +48,10 @@ def digest(value, meanings=None):
     a file counts with the file's size and time of change; classes and functions of installed
     packages by name and the package's version, all others, those of an editable installation
     too, by their code. What else there is counts by what pickle would store of it.
+
+    With code counts what it reads of its module, and of other modules that are not installed:
+    constants, functions and classes, and what those read in turn. What code looks up by a name
+    that it computes, or imports as it runs, does not count.
 
     Parameters
     ----------
@@ -51,9 +68,10 @@ def digest(value, meanings=None):
     Raises
     ------
     TypeError
-        If the value, or something inside it, cannot be pickled.
+        If the value, or something inside it, cannot be pickled. What code alone holds or reads,
+        a lock or an open file, counts by the name of its type then.
     """
-    return _Digester(meanings or {}).digest(value).hex()
+    return _Digester(meanings or {}).digest_with_reads(value).hex()
 
 
 class _Digester:
@@ -64,6 +82,19 @@ class _Digester:
         # the objects are kept too: an id is free again when its object is gone
         self.done: dict[int, tuple[Any, bytes]] = {}
         self.begun: dict[int, int] = {}
+        # what code reads, to be digested once the value is: no recursion goes from one
+        # definition to the next, however long the chain
+        self.unread: collections.deque[tuple[str, str, Any]] = collections.deque()
+        self.read: set[tuple[int, str]] = set()
+        self.is_in_code = False
+
+    def digest_with_reads(self, value):
+        result, reads = self.digest(value), set()
+        self.is_in_code = True
+        while self.unread:
+            module, name, value = self.unread.popleft()
+            reads.add(_hashed("read", module, name, self.digest(value)))
+        return _hashed("value", result, *sorted(reads))
 
     def digest(self, value):
         if id(value) in self.done:
@@ -74,6 +105,11 @@ class _Digester:
         self.begun[id(value)] = len(self.begun)
         try:
             result = _hashed(*self.parts(value))
+        except Exception as error:
+            # code itself is never pickled with what it holds
+            if not self.is_in_code or isinstance(error, RecursionError):
+                raise
+            result = _hashed("unknown", _name(type(value)))
         finally:
             del self.begun[id(value)]
         self.done[id(value)] = value, result
@@ -131,11 +167,33 @@ class _Digester:
             return _name(thing), version
         if isinstance(thing, types.BuiltinFunctionType):
             return (_name(thing),)
+        was_in_code, self.is_in_code = self.is_in_code, True
+        try:
+            return _name(thing), *map(self.digest, self.code_and_state(thing))
+        finally:
+            self.is_in_code = was_in_code
+
+    def code_and_state(self, thing):
         if isinstance(thing, type):
             content = {n: v for n, v in sorted(vars(thing).items()) if n not in _INCIDENTAL}
-            return _name(thing), self.digest(thing.__bases__), self.digest(content)
-        state = (thing.__defaults__, thing.__kwdefaults__, thing.__closure__)
-        return _name(thing), self.digest(thing.__code__), self.digest(state)
+            return thing.__bases__, content
+        self.note_reads(thing)
+        return thing.__code__, (thing.__defaults__, thing.__kwdefaults__, thing.__closure__)
+
+    def note_reads(self, function):
+        """Put down what a function reads of its module, and of other modules of the user's own."""
+        loaded, names = _names_in(function.__code__)
+        # grows in the loop, by the modules that it comes across
+        spaces = [(function.__module__, function.__globals__, loaded)]
+        for module, space, wanted in spaces:
+            for name in sorted(wanted & space.keys()):
+                value = space[name]
+                if (id(space), name) not in self.read:
+                    self.read.add((id(space), name))
+                    self.unread.append((_main(module), name, value))
+                if isinstance(value, types.ModuleType) and _version(value.__name__) is None:
+                    is_new = all(vars(value) is not seen for _, seen, _ in spaces)
+                    spaces += [(value.__name__, vars(value), names)] * is_new
 
     def module(self, module):
         return "module", module.__name__, str(getattr(module, "__version__", None))
@@ -155,7 +213,9 @@ class _Digester:
         """Return what pickle would store of an object."""
         reduced = value.__reduce_ex__(4)
         if isinstance(reduced, str):
-            return _name(type(value)), reduced
+            # functools.cache knows its function
+            inner = getattr(value, "__wrapped__", None)
+            return _name(type(value)), reduced, self.digest(inner)
         items = [None if part is None else list(part) for part in reduced[3:5]]
         return _name(type(value)), *map(self.digest, (*reduced[:3], *items))
 
@@ -198,7 +258,7 @@ def _version(module):
     package, folder = module.partition(".")[0], _folder(module)
     if package == "__main__":
         return None
-    if package == __name__.partition(".")[0] or _is_installed(folder):
+    if package in _VERSIONED or _is_installed(folder):
         version = getattr(sys.modules.get(package), "__version__", None)
         return None if version is None else str(version)
     # the versions of Python are for the caller to tell apart
@@ -234,5 +294,25 @@ def _is_in(folder, places):
     return any(f"{folder}{os.sep}".startswith(os.path.realpath(p) + os.sep) for p in places)
 
 
+def _names_in(code):
+    """Return the global names that code loads, and all its names, attributes among them."""
+    loads = ("LOAD_GLOBAL", "LOAD_NAME")
+    loaded = {i.argval for i in dis.get_instructions(code) if i.opname in loads}
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            inner_loaded, inner_names = _names_in(constant)
+            loaded |= inner_loaded
+            names |= inner_names
+    # Python's own, such as __file__, say where a module is and not what it does
+    pythons = {name for name in names if name.startswith("__") and name.endswith("__")}
+    return loaded - pythons, names - pythons
+
+
 def _name(thing):
-    return f"{thing.__module__}.{thing.__qualname__}"
+    return f"{_main(thing.__module__)}.{thing.__qualname__}"
+
+
+def _main(module):
+    """Return a module's name; workers that are spawned name the main one otherwise."""
+    return str(module).replace("__mp_main__", "__main__")

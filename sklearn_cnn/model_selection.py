@@ -39,7 +39,9 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     fitted estimator is loaded, else the fit is done and stored. Each fold of each candidate has
     a key of its own. Equal arrays, tensors and modules have equal keys; a path counts with the
     size and the time of change of its file; a registered architecture's name with what it stands
-    for; a class or function of your own with its code, but not with what that code calls.
+    for; a class or function of your own with its code and what that reads: constants, functions
+    and classes of its module, of others of your own too, and so on. Installed packages count by
+    their versions, an editable installation by its code.
 
     It works in every search of scikit-learn's, in `cross_val_score`, in parallel workers, and
     around any estimator, a Pipeline too. Entries are written whole or not at all, one that is
@@ -72,6 +74,11 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     when it is loaded, and `fit_time` of a search is then the time of loading. The device and
     the number of threads are not part of the key, though they change the last digits of
     what is learned: keep them, or the folder, to yourself if those digits matter.
+
+    Of what code reads, a value that cannot be pickled, such as a lock or an open file, counts by
+    its type's name alone; what code imports as it runs, or looks up by a name that it computes,
+    does not count. A value that code reads and that the next run has another of, such as a
+    counter in a module, makes another key each time.
 
     Examples
     --------

@@ -256,12 +256,14 @@ def test_what_python_and_compiled_packages_define_counts_by_name(monkeypatch):
     )
 
 
-def test_our_own_package_counts_with_its_version_wherever_it_is(monkeypatch):
-    first = digest(ConvNet)
-    monkeypatch.setattr(ConvNet, "unused", 1, raising=False)
-    assert digest(ConvNet) == first
-    monkeypatch.setattr("sklearn_cnn.__version__", "99.0")
-    assert digest(ConvNet) != first
+@pytest.mark.parametrize(("thing", "package"), [(ConvNet, "sklearn_cnn"), (nn.Linear, "torch")])
+def test_what_we_are_made_of_counts_with_its_version_wherever_it_is(thing, package, monkeypatch):
+    monkeypatch.setattr("sklearn_cnn._digest._is_installed", lambda _: False)
+    first = digest(thing)
+    monkeypatch.setattr(thing, "unused", 1, raising=False)
+    assert digest(thing) == first
+    monkeypatch.setattr(f"{package}.__version__", "99.0")
+    assert digest(thing) != first
 
 
 def test_a_function_counts_with_code_defaults_and_what_it_closes_over():
@@ -274,6 +276,158 @@ def test_a_function_counts_with_code_defaults_and_what_it_closes_over():
         return lambda x: x * factor
 
     assert digest(times(2)) == digest(times(2)) != digest(times(3))
+
+
+READING = {
+    "a constant": ("SIZE = {}", "def Thing(): return SIZE"),
+    "a constant in __init__": ("SIZE = {}", CLASS.format(size=1, inputs="SIZE")),
+    "in a lambda inside": ("SIZE = {}", "def Thing(): return lambda: [SIZE for _ in 'ab']"),
+    "in a class inside": ("SIZE = {}", "def Thing():\n    class Own:\n        size = SIZE"),
+    "a function": ("def helper(): return {}", "def Thing(): return helper()"),
+    "a class": ("class Net:\n    size = {}", "def Thing(): return Net()"),
+    "a cached function": (
+        "import functools\n@functools.cache\ndef helper(): return {}",
+        "def Thing(): return helper()",
+    ),
+    "through another function": (
+        "SIZE = {}\ndef helper(): return SIZE",
+        "def Thing(): return helper()",
+    ),
+    "functions that call each other": (
+        "SIZE = {}\ndef helper(): return Thing() + SIZE",
+        "def Thing(): return helper()",
+    ),
+    "an object's class": (
+        "class Net:\n    def size(self): return {}\nnet = Net()",
+        "def Thing(): return net",
+    ),
+    "an enumeration": (
+        "import enum\nclass Size(enum.Enum):\n    SMALL = {}",
+        "def Thing(): return Size.SMALL",
+    ),
+    "a dataclass": (
+        "import dataclasses\n@dataclasses.dataclass\nclass Size:\n    height: int = {}",
+        "def Thing(): return Size()",
+    ),
+    "an array": ("import numpy\nSIZES = numpy.arange(9.) == {}", "def Thing(): return SIZES"),
+    "what holds a lock too": (
+        "import threading\nSIZES = [threading.Lock(), {}]",
+        "def Thing(): return SIZES",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "thing"), READING.values(), ids=READING)
+def test_code_counts_with_what_it_reads_of_its_module(before, thing):
+    def of(number, unread=0):
+        return digest(defined_by(f"{before.format(number)}\nUNREAD = {unread}\n{thing}"))
+
+    assert of(1) == of(1) == of(1, unread=1) != of(2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a constant in __init__",
+        "functions that call each other",
+        "an object's class",
+        "an enumeration",
+        "a dataclass",
+    ],
+)
+def test_code_that_was_sent_to_a_worker_reads_the_same(name):
+    before, thing = READING[name]
+    value = defined_by(f"{before.format(1)}\n{thing}")
+    assert digest(cloudpickle.loads(cloudpickle.dumps(value))) == digest(value)
+
+
+def test_an_attribute_that_is_named_like_a_global_is_none():
+    thing = "size = {}\ndef Thing(x): return x.size, __name__, __file__\n__file__ = '{}'"
+    assert digest(defined_by(thing.format(1, "a"))) == digest(defined_by(thing.format(2, "b")))
+
+
+@pytest.mark.parametrize(
+    ("lock", "other"),
+    [("threading.Lock()", "threading.local()"), ("open(os.devnull)", "threading.Lock()")],
+)
+@pytest.mark.parametrize(
+    "thing",
+    [
+        "LOCK = {}\ndef Thing(): return LOCK",
+        "class Thing:\n    lock = {}",
+        "def Thing(lock={}): return lock",
+        "def make(lock): return lambda: lock\nThing = make({})",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_what_cannot_be_pickled_and_is_read_by_code_counts_by_its_type(thing, lock, other):
+    def of(value):
+        return digest(defined_by(f"import os, threading\n{thing.format(value)}"))
+
+    assert of(lock) == of(lock) != of(other)
+
+
+def test_modules_of_ones_own_count_with_what_is_read_of_them(imported):
+    files = {
+        "__init__": "__version__ = 1",
+        "net": "import ours.parts, numpy\ndef thing(): return ours.parts.part, numpy.dot",
+        "parts": "from ours import net, sizes\ndef part(): return net.thing, sizes.SIZE",
+    }
+
+    def of(size, other=0):
+        sizes = f"SIZE = {size}\nOTHER = {other}"
+        return digest(imported(module="ours.net", **files, sizes=sizes).thing)
+
+    assert of(1) == of(1) == of(1, other=1) != of(2)
+
+
+def test_a_chain_of_many_functions_is_followed():
+    def of(number):
+        functions = [f"def f{n}(): return f{n + 1}()" for n in range(2000)]
+        return digest(defined_by("\n".join([*functions, f"f2000 = {number}", "Thing = f0"])))
+
+    assert of(1) == of(1) != of(2)
+
+
+SCRIPT = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from joblib.externals.loky import get_reusable_executor
+from torch import nn
+from sklearn_cnn._digest import digest
+
+SIZES = {"a", "b", "c"}
+
+def helper():
+    return Net, SIZES
+
+class Net(nn.Flatten):
+    def forward(self, x):
+        return super().forward(x), helper()
+
+def make(in_channels):
+    return Net()
+
+if __name__ == "__main__":
+    value = [Net, make, Net()]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        spawned = pool.submit(digest, value).result()
+    print(digest(value), spawned, get_reusable_executor(1).submit(digest, value).result())
+"""
+
+
+def test_a_script_and_its_workers_agree(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    out = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    own, spawned, sent = out.stdout.split()
+    assert own == spawned == sent
 
 
 def test_a_path_counts_with_the_file_that_it_names(tmp_path):

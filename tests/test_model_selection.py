@@ -261,6 +261,20 @@ def test_classes_of_a_script_are_kept(counted):
     assert clone(counted).fit(X, Y).loss_curve_ == first.loss_curve_
 
 
+def test_a_constant_that_ones_own_code_reads_makes_another_fit(counted):
+    program = """
+WIDTH = {}
+def make(in_channels, num_classes):
+    return Counted((WIDTH,)).build(in_channels, (8, 8), num_classes)
+"""
+    for width, expected in [(2, 1), (2, 1), (3, 2), (2, 2)]:
+        script = {"__name__": "__main__", "Counted": Counted}
+        exec(program.format(width), script)
+        counted.set_params(estimator__architecture=script["make"]).fit(X, Y)
+        assert count() == expected
+        assert counted.module_.network[2].out_channels == width
+
+
 def test_it_is_what_the_estimator_inside_is(tmp_path):
     classifier = CachedEstimator(counted_classifier(), str(tmp_path))
     assert is_classifier(classifier)
