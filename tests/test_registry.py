@@ -85,6 +85,22 @@ def test_only_objects_are_registered(given):
     assert "mine" not in available_architectures()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [(3, "int"), (None, "NoneType"), (b"mine", "bytes"), (ConvNet(), "ConvNet")]
+)
+def test_a_name_is_a_str(name, kind):
+    before = available_architectures()
+    with pytest.raises(TypeError, match=rf"takes a name first, a str, got {kind}\. Write"):
+        register_architecture(name, ConvNet((4,)))
+    assert available_architectures() == before
+
+
+def test_an_empty_name_is_refused():
+    with pytest.raises(ValueError, match="empty name"):
+        register_architecture("", ConvNet((4,)))
+    assert "" not in available_architectures()
+
+
 @pytest.fixture
 def digits():
     X, y = load_digits(n_class=3, return_X_y=True)

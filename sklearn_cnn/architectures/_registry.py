@@ -45,10 +45,17 @@ def register_architecture(name, architecture):
     Raises
     ------
     TypeError
-        If `architecture` is no `Architecture` object.
+        If `name` is no str, or `architecture` no `Architecture` object.
     ValueError
-        If the name is taken.
+        If the name is empty or taken.
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"register_architecture takes a name first, a str, got {type(name).__name__}. Write "
+            "register_architecture('mine', ConvNet())."
+        )
+    if not name:
+        raise ValueError("register_architecture got an empty name.")
     if not isinstance(architecture, Architecture):
         raise TypeError(
             "register_architecture takes an Architecture object, got "
