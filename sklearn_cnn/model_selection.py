@@ -1,5 +1,6 @@
 """What makes searches over networks bearable: fits that are done are not done again."""
 
+import os
 import pickle
 import platform
 
@@ -53,7 +54,7 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         What is fitted: a clone of it each time. Its parameters are
         `estimator__<parameter>` in a grid. With metadata routing, it is the one that requests:
         `CachedEstimator(classifier.set_fit_request(sample_weight=True), memory)`.
-    memory : str, joblib.Memory or None
+    memory : str, path, joblib.Memory or None
         The folder, or the `joblib.Memory` in it, which can be emptied (`clear`) or kept small
         (`reduce_size`). None fits each time, without a cache. Entries are pickles: share
         the folder only with people you trust.
@@ -125,7 +126,8 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         TypeError
             If the estimator or the data holds what cannot be pickled.
         """
-        memory = check_memory(self.memory)
+        is_path = isinstance(self.memory, os.PathLike)
+        memory = check_memory(os.fspath(self.memory) if is_path else self.memory)
         estimator = clone(self.estimator)
         key = None
         if memory.location is not None:

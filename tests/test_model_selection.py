@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import pickle
 import signal
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -145,11 +146,12 @@ def test_without_memory_each_fit_is_done(counted):
     assert count() == 2
 
 
-def test_a_folder_and_a_memory_in_it_are_the_same_cache(counted):
+def test_a_folder_as_text_or_path_and_a_memory_in_it_are_the_same_cache(counted):
     counted.fit(X, Y)
     memory = joblib.Memory(counted.memory, verbose=0)
-    clone(counted).set_params(memory=memory).fit(X, Y)
-    assert count() == 1
+    for same in (memory, Path(counted.memory)):
+        clone(counted).set_params(memory=same).fit(X, Y)
+        assert count() == 1
     memory.clear(warn=False)
     counted.fit(X, Y)
     assert count() == 2
