@@ -286,6 +286,25 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         """
         return self.fit(X, y, **params).transform(X)
 
+    @available_if(_estimator_has("set_output"))
+    def set_output(self, *, transform=None):
+        """Set the container that `transform` of the estimator returns.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            "default" leaves it to the estimator; None changes nothing.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+        """
+        self.estimator.set_output(transform=transform)
+        if "estimator_" in vars(self):
+            self.estimator_.set_output(transform=transform)
+        return self
+
     @available_if(_estimator_has("get_feature_names_out"))
     def get_feature_names_out(self, input_features=None):
         """Get the names of the features that `transform` returns.

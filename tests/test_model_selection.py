@@ -8,6 +8,8 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from counted import FATAL, LOG, Counted, count
@@ -301,6 +303,38 @@ def test_what_was_learned_can_be_reached(counted):
     copy = pickle.loads(pickle.dumps(counted))
     assert copy.predict_log_proba(X).tobytes() == counted.predict_log_proba(X).tobytes()
     assert not hasattr(clone(counted), "estimator_")
+
+
+def test_a_fit_that_is_loaded_gives_the_container_asked_for_now(counted):
+    expected = counted.fit(X, Y).transform(X)
+    names = counted.get_feature_names_out().tolist()
+    for container, kind in [("pandas", pd.DataFrame), ("polars", pl.DataFrame)] * 2:
+        chosen = clone(counted).set_output(transform=container)
+        for frame in (chosen.fit_transform(X, Y), clone(chosen).fit(X, Y).transform(X)):
+            assert isinstance(frame, kind)
+            assert list(frame.columns) == names
+            assert frame.to_numpy().tobytes() == expected.tobytes()
+    # each container is a fit of its own: inside a Pipeline it changes what the steps see
+    assert count() == 3
+    assert type(clone(counted).fit(X, Y).transform(X)) is np.ndarray
+    assert count() == 3
+
+
+def test_the_container_may_be_chosen_after_the_fit(counted):
+    counted.fit(X, Y)
+    for fitted in (counted, pickle.loads(pickle.dumps(counted))):
+        assert isinstance(fitted.set_output(transform="pandas").transform(X), pd.DataFrame)
+        assert isinstance(fitted.set_output(transform=None).transform(X), pd.DataFrame)
+        assert type(fitted.set_output(transform="default").transform(X)) is np.ndarray
+    assert count() == 1
+
+
+def test_the_container_is_chosen_by_a_pipeline_around():
+    network = CNNClassifier(ConvNet((2,)), max_epochs=1, random_state=0)
+    pipeline = make_pipeline(CachedEstimator(network, None), "passthrough")
+    frame = pipeline.set_output(transform="pandas").fit(X, Y).transform(X)
+    assert list(frame.columns) == pipeline[0].get_feature_names_out().tolist()
+    assert not hasattr(CachedEstimator(LinearRegression(), None), "set_output")
 
 
 def test_the_estimator_that_was_given_is_left_alone(counted):
