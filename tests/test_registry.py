@@ -184,3 +184,17 @@ def test_the_names_of_torchvision_are_among_the_names():
 def test_anything_else_is_refused(given):
     with pytest.raises(TypeError, match="architecture must be a name"):
         as_architecture(given)
+
+
+class Builder:
+    """An object that can be called."""
+
+    def __call__(self, num_classes):
+        return Net(num_classes)
+
+
+def test_an_object_that_can_be_called_is_refused_and_a_function_named():
+    with pytest.raises(TypeError, match=r"must be a name.*in a function .*lambda in_channels, num"):
+        as_architecture(Builder())
+    with pytest.raises(TypeError, match=r"got 3\.$"):
+        as_architecture(3)

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sklearn_cnn import CNNClassifier
-from sklearn_cnn.architectures import Architecture, TorchModule
+from sklearn_cnn.architectures import Architecture, ConvNet, TorchModule
 
 
 class Net(nn.Sequential):
@@ -246,3 +246,86 @@ def test_repr_of_an_estimator_names_the_module():
 def test_a_factory_must_return_a_module(factory, found):
     with pytest.raises(TypeError, match=f"must build a torch.nn.Module, got {found}"):
         build(factory)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, r"got None\.$"),
+        (3, r"got 3\.$"),
+        ("resnet18", r"got 'resnet18'\. Write architecture='resnet18' instead\.$"),
+        (ConvNet((4,)), r"Write architecture=ConvNet\(widths=\(4,\)\) instead\.$"),
+    ],
+)
+def test_what_builds_no_module_is_refused_by_the_fit_and_shown_before(given, message):
+    architecture = TorchModule(given)
+    assert repr(architecture) == f"TorchModule({given!r})"
+    assert architecture.get_params() == {}
+    assert clone(architecture).module is given
+    estimator = CNNClassifier(architecture)
+    assert repr(estimator) == f"CNNClassifier(architecture=TorchModule(module={given!r}))"
+    assert estimator.get_params()["architecture"] is architecture
+    with pytest.raises(TypeError, match=f"takes an nn.Module, its class or a function .*{message}"):
+        estimator.fit(IMAGES, LABELS)
+
+
+WRAP = r"whichever of in_channels, num_classes .*wrap it in a function: lambda in_channels"
+
+
+def positional(in_channels, /, num_classes, width=8):
+    return Net(in_channels, num_classes, width)
+
+
+@pytest.mark.parametrize(
+    ("factory", "missing"),
+    [
+        (lambda c, n: Net(c, n), r"<lambda> needs c, n, "),
+        (lambda in_channels, *, n: Net(in_channels, n), r"<lambda> needs n, "),
+        (functools.partial(lambda c, n: Net(c, n), 1), r"partial\(<lambda>\) needs n, "),
+        (positional, r"positional needs in_channels \(by position\), "),
+        (nn.Linear, r"Linear needs in_features, out_features, "),
+    ],
+)
+def test_arguments_that_nobody_passes_are_named(factory, missing):
+    with pytest.raises(TypeError, match=f"{missing}which it is not passed.*{WRAP}"):
+        CNNClassifier(factory).fit(IMAGES, LABELS)
+
+
+def test_arguments_of_other_names_may_be_set():
+    assert build(lambda c, num_classes: Net(c, num_classes), c=1).arguments == (1, 5, 8, 1)
+    assert build(functools.partial(positional, 1)).arguments == (1, 5, 8, 1)
+
+
+def test_arguments_by_position_are_no_parameters():
+    def factory(width=8, /, depth=1):
+        return Passed(width=width, depth=depth)
+
+    assert TorchModule(factory).get_params() == {"depth": 1}
+    assert build(factory, depth=2).arguments == {"width": 8, "depth": 2}
+    with pytest.raises(ValueError, match=r"Invalid parameter 'width'.*are: \['depth'\]"):
+        build(factory, width=4)
+
+
+@pytest.mark.parametrize(
+    ("factory", "found"),
+    [
+        (lambda **facts: Net(facts["in_channels"], 2), r"nothing and raises KeyError\('in_chann"),
+        (lambda **facts: Net(**facts), r"nothing and raises TypeError\(.*'in_channels' and 'num"),
+        (lambda *facts: Net(facts[0], 2), r"nothing and raises IndexError\("),
+        (lambda in_channels, **others: Net(in_channels, **others), r"in_channels and raises Type"),
+    ],
+)
+def test_what_stands_behind_kwargs_is_not_passed_and_said(factory, found):
+    with pytest.raises(TypeError, match=f"<lambda> is passed {found}.*{WRAP}"):
+        build(factory)
+
+
+def test_an_error_of_the_constructor_itself_comes_through():
+    with pytest.raises(KeyError, match="'a'"):
+        build(lambda: {}["a"])
+
+
+def test_pythons_own_classes_build_no_module():
+    with pytest.raises(TypeError, match=r"must build a torch.nn.Module, got dict\.$"):
+        CNNClassifier(dict).fit(IMAGES, LABELS)
+    assert "<class 'dict'>" in repr(CNNClassifier(TorchModule(dict)))

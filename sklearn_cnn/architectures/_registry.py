@@ -121,7 +121,11 @@ def as_architecture(spec):
     )
     if is_factory or isinstance(spec, nn.Module):
         return TorchModule(spec)
+    advice = (
+        " Wrap an object that can be called in a function that names what it needs: "
+        "lambda in_channels, num_classes: build(in_channels, num_classes)."
+    )
     raise TypeError(
         "architecture must be a name, an Architecture, an nn.Module, its class or a function "
-        f"that returns one, got {spec!r}."
+        f"that returns one, got {spec!r}.{advice if callable(spec) else ''}"
     )

@@ -16,6 +16,13 @@ _FACT_NAMES = {
     "n_outputs": "n_outputs",
     "image_size": "image_size",
 }
+_WHAT_IS_PASSED = (
+    "Passed are, by name, whichever of in_channels, num_classes (or n_outputs), image_size and "
+    "image_shape it names, and the parameters that are set, as in TorchModule(Net, width=8). If it "
+    "calls them otherwise, wrap it in a function: "
+    "lambda in_channels, num_classes: Net(in_channels, num_classes)."
+)
+_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class TorchModule(Architecture):
@@ -23,7 +30,7 @@ class TorchModule(Architecture):
 
     A constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
     `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
-    `params`. Its output must be logits of shape (n, n_outputs).
+    `params`; `**kwargs` name none of them. Its output must be logits of shape (n, n_outputs).
 
     An instance is copied in each fit and never trained itself: each fit starts from the
     weights that it has, and parts whose parameters have `requires_grad` off do not learn.
@@ -117,8 +124,9 @@ class TorchModule(Architecture):
         ValueError
             If the constructor has no such argument as `params` names.
         TypeError
-            If it does not return an `nn.Module`.
+            If the constructor needs what it is not passed, or does not return an `nn.Module`.
         """
+        self._check_module()
         for name in self.params:
             self._check_name(name)
         if isinstance(self.module, nn.Module):
@@ -132,18 +140,50 @@ class TorchModule(Architecture):
         offered = {name: facts[fact] for name, fact in _FACT_NAMES.items()}
         offered["image_shape"] = (*image_size, in_channels)
         # what a partial fixes stays fixed
-        names = set(_arguments(self.module)) - set(getattr(self.module, "keywords", {}))
+        names = _named(self.module).keys() - getattr(self.module, "keywords", {}).keys()
         arguments = {name: value for name, value in offered.items() if name in names}
-        module = self.module(**{**arguments, **self.params})
+        module = self._call({**arguments, **self.params})
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"architecture={self!r} must build a torch.nn.Module, got {type(module).__name__}."
             )
         return module
 
+    def _call(self, arguments):
+        missing = [
+            f"{p.name} (by position)" if p.kind is p.POSITIONAL_ONLY else p.name
+            for p in _arguments(self.module)
+            if p.default is p.empty and p.kind not in _ANY and p.name not in arguments
+        ]
+        if missing:
+            raise TypeError(
+                f"{_name(self.module)} needs {', '.join(missing)}, which it is not passed. "
+                f"{_WHAT_IS_PASSED}"
+            )
+        try:
+            return self.module(**arguments)
+        except (TypeError, KeyError, IndexError) as error:
+            # what stands behind *args and **kwargs is not known before
+            if not any(p.kind in _ANY for p in _arguments(self.module)):
+                raise
+            raise TypeError(
+                f"{_name(self.module)} is passed {', '.join(arguments) or 'nothing'} and raises "
+                f"{error!r}. {_WHAT_IS_PASSED}"
+            ) from error
+
+    def _check_module(self):
+        if isinstance(self.module, nn.Module) or callable(self.module):
+            return
+        is_spec = isinstance(self.module, (str, Architecture))
+        advice = f" Write architecture={self.module!r} instead." if is_spec else ""
+        raise TypeError(
+            "TorchModule takes an nn.Module, its class or a function that returns one, got "
+            f"{self.module!r}.{advice}"
+        )
+
     def _check_name(self, name):
-        names = _arguments(self.module)
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in names.values())
+        names = _named(self.module)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in _arguments(self.module))
         if name not in names and not takes_any:
             raise ValueError(
                 f"Invalid parameter {name!r} for {_name(self.module)}. "
@@ -160,17 +200,21 @@ class TorchModule(Architecture):
 
 def _arguments(module):
     if isinstance(module, nn.Module):
-        return {}
-    return inspect.signature(module).parameters
+        return []
+    try:
+        return list(inspect.signature(module).parameters.values())
+    except (TypeError, ValueError):  # no callable, or one of Python's own
+        return []
+
+
+def _named(module):
+    """Return the arguments that can be passed by name."""
+    others = (*_ANY, inspect.Parameter.POSITIONAL_ONLY)
+    return {p.name: p for p in _arguments(module) if p.kind not in others}
 
 
 def _defaults(module):
-    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return {
-        name: parameter.default
-        for name, parameter in _arguments(module).items()
-        if parameter.kind not in kinds and parameter.default is not parameter.empty
-    }
+    return {n: p.default for n, p in _named(module).items() if p.default is not p.empty}
 
 
 def _name(module):
