@@ -146,10 +146,11 @@ def _structure(content, given, path):
     is_own = "own" in saved
     if given is None:
         if is_own:
+            load = f"{content['class']}.load(path, architecture=...)"
             raise ValueError(
                 f"{os.fspath(path)!r} was saved with a network of your own, {saved['own']}, "
-                "whose code is not in the file. Pass its class again: "
-                "load(path, architecture=...)."
+                f"whose code is not in the file. Pass its class again: {load}. To start from it, "
+                f"write Finetuned(FrozenEstimator({load}))."
             )
         return decode(saved)
     architecture = as_architecture(given)

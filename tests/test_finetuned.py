@@ -214,6 +214,22 @@ def test_a_missing_file_is_named():
         tuned("nowhere.pt")
 
 
+class Net(nn.Sequential):
+    def __init__(self, in_channels, num_classes):
+        super().__init__(nn.Conv2d(in_channels, 2, 3), nn.Flatten(), nn.LazyLinear(num_classes))
+
+
+def test_a_file_of_a_network_of_ones_own_says_how_to_load_it(tmp_path):
+    path = tmp_path / "own.pt"
+    source = CNNClassifier(Net, max_epochs=1, random_state=0).fit(X, Y)
+    source.save(path)
+    written = r"Finetuned\(FrozenEstimator\(CNNClassifier\.load\(path, architecture=\.\.\.\)\)\)"
+    with pytest.raises(ValueError, match=rf"own\.pt' was saved with .*{written}"):
+        tuned(path)
+    loaded = CNNClassifier.load(path, architecture=Net)
+    assert equal(trunk(tuned(FrozenEstimator(loaded), freeze=True)), trunk(source))
+
+
 def test_images_of_other_channels_are_refused(source):
     model = CNNClassifier(Finetuned(FrozenEstimator(source)))
     with pytest.raises(ValueError, match="of 3 channels, but X has images of 1"):
