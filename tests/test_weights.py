@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from sklearn_cnn.architectures import TorchvisionModel
 from sklearn_cnn.architectures._weights import fit_into, read_weights_file
 
 
@@ -30,6 +31,16 @@ def test_a_file_gives_back_the_state(tmp_path, suffix):
 def test_a_missing_file():
     with pytest.raises(FileNotFoundError, match=r"no file of weights at 'nowhere\.pth'"):
         read_weights_file("nowhere.pth")
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "resnet18"])
+def test_a_folder(tmp_path, name):
+    (tmp_path / name).mkdir()
+    expected = rf"{name}' is a folder\. Weights are one file: \.safetensors, or what torch\.save\("
+    with pytest.raises(IsADirectoryError, match=expected):
+        read_weights_file(tmp_path / name)
+    with pytest.raises(IsADirectoryError, match=expected):
+        TorchvisionModel("resnet18", weights=tmp_path / name).build(3, (32, 32), 2)
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])

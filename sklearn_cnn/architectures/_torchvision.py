@@ -123,6 +123,8 @@ class TorchvisionModel(LearnedArchitecture):
             or the weights are those of another network.
         FileNotFoundError
             If `weights` is a path without a file.
+        IsADirectoryError
+            If it is the path of a folder.
         """
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__

@@ -29,10 +29,17 @@ def read_weights_file(path):
         If a `.safetensors` file is read without that package.
     FileNotFoundError
         If there is no such file.
+    IsADirectoryError
+        If it is a folder.
     ValueError
         If the file holds something else.
     """
     path = os.fspath(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(
+            f"{path!r} is a folder. Weights are one file: .safetensors, or what "
+            "torch.save(network.state_dict(), path) wrote."
+        )
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no file of weights at {path!r}.")
     if path.endswith(".safetensors"):
