@@ -1,5 +1,8 @@
 """ConvNet builds what its parameters say, for images of any size."""
 
+import re
+
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
@@ -263,6 +266,28 @@ def test_torch_seed_fixes_the_weights():
 def test_a_parameter_out_of_range_is_named(params, name):
     with pytest.raises((ValueError, TypeError), match=name):
         ConvNet(**params).build(3, (32, 32), 2)
+
+
+@pytest.mark.parametrize("name", ["widths", "hidden"])
+@pytest.mark.parametrize("unordered", [{8, 9}, frozenset({8}), {8: 1}, {8: 1}.keys()])
+def test_widths_without_an_order_are_refused(name, unordered):
+    message = f"{name}={unordered!r} has no order. Write a tuple or a list."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ConvNet(**{name: unordered}).build(3, (32, 32), 2)
+
+
+@pytest.mark.parametrize("name", ["widths", "hidden"])
+@pytest.mark.parametrize("numbers", [(True,), [8, False], np.array([True])])
+def test_truth_values_are_no_widths(name, numbers):
+    message = f"{name}={numbers!r} must hold positive integers only."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ConvNet(**{name: numbers}).build(3, (32, 32), 2)
+
+
+@pytest.mark.parametrize("numbers", [[8, 9], np.array([8, 9]), range(8, 10)])
+def test_widths_may_be_of_any_kind_of_sequence(numbers):
+    network = ConvNet(numbers, hidden=numbers).build(3, (32, 32), 2)
+    assert [layer.out_features for layer in layers_of(network, nn.Linear)] == [8, 9, 2]
 
 
 def test_the_constructor_only_stores():

@@ -7,6 +7,7 @@ from torch import nn
 
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._whitening import PatchWhitening
+from sklearn_cnn.architectures._widths import check_positive_integers
 
 # Side in pixels from which on a fourth stage pays: faces of 64 and photos of 96 gain by it
 # (benchmarks/results/tasks.md); images of 28 or 32 have few pixels left behind three.
@@ -181,9 +182,8 @@ class ConvNet(Architecture):
         return self.widths
 
     def _check_elements(self, widths):
-        for name, numbers in (("widths", widths), ("hidden", self.hidden)):
-            if not all(isinstance(n, Integral) and int(n) > 0 for n in numbers):
-                raise ValueError(f"{name}={numbers!r} must hold positive integers only.")
+        check_positive_integers("widths", widths)
+        check_positive_integers("hidden", self.hidden)
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
 

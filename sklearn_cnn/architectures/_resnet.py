@@ -6,6 +6,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from torch import nn
 
 from sklearn_cnn.architectures._base import Architecture
+from sklearn_cnn.architectures._widths import check_positive_integers
 
 # Longest side in pixels up to which the first convolution keeps the size of the image.
 _LARGEST_SMALL_SIDE = 64
@@ -112,13 +113,10 @@ class ResNet(Architecture):
         return nn.Sequential(*layers, *head, nn.Linear(channels, n_outputs))
 
     def _stages(self):
+        check_positive_integers("widths", self.widths)
         widths = tuple(self.widths)
         depths = (self.depth,) * len(widths) if isinstance(self.depth, Integral) else self.depth
-        for name, numbers in ("widths", widths), ("depth", depths):
-            if not all(isinstance(n, Integral) and int(n) > 0 for n in numbers):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} must hold positive integers only."
-                )
+        check_positive_integers("depth", depths)
         if len(widths) == 0 or len(depths) != len(widths):
             raise ValueError(
                 f"depth={self.depth!r} must be one number, or one for each of the "
