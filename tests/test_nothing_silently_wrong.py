@@ -1094,7 +1094,7 @@ def test_a_sigmoid_inside_a_network_is_not_refused():
 
 @pytest.mark.parametrize("module", [ThousandClasses, ReturnsPair, KeepsPixels])
 def test_a_network_that_returns_another_shape_is_refused(module):
-    with pytest.raises(ValueError, match=r"logits of shape \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 2\)"):
         classifier(architecture=module).fit(X, INDEX)
 
 
@@ -1104,7 +1104,7 @@ def test_a_network_for_other_images_is_refused():
 
 
 def test_a_module_of_other_outputs_and_a_bare_class_are_refused():
-    with pytest.raises(ValueError, match=r"logits of shape \(1, 2\), got \(1, 1000\)"):
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 2\), got \(2, 1000\)"):
         classifier(architecture=ThousandClasses()).fit(X, INDEX)
     with pytest.raises((TypeError, ValueError), match=r"architecture.*ConvNet\(\)"):
         classifier(architecture=ConvNet).fit(X, INDEX)

@@ -84,7 +84,7 @@ def test_what_a_warning_suggests_fits_and_is_silent(length):
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_height_and_width_leave_the_channels_to_the_length(channels):
     assert flat_row_shape(5 * 7 * channels, (5, 7)) == (5, 7, channels)
 
