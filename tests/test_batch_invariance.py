@@ -59,11 +59,11 @@ def test_layers_of_sequences_and_without_bias():
     ("layer", "batch_size", "device_type", "is_filled"),
     [
         (nn.Linear(64, 10), 128, "cpu", False),
-        (nn.Linear(9, 100), 64, "cpu", False),
+        (nn.Linear(48, 100), 16, "cpu", False),
         (nn.Conv2d(3, 4, 3), 5, "cpu", False),
         (nn.Linear(9, 10), 1, "cpu", False),
         (nn.Linear(9, 10), 64, "cuda", False),
-        (nn.Linear(9, 10), 64, "cpu", True),
+        (nn.Linear(9, 100), 64, "cpu", True),
         (nn.Linear(64, 100), 5, "cpu", True),
     ],
 )

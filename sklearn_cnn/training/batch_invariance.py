@@ -6,18 +6,18 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-# From this many rows and outputs on, and in multiples of as many rows or inputs, the matrix
-# product of a CPU sums the products of each row in the same order.
+# In multiples of as many rows and inputs, the matrix product of a CPU sums the products of each row
+# in the same order.
 _BLOCK = 16
 
 
 def batch_invariant(module, batch_size, device_type):
     """Return a context in which the outputs of a module for an image are always the same.
 
-    A float32 sum depends on its order, and the matrix product of a CPU takes another one in the
-    rows and columns that do not fill a block of its kernel: an image had other outputs, by a few
-    units in the last place, in the first row of a batch than in the second. Here such layers
-    are filled up with zeros. Convolutions do not need it.
+    A float32 sum depends on its order, and the matrix product of a CPU takes another one in some
+    rows than in others where their number, or that of the inputs, does not fill its blocks: an
+    image had other outputs, by a few units in the last place, in the first row of a batch than in
+    the second. Here the rows and inputs of such layers are filled up with zeros.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def batch_invariant(module, batch_size, device_type):
     if device_type != "cpu" or batch_size == 1:
         return nullcontext()
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    if all(_is_steady(batch_size, layer.weight) for layer in layers):
+    if all(_is_steady(batch_size, layer.in_features) for layer in layers):
         return nullcontext()
     return _FilledLinear()
 
@@ -48,17 +48,15 @@ class _FilledLinear(TorchFunctionMode):
 
 
 def _filled_linear(input, weight, bias=None):
-    rows = input.reshape(-1, input.shape[-1])
-    if _is_steady(len(rows), weight):
+    n_inputs = input.shape[-1]
+    rows = input.reshape(-1, n_inputs)
+    if _is_steady(len(rows), n_inputs):
         return functional.linear(input, weight, bias)
-    n_rows, n_outputs = len(rows), len(weight)
-    more = max(_BLOCK - n_outputs, 0)
-    rows = functional.pad(rows, (0, 0, 0, -n_rows % _BLOCK))
-    filled = functional.linear(rows, functional.pad(weight, (0, 0, 0, more)))
-    output = filled[:n_rows, :n_outputs].reshape(*input.shape[:-1], n_outputs)
-    return output if bias is None else output + bias
+    more = -n_inputs % _BLOCK
+    filled = functional.pad(rows, (0, more, 0, -len(rows) % _BLOCK))
+    output = functional.linear(filled, functional.pad(weight, (0, more)), bias)
+    return output[: len(rows)].reshape(*input.shape[:-1], len(weight))
 
 
-def _is_steady(n_rows, weight):
-    n_outputs, n_inputs = weight.shape
-    return n_rows % _BLOCK == 0 and (n_outputs >= _BLOCK or n_inputs % _BLOCK == 0)
+def _is_steady(n_rows, n_inputs):
+    return n_rows % _BLOCK == 0 and n_inputs % _BLOCK == 0
