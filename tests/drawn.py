@@ -14,6 +14,16 @@ def bars_and_discs(n, seed=0):
     return _painted(masks, _bright_colours(n, rng), rng), np.where(is_disc, "disc", "bar")
 
 
+def upright_and_lying_bars(n, seed=0):
+    """Gray images of 8 x 8 with noise and one bar; y is 1 where it lies."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 120, (n, 8, 8), dtype=np.uint8)
+    lies = np.arange(n) % 2
+    for image, is_lying, where in zip(images, lies, rng.integers(1, 7, n), strict=True):
+        (image if is_lying else image.T)[where] = 255
+    return images, lies
+
+
 def coloured_shapes(n, seed=0):
     """RGB images of a bar or a disc; y names the colour, red, green or blue."""
     rng = np.random.default_rng(seed)

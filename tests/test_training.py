@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from drawn import upright_and_lying_bars
 from sklearn.base import clone
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
@@ -18,13 +19,7 @@ SMALL = ConvNet((8, 16))
 
 @pytest.fixture(scope="module")
 def bars():
-    """Draw upright and lying bars, with noise; y says which."""
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 120, (120, 8, 8), dtype=np.uint8)
-    y = np.arange(120) % 2
-    for image, lying, where in zip(X, y, rng.integers(1, 7, 120), strict=True):
-        (image if lying else image.T)[where] = 255
-    return X, y
+    return upright_and_lying_bars(120)
 
 
 def classifier(**params):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn import upright_and_lying_bars
 from image_files import write_images
 from sklearn.model_selection import GridSearchCV
 from torch.utils.data import TensorDataset
@@ -19,13 +20,7 @@ callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1
 
 @pytest.fixture(scope="module")
 def bars():
-    """Draw upright and lying bars, with noise; y says which."""
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 120, (120, 8, 8), dtype=np.uint8)
-    y = np.arange(120) % 2
-    for image, lying, where in zip(X, y, rng.integers(1, 7, 120), strict=True):
-        (image if lying else image.T)[where] = 255
-    return X, y
+    return upright_and_lying_bars(120)
 
 
 def classifier(**params):
