@@ -114,6 +114,7 @@ class BaseCNN(
     _architecture: Architecture
     _described: str
     _made_of: dict[str, Any]
+    _score_name: str
 
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):
@@ -467,6 +468,8 @@ class BaseCNN(
             "validation_scores_": scores or None,
             "best_validation_score_": validation.best_score if validation and scores else None,
             "best_epoch_": validation.best_epoch if validation else None,
+            # whatever parameters are set after this
+            "_score_name": self._name_of_score(self.loss),
         }
 
     @property
@@ -488,11 +491,6 @@ class BaseCNN(
     def precision_(self):
         """The precision of training: "bf16" or "float32"."""
         return self.net_.precision
-
-    @property
-    def _fitted_score_name(self):
-        """What `validation_scores_` are, whatever parameters have been set since."""
-        return self._name_of_score(self._made_of["loss"])
 
     @property
     def _why_not_resized(self):
@@ -541,20 +539,26 @@ class BaseCNN(
     def save(self, path):
         """Write the fitted estimator to a file that holds no code.
 
-        The file holds tensors and plain values, so that reading it runs nothing: unlike a
-        pickle, it may come from anyone.
+        The file holds tensors and plain values, in safetensors' layout and under a checksum, so
+        that reading it runs nothing: unlike a pickle, it may come from anyone.
 
         Parameters
         ----------
         path : str or path
-            The file; one that is there is replaced as a whole.
+            The file; one that is there is replaced as a whole, and keeps its mode. A link is
+            followed.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If labels or another learned attribute are neither numbers nor text.
+            If labels are neither numbers nor text.
+        ValueError
+            If a parameter was set that `fit` would refuse, a weight is not finite, or the path
+            is there and no regular file.
+        OSError
+            If the file cannot be written, for want of room say; an earlier one is as it was.
 
         See Also
         --------
@@ -569,8 +573,8 @@ class BaseCNN(
 
         Predictions are those of the estimator that was saved, and training goes on from
         where it was. Parameters that are code of your own (`callbacks`, a function as
-        `augmentation`, a loss) come back as their defaults, with a warning. So do learned
-        weights that another `fit` would start from: in place of
+        `augmentation`, a loss) and `memory` come back as their defaults, with a warning. So do
+        learned weights that another `fit` would start from: in place of
         `Finetuned(FrozenEstimator(...))` stands the architecture of its source.
 
         Parameters
@@ -591,8 +595,9 @@ class BaseCNN(
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is broken, not written by `save`, written by a newer version, holds
-            another class of estimator, or needs `architecture`.
+            If the file is damaged, is no regular file, was not written by `save` of this
+            version of the format, holds what `save` never writes, or another class of
+            estimator, or needs `architecture`. Nothing is built or opened before that is clear.
 
         Warns
         -----
@@ -603,11 +608,7 @@ class BaseCNN(
         --------
         save : Write the file.
         """
-        estimator = load_estimator(path, architecture, kind=cls)
-        if not isinstance(estimator, cls):
-            found = type(estimator).__name__
-            raise ValueError(f"{path!r} holds a {found}: load it with {found}.load(path).")
-        return estimator
+        return load_estimator(path, architecture, kind=cls)
 
     def set_params(self, **params):
         """Set the parameters of this estimator.

@@ -177,7 +177,7 @@ class Continuous:
 
     def __init__(self, y, sample_weight=None):
         self.is_1d = y.ndim == 1
-        self.dtype = np.float32 if y.dtype in (np.float16, np.float32) else np.float64
+        self.dtype: type = np.float32 if y.dtype in (np.float16, np.float32) else np.float64
         columns = y.reshape(len(y), -1).astype(np.float64)
         self.n_outputs = columns.shape[1]
         # by powers of two to at most 1, which is exact, so that no square is 0 or infinite

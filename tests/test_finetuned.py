@@ -224,7 +224,9 @@ def test_a_file_of_a_network_of_ones_own_says_how_to_load_it(tmp_path):
     source = CNNClassifier(Net, max_epochs=1, random_state=0).fit(X, Y)
     source.save(path)
     written = r"Finetuned\(FrozenEstimator\(CNNClassifier\.load\(path, architecture=\.\.\.\)\)\)"
-    with pytest.raises(ValueError, match=rf"own\.pt' was saved with .*{written}"):
+    with pytest.raises(
+        ValueError, match=rf"own\.pt' cannot be loaded: it was saved with .*{written}"
+    ):
         tuned(path)
     loaded = CNNClassifier.load(path, architecture=Net)
     assert equal(trunk(tuned(FrozenEstimator(loaded), freeze=True)), trunk(source))

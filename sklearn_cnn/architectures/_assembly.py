@@ -47,12 +47,16 @@ def assemble(architecture, images, rows, n_outputs):
     height, width, channels = images.shape[1:]
     network = architecture.build(channels, (height, width), n_outputs)
     standardize = architecture.standardization(images, rows)
-    parts = OrderedDict(standardize=standardize, network=network)
     # the user's own may have named another dtype
-    module = nn.Sequential(parts).float().eval()
+    module = as_module(standardize, network).float()
     # lazy layers get their shape, and so can be laid out, in this first pass
     _check_output(module, architecture, images[rows[:2]], n_outputs)
     return module.float().to(memory_format=torch.channels_last)
+
+
+def as_module(standardize, network):
+    """Return the module of two parts, from raw images to logits, in evaluation mode."""
+    return nn.Sequential(OrderedDict(standardize=standardize, network=network)).eval()
 
 
 @torch.no_grad()

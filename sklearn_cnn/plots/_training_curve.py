@@ -129,7 +129,7 @@ class TrainingCurveDisplay:
             lr=np.array([row["lr"] for row in history]),
             valid_loss=_figures(history, "valid_loss"),
             valid_score=_figures(history, "valid_score"),
-            score_name=network._fitted_score_name,
+            score_name=network._score_name,
             best_epoch=network.best_epoch_,
         )
         return display.plot(ax, name=name, loss_scale=loss_scale, **line_kwargs)

@@ -1,0 +1,234 @@
+"""A model file from a stranger can do nothing: it is refused in one error, or predicts."""
+
+import json
+import os
+import pickle
+import signal
+import struct
+
+import fuzz_model_files as fuzz
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import Finetuned, TorchvisionModel
+from sklearn_cnn.persistence import dumps, loads
+from sklearn_cnn.persistence._container import pack, pack_text, unpack
+
+FUNCTIONS = ["__setattr__", "__delattr__", "__getattribute__", "__class__", "Module", "eval"]
+
+
+@pytest.fixture(autouse=True)
+def time_limit():
+    """A file that hangs fails its test."""
+
+    def stop(*_):
+        raise AssertionError("The file hangs.")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def classifier():
+    """Return the content and the tensors of a small classifier's file."""
+    return unpack(fuzz.models()[0])
+
+
+def refused(content, tensors, match):
+    """Check that a file with a right checksum is refused, and changes nothing."""
+    before = fuzz.snapshot()
+    with pytest.raises(ValueError, match=f"^the model cannot be loaded: .*{match}"):
+        loads(pack(content, tensors))
+    assert fuzz.snapshot() == before
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda name: {"loss": [name, {"dict": [["name", "GELU"], ["value", 1]]}]},
+        lambda name: {"loss_class": name},
+        lambda name: {"optimizer": name},
+        lambda name: {"partial": [{"optimizer": name}, {"dict": []}]},
+        lambda name: {"partial": [{"optimizer": "SGD"}, {"dict": [[name, 1]]}]},
+        lambda name: {"weights": name},
+        lambda name: {name: ["GELU", "Tanh"]},
+        lambda name: {"ConvNet": {name: 1}},
+    ],
+    ids=["loss", "loss class", "optimizer", "partial", "argument", "weights", "kind", "parameter"],
+)
+def test_no_name_is_looked_up_but_in_a_table(value, name):
+    content, tensors = classifier()
+    content["parameters"]["loss"] = value(name)
+    refused(content, tensors, "parameters")
+
+
+@pytest.mark.parametrize("name", ["__class__", "predict", "net_", "_target", "classes_"])
+@pytest.mark.parametrize("room", ["parameters", "not_saved", "images", "target", "training", None])
+def test_no_attribute_is_set_but_those_of_a_list(room, name):
+    content, tensors = classifier()
+    (content if room is None else content[room])[name] = "text"
+    refused(content, tensors, name)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"Finetuned": {"source": "pipe"}},
+        {"TorchvisionModel": {"name": "resnet18", "weights": "DEFAULT"}},
+        {"TorchvisionModel": {"name": "resnet18", "weights": "pipe"}},
+        {"Augmentation": {}},
+        "resnet18",
+        None,
+    ],
+    ids=str,
+)
+def test_layers_come_of_nothing_but_the_file(architecture, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)
+    content, tensors = classifier()
+    refused({**content, "architecture": architecture}, tensors, "none that builds layers")
+
+
+@pytest.mark.parametrize(
+    ("saved", "expected"),
+    [
+        ({"Finetuned": {"source": "pipe"}}, Finetuned("pipe")),
+        (
+            {"TorchvisionModel": {"name": "resnet18", "weights": "pipe"}},
+            TorchvisionModel("resnet18", weights="pipe"),
+        ),
+        (
+            {"TorchvisionModel": {"name": "resnet18", "weights": "DEFAULT"}},
+            TorchvisionModel("resnet18", weights="DEFAULT"),
+        ),
+    ],
+    ids=["Finetuned", "path", "name"],
+)
+def test_paths_and_names_of_weights_stay_text(saved, expected, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)
+
+    def download(*_, **__):
+        raise AssertionError("A host was asked for weights.")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
+    content, tensors = classifier()
+    content["parameters"]["architecture"] = saved
+    loaded = loads(pack(content, tensors))
+    assert repr(loaded.architecture) == repr(expected)
+    np.testing.assert_array_equal(
+        loaded.decision_function(fuzz.X), loads(fuzz.models()[0]).decision_function(fuzz.X)
+    )
+
+
+@pytest.mark.parametrize("name", ["model", "folder"])
+def test_what_is_no_regular_file_is_refused_at_once(name, tmp_path):
+    os.mkfifo(tmp_path / "model")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=f"{name}' cannot be loaded: it is no regular file"):
+        CNNClassifier.load(tmp_path / name)
+
+
+def test_pickle_is_not_reached(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.write_bytes(fuzz.models()[0])
+
+    def unpickle(*_, **__):
+        raise AssertionError("Something was unpickled.")
+
+    for module, name in (torch, "load"), (pickle, "load"), (pickle, "loads"), (np, "load"):
+        monkeypatch.setattr(module, name, unpickle)
+    assert len(CNNClassifier.load(path).predict(fuzz.X)) == len(fuzz.X)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("module.network.2.weight", np.nan, "not finite"),
+        ("module.network.3.running_mean", np.inf, "not finite"),
+        ("module.network.3.running_var", -1.0, "negative variances"),
+        ("module.standardize.std", 0.0, "not positive"),
+        ("optimizer.network.2.weight.exp_avg", np.nan, "not finite"),
+    ],
+)
+def test_numbers_that_no_network_has(name, value, match):
+    content, tensors = classifier()
+    refused(content, {**tensors, name: torch.full_like(tensors[name], value)}, match)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["images"].update(shape=[2**20, 2**20, 3]),
+        lambda content: content["images"].update(shape=[8, 8, 2**20]),
+        lambda content: content["parameters"].update(image_shape=[2**20, 2**20]),
+        lambda content: content.update(architecture={"ConvNet": {"widths": [10**6, 10**6]}}),
+        lambda content: content.update(architecture={"ConvNet": {"convs_per_stage": 10**9}}),
+        lambda content: content.update(architecture={"ConvNet": {"hidden": [2] * 10**4}}),
+        lambda content: content.update(architecture={"ResNet": {"depth": 10**9}}),
+        lambda content: content.update(architecture={"TorchvisionModel": {"name": "vit_h_14"}}),
+        lambda content: content["target"].update(classes={"array": ["<U9999999", [1], ["a"]]}),
+        lambda content: content["target"].update(classes={"array": ["<f8", [10**9], [1.0]]}),
+        lambda content: content["target"].update(kind="indicator", n_labels=10**20),
+    ],
+)
+def test_memory_is_not_asked_for_before_shapes_agree(change):
+    content, tensors = classifier()
+    change(content)
+    used = fuzz.peak_memory()
+    refused(content, tensors, "")
+    assert fuzz.peak_memory() - used < fuzz.ALLOWANCE
+
+
+def test_every_kind_of_damage():
+    # python tests/fuzz_model_files.py runs many more
+    counts = fuzz.run(n_structures=300, n_flips=100, n_truncations=20)
+    assert {kind for kind, end in counts if end == "loaded"} <= {"structures", "tensors"}
+    assert counts["flips", "refused"] == 100
+    assert counts["structures", "refused"] > 100
+
+
+def test_the_layout_is_what_the_guide_says():
+    data = fuzz.models()[0]
+    (length,) = struct.unpack("<Q", data[:8])
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    assert set(metadata) == {"format", "version", "checksum", "content"}
+    assert json.loads(metadata["content"]).keys() == {
+        "written_by",
+        "estimator",
+        "parameters",
+        "not_saved",
+        "architecture",
+        "described",
+        "images",
+        "target",
+        "training",
+        "optimizer",
+    }
+
+
+def test_a_newer_version_is_named():
+    data = fuzz.models()[0].replace(b'"version":"3"', b'"version":"4"')
+    with pytest.raises(ValueError, match=r"version '4' of the file format.*reads version 3"):
+        loads(data)
+
+
+def test_only_whole_json_is_read():
+    content, tensors = classifier()
+    text = json.dumps(content)
+    for changed in text[:-1], text + "1", "[]", text.replace(": 0.005", ": NaN"):
+        with pytest.raises(ValueError, match="its content is no JSON"):
+            loads(pack_text(changed, tensors))
+
+
+def test_a_model_with_weights_that_are_not_finite_is_not_saved():
+    model = loads(fuzz.models()[0])
+    nn.init.constant_(model.module_.network[2].weight, float("nan"))
+    with pytest.raises(ValueError, match=r"network\.2\.weight holds numbers that are not finite"):
+        dumps(model)
