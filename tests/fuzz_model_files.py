@@ -109,7 +109,7 @@ def mutated(content, draw):
             other = draw.choice(list(nodes(content))[1:])
             parent[key] = copy.deepcopy(parent_of(content, other)[other[-1]])
         else:
-            parent[key] = draw.choice(VALUES)
+            parent[key] = copy.deepcopy(draw.choice(VALUES))
     return content
 
 
