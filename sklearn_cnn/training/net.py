@@ -8,7 +8,7 @@ import torch
 from skorch import NeuralNet
 
 from sklearn_cnn._warnings import warn
-from sklearn_cnn.training.allocator import freed_memory_kept
+from sklearn_cnn.runtime.memory import freed_memory_kept
 from sklearn_cnn.training.batch_invariance import batch_invariant
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
