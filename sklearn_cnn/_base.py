@@ -223,7 +223,7 @@ class BaseCNN(
         data, _ = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
         with self._seeded(continued) as (seed, device):
             net = self._make_net(data, continued, "constant", device)
-            self._train(net, data, None, 1, [], seed, settle=False)
+            self._train(net, data, None, 1, [], seed, is_whole=False)
         return self
 
     def _check_parameters(self):
@@ -402,7 +402,7 @@ class BaseCNN(
             "callbacks": copy_callbacks(self.callbacks or []),
         }
 
-    def _train(self, net, data, held_out, n_epochs, watchers, seed, settle=True):
+    def _train(self, net, data, held_out, n_epochs, watchers, seed, is_whole=True):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
         are_weighted = any(s is not None and s.weights is not None for s in (data, held_out))
         if are_weighted and not net.criterion_.takes_weights:
@@ -428,7 +428,7 @@ class BaseCNN(
                 bar = ProgressBar(n_epochs, type(self).__name__)
                 watchers = [*watchers, stack.enter_context(closing(bar))]
             try:
-                net.fit(batches, validation, n_epochs, watchers, settle)
+                net.fit(batches, validation, n_epochs, watchers, is_whole)
             except KeyboardInterrupt:
                 if net.has_stepped_:
                     self.__dict__.update(self._learned(net, validation))
