@@ -36,7 +36,7 @@ class Case:
         Epochs of one timed fit.
     one_more : bool, default=False
         Whether one epoch more is timed instead: a fit of `epochs` + 1 less one of `epochs`. For few
-        steps, beside which what a fit does once, as settling batch normalization, would count.
+        steps, beside which what a fit does once, as updating batch norm, would count.
     n_predict : int, default=2000
         Images in prediction.
     n_classes : int, default=10

@@ -34,6 +34,7 @@ from sklearn_cnn.architectures._assembly import (
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
 from sklearn_cnn.persistence import load_estimator, save_estimator
+from sklearn_cnn.runtime.gpu_slots import gpu_slot
 from sklearn_cnn.training.augmentation import (
     Augmentation,
     as_augmentation,
@@ -56,7 +57,6 @@ from sklearn_cnn.training.going_on import ingredients, parts_to_renew
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
 from sklearn_cnn.training.samples import Samples, read_weights, without_rows
-from sklearn_cnn.training.sharing import estimate_memory, shared
 from sklearn_cnn.training.validation import Validation, split_off_validation
 from sklearn_cnn.training.watchers import (
     CallbackSupportMixin,
@@ -204,7 +204,7 @@ class BaseCNN(
             images, weights, _ = self._read(X_val, y_val, sample_weight_val, name="X_val")
             held_out = self._weighted(images, self._target.encode(y_val, "y_val"), weights)
             self._check_validation_set(held_out)
-        with self._seeded(data, continued) as (seed, device):
+        with self._seeded(continued) as (seed, device):
             if held_out is None and self.early_stopping:
                 data, held_out = self._split(data)
             net = self._make_net(data, continued, self.lr_schedule, device)
@@ -222,9 +222,9 @@ class BaseCNN(
         continued = hasattr(self, "net_")
         y = self._targets_of(X, y)
         data, _ = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
-        with self._seeded(data, continued) as (seed, device):
+        with self._seeded(continued) as (seed, device):
             net = self._make_net(data, continued, "constant", device)
-            self._train(net, data, None, 1, [], seed, settle=False)
+            self._train(net, data, None, 1, [], seed, is_whole=False)
         return self
 
     def _check_parameters(self):
@@ -327,14 +327,15 @@ class BaseCNN(
         return data.subset(split[0]), data.subset(split[1])
 
     @contextmanager
-    def _seeded(self, data, continued):
-        """Seed what training draws from; yields the seed and a device with room for it."""
-        # a net that goes on has its place already
-        room = nullcontext(torch.device(self.net_.device)) if continued else self._room(data)
+    def _seeded(self, continued):
+        """Seed what training draws from; yields the seed and a device with a free slot."""
+        # a net that goes on is on its device already
+        on = resolve_device(self.net_.device if continued else self.device)
+        slot = nullcontext(on) if continued else gpu_slot(on)
         seed = self._seed_of_training(self._current_seed(), self._n_trainings)
         self._n_trainings += 1
         # fit trains whatever mode the caller is in
-        with torch.inference_mode(False), room as device, seeded(seed, device):
+        with torch.inference_mode(False), slot as device, seeded(seed, device):
             yield seed, device
 
     def _current_seed(self):
@@ -346,16 +347,6 @@ class BaseCNN(
     def _seed_of_training(seed, position):
         """Return a seed: each training has a stream of its own, which random_state fixes."""
         return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
-
-    def _room(self, data):
-        """Return a context of the device; on a GPU that others use too it waits for room."""
-        batch_size = resolve_batch_size(self.batch_size, len(data))
-
-        def estimate():
-            architecture = as_architecture(self.architecture)
-            return estimate_memory(architecture, data, self._target.n_outputs, batch_size)
-
-        return shared(resolve_device(self.device), estimate)
 
     def _make_net(self, data, continued, lr_schedule, device):
         """Make the net, or a copy of the last one so that a failure leaves that untouched."""
@@ -412,7 +403,7 @@ class BaseCNN(
             "callbacks": copy_callbacks(self.callbacks or []),
         }
 
-    def _train(self, net, data, held_out, n_epochs, watchers, seed, settle=True):
+    def _train(self, net, data, held_out, n_epochs, watchers, seed, is_whole=True):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
         are_weighted = any(s is not None and s.weights is not None for s in (data, held_out))
         if are_weighted and not net.criterion_.takes_weights:
@@ -438,7 +429,7 @@ class BaseCNN(
                 bar = ProgressBar(n_epochs, type(self).__name__)
                 watchers = [*watchers, stack.enter_context(closing(bar))]
             try:
-                net.fit(batches, validation, n_epochs, watchers, settle)
+                net.fit(batches, validation, n_epochs, watchers, is_whole)
             except KeyboardInterrupt:
                 if net.has_stepped_:
                     self.__dict__.update(self._learned(net, validation))

@@ -11,7 +11,6 @@ from torch import nn
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet, Finetuned
 from sklearn_cnn.training import net as net_module
-from sklearn_cnn.training.normalization import needs_settling
 
 X, Y = bars_and_discs(48)
 
@@ -19,33 +18,26 @@ X, Y = bars_and_discs(48)
 class Normalized(nn.Sequential):
     """One convolution and its normalization."""
 
-    def __init__(self, in_channels, num_classes, momentum=0.1):
+    def __init__(self, in_channels, num_classes):
         super().__init__(
             nn.Conv2d(in_channels, 4, 3),
-            nn.BatchNorm2d(4, momentum=momentum),
+            nn.BatchNorm2d(4),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(4, num_classes),
         )
 
 
-def unsettled(monkeypatch, estimator, *data):
-    """Fit as it would be if averages were left alone."""
+def without_update(monkeypatch, estimator, *data):
+    """Fit as it would be if statistics were left alone."""
     with monkeypatch.context() as patched:
-        patched.setattr(net_module, "needs_settling", lambda *_: False)
+        patched.setattr(net_module, "update_batch_norm", lambda *_: None)
         return estimator.fit(*data)
 
 
 def classifier(architecture=Normalized, **params):
     params = {"max_epochs": 1, "precision": "float32", "random_state": 0, **params}
     return CNNClassifier(architecture, **params)
-
-
-@pytest.mark.parametrize(
-    ("n_steps", "n_images", "needed"), [(1, 8, True), (49, 8, True), (50, 8, False), (1, 7, False)]
-)
-def test_few_steps_on_enough_images_need_settling(n_steps, n_images, needed):
-    assert needs_settling(n_steps, n_images) is needed
 
 
 def test_averages_are_those_of_all_images_under_the_last_weights():
@@ -55,52 +47,43 @@ def test_averages_are_those_of_all_images_under_the_last_weights():
         maps = convolution(standardize(torch.from_numpy(X).permute(0, 3, 1, 2)))
     torch.testing.assert_close(norm.running_mean, maps.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-5)
     assert norm.momentum == 0.1
-    assert norm.num_batches_tracked.item() == 3
     assert not norm.training
 
 
 def test_weights_are_the_same_with_and_without(monkeypatch):
-    settled = classifier(max_epochs=2).fit(X, Y)
-    plain = unsettled(monkeypatch, classifier(max_epochs=2), X, Y)
-    for ours, theirs in zip(settled.module_.parameters(), plain.module_.parameters(), strict=True):
+    updated = classifier(max_epochs=2).fit(X, Y)
+    plain = without_update(monkeypatch, classifier(max_epochs=2), X, Y)
+    for ours, theirs in zip(updated.module_.parameters(), plain.module_.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    assert not torch.equal(settled.module_[1][1].running_var, plain.module_[1][1].running_var)
+    assert not torch.equal(updated.module_[1][1].running_var, plain.module_[1][1].running_var)
 
 
 def test_a_short_fit_predicts_better(monkeypatch):
     X_test, y_test = bars_and_discs(300, seed=1)
     network = ConvNet(whitening=False, activation="relu")
     models = [CNNClassifier(network, max_epochs=1, random_state=seed) for seed in range(4)]
-    plain = [unsettled(monkeypatch, m, X, Y).score(X_test, y_test) for m in models]
-    settled = [model.fit(X, Y).score(X_test, y_test) for model in models]
-    assert np.mean(settled) > np.mean(plain) + 0.05
+    plain = [without_update(monkeypatch, m, X, Y).score(X_test, y_test) for m in models]
+    updated = [model.fit(X, Y).score(X_test, y_test) for model in models]
+    assert np.mean(updated) > np.mean(plain) + 0.05
 
 
-def test_the_validation_score_is_of_the_settled_network():
+def test_the_validation_score_is_of_the_updated_network():
     model = classifier(max_epochs=3).fit(X, Y, X_val=X, y_val=Y)
     assert model.validation_scores_[-1] == model.score(X, Y)
 
 
-@pytest.mark.parametrize("momentum", [0.1, None])
-def test_long_fits_are_left_alone(monkeypatch, momentum):
-    class Own(Normalized):
-        def __init__(self, in_channels, num_classes):
-            super().__init__(in_channels, num_classes, momentum)
-
-    params = {"batch_size": 2, "max_epochs": 6}
-    long = classifier(Own, **params).fit(X, Y)
-    plain = unsettled(monkeypatch, classifier(Own, **params), X, Y)
-    assert torch.equal(long.module_[1][1].running_mean, plain.module_[1][1].running_mean)
-    # a look at the first epochs changes nothing that comes after it
-    watched = classifier(Own, **params).fit(X, Y, X_val=X, y_val=Y)
-    assert torch.equal(long.module_[1][1].running_mean, watched.module_[1][1].running_mean)
+@pytest.mark.parametrize(("n_images", "batch_size"), [(7, 7), (100, 2)])
+def test_few_images_and_many_steps_need_no_update(monkeypatch, n_images, batch_size):
+    data = bars_and_discs(n_images)
+    ours = classifier(batch_size=batch_size).fit(*data)
+    plain = without_update(monkeypatch, classifier(batch_size=batch_size), *data)
+    assert torch.equal(ours.module_[1][1].running_mean, plain.module_[1][1].running_mean)
 
 
 def test_partial_fit_keeps_the_running_averages(monkeypatch):
-    ours = classifier().partial_fit(X, Y, classes=["bar", "disc"])
-    monkeypatch.setattr(net_module, "needs_settling", lambda *_: False)
-    plain = classifier().partial_fit(X, Y, classes=["bar", "disc"])
-    assert torch.equal(ours.module_[1][1].running_mean, plain.module_[1][1].running_mean)
+    monkeypatch.setattr(net_module, "update_batch_norm", lambda *_: pytest.fail("updated"))
+    model = classifier().partial_fit(X, Y, classes=["bar", "disc"])
+    assert model.module_[1][1].num_batches_tracked > 0
 
 
 def test_frozen_normalizations_keep_their_averages():

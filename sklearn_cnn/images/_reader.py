@@ -7,10 +7,10 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_cnn._warnings import warn
 from sklearn_cnn.images import _arrays, _containers
-from sklearn_cnn.images._free_memory import free_memory, keep_in_memory
 from sklearn_cnn.images._lazy import DecodedImages, MappedImages
 from sklearn_cnn.images._sequences import Name, read_sequence, reading_bar, refuse_all_broken
 from sklearn_cnn.images._shape import ImageShape
+from sklearn_cnn.runtime.memory import fits, free_memory
 
 # Images that are decoded at a time where all are looked at but not kept.
 _CHUNK = 1024
@@ -115,15 +115,22 @@ def _read_numbers(estimator, X, reset, name):
         row = images[:1].reshape(1, -1).numpy()
         validate_data(estimator, row, skip_check_array=True, reset=reset)
     is_mapped = isinstance(X, np.memmap) and np.may_share_memory(X, images.numpy())
-    if is_mapped and not keep_in_memory(estimator.in_memory, images.nbytes, free_memory()):
+    if is_mapped and not _is_kept(estimator, images.nbytes):
         return MappedImages(images)
     return images
+
+
+def _is_kept(estimator, n_bytes):
+    """Say whether images that take so much are kept in memory or read anew each time."""
+    if estimator.in_memory == "auto":
+        return fits(n_bytes, free_memory())
+    return estimator.in_memory
 
 
 def _decoded(estimator, images, broken):
     """Return images in memory if they fit, else as they are; look for broken ones in any case."""
     n_bytes = math.prod(images.shape) * images.dtype.itemsize
-    is_kept = keep_in_memory(estimator.in_memory, n_bytes, free_memory())
+    is_kept = _is_kept(estimator, n_bytes)
     if not is_kept and broken is None:
         return images
     with reading_bar(estimator, len(images)) as progress:

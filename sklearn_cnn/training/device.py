@@ -4,7 +4,6 @@ The rules are pure functions of what they are told, so that a test can pass in t
 capabilities of a machine that it does not run on.
 """
 
-import os
 import random
 import threading
 from contextlib import contextmanager, nullcontext
@@ -12,6 +11,8 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import torch
 from torch import nn
+
+from sklearn_cnn.runtime.fork import after_fork_in_child
 
 # What a training step must have to repay bfloat16's casts (benchmarks/results/throughput.md): on
 # images of 8 x 8 it gains nothing, from 12 x 12 on 9 % and more; networks whose widest
@@ -200,14 +201,11 @@ def draw_seed(random_state):
 _global_generators = threading.RLock()
 
 
+@after_fork_in_child
 def _renew_lock():
     """Let a forked process begin with a free lock: the thread that held it is not in it."""
     global _global_generators
     _global_generators = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

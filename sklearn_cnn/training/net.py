@@ -2,13 +2,12 @@
 
 import copy
 import math
-from contextlib import contextmanager, nullcontext
 
 import torch
 from skorch import NeuralNet
 
 from sklearn_cnn._warnings import warn
-from sklearn_cnn.training.allocator import freed_memory_kept
+from sklearn_cnn.runtime.memory import freed_memory_kept
 from sklearn_cnn.training.batch_invariance import batch_invariant
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
@@ -17,11 +16,7 @@ from sklearn_cnn.training.device import has_device, prediction_batch_size
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.logits import check_logits
 from sklearn_cnn.training.microbatches import MicroBatches
-from sklearn_cnn.training.normalization import (
-    batches_of_one_explained,
-    needs_settling,
-    settle_batch_norm,
-)
+from sklearn_cnn.training.normalization import batches_of_one_explained, update_batch_norm
 from sklearn_cnn.training.optim import SCHEDULES, make_optimizer
 
 # Attributes that hold tensors on the device.
@@ -164,7 +159,7 @@ class Net(NeuralNet):
         # the schedule may have changed under those that stay
         check_callbacks(self.callbacks, self.lr_schedule)
 
-    def fit(self, batches, validation=None, epochs=None, watchers=(), settle=True):
+    def fit(self, batches, validation=None, epochs=None, watchers=(), is_whole=True):
         """Train the initialized net, and tell callbacks of begin and end.
 
         Unlike skorch's, a Ctrl-C reaches the caller; the net is then what it was after the
@@ -178,7 +173,7 @@ class Net(NeuralNet):
             no_autocast = torch.autocast(self._device_type, enabled=False)
             unlimited = compilations_unlimited(self.compile_training)
             with no_autocast, unlimited, freed_memory_kept(), batches_of_one_explained():
-                self.fit_loop(batches, validation, epochs, watchers=watchers, settle=settle)
+                self.fit_loop(batches, validation, epochs, watchers=watchers, is_whole=is_whole)
         finally:
             # an epoch that did not end has no loss
             while self.history_ and "train_loss" not in self.history_[-1]:
@@ -187,7 +182,7 @@ class Net(NeuralNet):
         return self
 
     @torch.enable_grad()
-    def fit_loop(self, batches, validation=None, epochs=None, *, watchers=(), settle=True):
+    def fit_loop(self, batches, validation=None, epochs=None, *, watchers=(), is_whole=True):
         """Train for some epochs.
 
         Parameters
@@ -201,8 +196,8 @@ class Net(NeuralNet):
             How many; None takes `max_epochs`.
         watchers : sequence of Watcher
             Told of each epoch; one that says so ends the training.
-        settle : bool
-            Whether the images are all there are, so that the averages of batch normalization
+        is_whole : bool
+            Whether the images are all there are, so that the statistics of batch normalization
             can be taken over them while steps are few.
 
         Returns
@@ -217,7 +212,6 @@ class Net(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         module = torch.compile(self.module_) if self.compile_training else self.module_
         n_steps = epochs * batches.n_steps
-        settles = False
         try:
             for epoch in range(epochs):
                 if self.fine_tuning.unfreeze_after == len(self.history_):
@@ -225,29 +219,18 @@ class Net(NeuralNet):
                 for watcher in watchers:
                     watcher.epoch_begins(self)
                 self.notify("on_epoch_begin", dataset_train=batches, dataset_valid=validation)
-                settles = settle and needs_settling((epoch + 1) * batches.n_steps, len(batches))
                 self.run_single_epoch(batches, module, epoch * batches.n_steps, n_steps)
-                is_looked_at = (
-                    validation is not None
-                    or len(self.callbacks_) > 0
-                    or any(watcher.looks_at_net for watcher in watchers)
-                )
-                with self._settled(batches) if settles and is_looked_at else nullcontext():
-                    if self._end_epoch(batches, validation, watchers):
-                        break
-            if settles:
-                self._settle(batches)
+                if is_whole:
+                    n_done = (epoch + 1) * batches.n_steps
+                    autocast = self._autocast(self.prediction_precision)
+                    update_batch_norm(self.module_, batches, n_done, autocast)
+                if self._end_epoch(batches, validation, watchers):
+                    break
             # the last step comes after the last loss: one image shows what it did
             samples = batches.samples
             first = samples.images[samples.rows[:1].to(samples.images.device)]
             output = self.raw_predict(first, batch_size=1)
             _finite(output.abs().max().item(), len(self.history_), "The network's output")
-        except KeyboardInterrupt:
-            # what was learned until then is kept, and is to predict
-            if settles and self.has_stepped_:
-                self.module_.eval()
-                self._settle(batches)
-            raise
         finally:
             self.module_.eval()
             if SCHEDULES[self.lr_schedule] is not None:
@@ -297,20 +280,6 @@ class Net(NeuralNet):
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
         self._record("train_loss", _finite(total.item() / len(batches), len(self.history_)))
-
-    def _settle(self, batches):
-        settle_batch_norm(self.module_, batches, self._autocast(self.prediction_precision))
-
-    @contextmanager
-    def _settled(self, batches):
-        """Settle batch normalization for a look at the network; training goes on as it would."""
-        before = {name: buffer.clone() for name, buffer in self.module_.named_buffers()}
-        self._settle(batches)
-        try:
-            yield
-        finally:
-            for name, buffer in self.module_.named_buffers():
-                buffer.copy_(before[name])
 
     def train_step(self, batch, module, hooks):
         """Learn from one batch; return its loss, detached, on the device."""

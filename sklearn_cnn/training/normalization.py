@@ -2,8 +2,7 @@
 
 from contextlib import contextmanager
 
-import torch
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 # Steps after which the running averages follow the weights: from 40 on nothing was gained.
 _ENOUGH_STEPS = 50
@@ -11,25 +10,21 @@ _ENOUGH_STEPS = 50
 _FEWEST_IMAGES = 8
 
 
-def needs_settling(n_steps, n_images):
-    """Say whether batch normalization should be settled after some steps on some images."""
-    return n_steps < _ENOUGH_STEPS and n_images >= _FEWEST_IMAGES
+def update_batch_norm(module, batches, n_steps, autocast):
+    """Compute the statistics that batch normalization predicts with anew, after few steps.
 
-
-@torch.no_grad()
-def settle_batch_norm(module, batches, autocast):
-    """Recompute the averages that batch normalization predicts with, by a pass over the images.
-
-    In training these averages follow each batch by a tenth only (torch's default momentum), while
-    the first steps change weights fast: after ten steps they describe a network that is gone.
-    The mean over all batches under the weights as they are is what [1]_ calls precise.
+    In training they follow each batch by a tenth only (torch's default momentum), while the first
+    steps change weights fast: after ten steps they describe a network that is gone. The mean over
+    all batches under the weights as they are is precise batch norm [1]_. Networks of which a
+    part is frozen keep the statistics that they came with.
 
     Parameters
     ----------
     module : nn.Module
-        In evaluation mode, before and after.
     batches : TrainingBatches
         The images that the module was trained on. Their own order is left as it is.
+    n_steps : int
+        Steps of the training so far; from 50 on nothing is done.
     autocast : context manager
         What the forward passes run under.
 
@@ -37,24 +32,11 @@ def settle_batch_norm(module, batches, autocast):
     ----------
     .. [1] Y. Wu, J. Johnson, "Rethinking 'batch' in BatchNorm", 2021.
     """
-    layers = [layer for layer in _trained(module) if layer.momentum is not None]
-    kept = [(layer, layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]
-    if not layers:
+    is_frozen = any(not parameter.requires_grad for parameter in module.parameters())
+    if n_steps >= _ENOUGH_STEPS or len(batches) < _FEWEST_IMAGES or is_frozen:
         return
-    for layer in layers:
-        layer.reset_running_stats()
-        # torch's word for the mean over all batches
-        layer.momentum = None
-        layer.train()
-    try:
-        with autocast:
-            for images in batches.images():
-                module(images)
-    finally:
-        for layer, momentum, n_batches in kept:
-            layer.momentum = momentum
-            layer.num_batches_tracked.copy_(n_batches)
-            layer.eval()
+    with autocast:
+        update_bn(batches.images(), module)
 
 
 @contextmanager
@@ -76,14 +58,3 @@ def batches_of_one_explained():
             "the images of a batch. Use batch_size=2 or more, or a network without it, such as "
             "ConvNet(norm=None)."
         ) from error
-
-
-def _trained(module):
-    """Return the batch normalizations that keep averages and are not frozen."""
-    return [
-        layer
-        for layer in module.modules()
-        if isinstance(layer, _BatchNorm)
-        and layer.track_running_stats
-        and any(parameter.requires_grad for parameter in layer.parameters())
-    ]

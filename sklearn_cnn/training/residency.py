@@ -1,27 +1,6 @@
 """Where the training images lie: on the device if they fit, else on the host, sent as needed."""
 
-import torch
-
-# Share of a device's free memory that images may take; the rest is the network's.
-_SHARE_FOR_IMAGES = 0.5
-
-
-def fits(n_bytes, free_bytes):
-    """Say whether images of so many bytes should lie on a device.
-
-    Parameters
-    ----------
-    n_bytes : int
-        Of all the images.
-    free_bytes : int
-        Memory of the device that is free.
-
-    Returns
-    -------
-    bool
-        True if they take at most half of it.
-    """
-    return n_bytes <= _SHARE_FOR_IMAGES * free_bytes
+from sklearn_cnn.runtime.memory import fits, free_memory
 
 
 def place(images, device):
@@ -36,7 +15,7 @@ def place(images, device):
     -------
     Tensor of shape (n, H, W, C)
     """
-    if device.type == "cuda" and not fits(images.nbytes, torch.cuda.mem_get_info(device)[0]):
+    if device.type == "cuda" and not fits(images.nbytes, free_memory(device)):
         return images
     return images.to(device)
 

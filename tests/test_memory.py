@@ -1,14 +1,17 @@
-"""The C library's thresholds: kept in training, undone afterwards, not touched where unwanted."""
+"""How much memory is free, and the C library's thresholds: kept in training, undone afterwards."""
 
+import os
 import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
+import torch
 
-from sklearn_cnn.training import allocator
-from sklearn_cnn.training.allocator import SWITCH, freed_memory_kept
+from sklearn_cnn.runtime import memory
+from sklearn_cnn.runtime.memory import SWITCH, fits, free_memory, freed_memory_kept
 
 INT_MAX = 2**31 - 1
 MIB = 2**20
@@ -34,7 +37,7 @@ class Libc:
 @pytest.fixture
 def libc(monkeypatch):
     fake = Libc()
-    monkeypatch.setattr(allocator, "_glibc", lambda: fake)
+    monkeypatch.setattr(memory, "_glibc", lambda: fake)
     monkeypatch.delenv(SWITCH, raising=False)
     return fake
 
@@ -108,21 +111,21 @@ def test_other_settings_leave_it_on(libc, monkeypatch, name, value):
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
-    allocator._glibc.cache_clear()
-    monkeypatch.setattr(allocator.os, "confstr_names", {}, raising=False)
-    assert allocator._glibc() is None
+    memory._glibc.cache_clear()
+    monkeypatch.setattr(memory.os, "confstr_names", {}, raising=False)
+    assert memory._glibc() is None
     with freed_memory_kept():
         pass
     monkeypatch.undo()
-    allocator._glibc.cache_clear()
+    memory._glibc.cache_clear()
 
 
-@pytest.mark.skipif(allocator._glibc() is None, reason="needs a 64-bit glibc")
+@pytest.mark.skipif(memory._glibc() is None, reason="needs a 64-bit glibc")
 def test_training_maps_pages_once_and_gives_them_back():
     script = """
         import resource
         import torch
-        from sklearn_cnn.training.allocator import freed_memory_kept
+        from sklearn_cnn.runtime.memory import freed_memory_kept
 
         def faults_of(n_rounds):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -146,3 +149,95 @@ def test_training_maps_pages_once_and_gives_them_back():
     """
     environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path)}
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, env=environment)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_begins_with_the_usual_thresholds(libc):
+    with freed_memory_kept():
+        pid = os.fork()
+        if pid == 0:
+            undone = libc.told == KEPT + UNDONE[:2]
+            with freed_memory_kept():
+                again = libc.told == KEPT + UNDONE[:2] + KEPT
+            os._exit(0 if undone and again else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert libc.told == KEPT
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "free", "kept"),
+    [(0, 0, True), (4 * GIB, 8 * GIB, True), (4 * GIB + 1, 8 * GIB, False), (1, 0, False)],
+)
+def test_images_may_take_half_of_the_free_memory(n_bytes, free, kept):
+    assert fits(n_bytes, free) is kept
+
+
+@pytest.fixture
+def system(monkeypatch):
+    """Return the files that the system shows; path to content."""
+    files = {}
+
+    def read_text(path):
+        if str(path) not in files:
+            raise FileNotFoundError(path)
+        return files[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    return files
+
+
+MEMINFO = "MemTotal:       16000 kB\nMemFree:         100 kB\nMemAvailable:    8000 kB\n"
+
+
+def test_linux_tells_what_is_available(system):
+    system["/proc/meminfo"] = MEMINFO
+    assert free_memory() == 8000 * 1024
+
+
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_a_container_may_have_less(system, limit, used):
+    system["/proc/meminfo"] = MEMINFO
+    system.update({limit: "5000000\n", used: "2000000\n"})
+    assert free_memory() == 3_000_000
+    system.update({limit: "5000000\n", used: "6000000\n"})
+    assert free_memory() == 0
+    system.update({limit: f"{2**62}\n", used: "2000000\n"})
+    assert free_memory() == 8000 * 1024
+
+
+def test_a_container_without_a_limit(system):
+    system["/proc/meminfo"] = MEMINFO
+    system.update({"/sys/fs/cgroup/memory.max": "max\n", "/sys/fs/cgroup/memory.current": "9\n"})
+    assert free_memory() == 8000 * 1024
+
+
+@pytest.mark.usefixtures("system")
+def test_elsewhere_half_of_the_machines_memory_counts(monkeypatch):
+    sizes = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(memory.os, "sysconf", sizes.__getitem__)
+    assert free_memory() == 1000 * 4096 // 2
+    monkeypatch.delattr(memory.os, "sysconf")
+    assert free_memory() == 4 * 2**30
+
+
+def test_a_gpu_tells_what_is_free(monkeypatch):
+    device = torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", {device: (35, 80 * GIB)}.__getitem__)
+    assert free_memory(device) == 35
+
+
+def test_this_machine_has_memory():
+    assert free_memory() > 2**20
