@@ -474,7 +474,11 @@ class BaseCNN(
 
     @property
     def module_(self):
-        """The trained `torch.nn.Module`, from raw images of shape (b, C, H, W) to logits."""
+        """The trained `torch.nn.Module`, from raw images of shape (b, C, H, W) to logits.
+
+        Weights of convolutions are in channels_last layout; its `state_dict()` holds contiguous
+        copies of them, so change weights through `parameters()` or `load_state_dict`.
+        """
         return self.net_.module_
 
     @property
