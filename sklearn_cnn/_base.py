@@ -465,7 +465,11 @@ class BaseCNN(
 
     @property
     def module_(self):
-        """The trained `torch.nn.Module`, from raw images of shape (b, C, H, W) to logits."""
+        """The trained `torch.nn.Module`, from raw images of shape (b, C, H, W) to logits.
+
+        Weights of convolutions are in channels_last layout; its `state_dict()` holds contiguous
+        copies of them, so change weights through `parameters()` or `load_state_dict`.
+        """
         return self.net_.module_
 
     @property
@@ -509,18 +513,29 @@ class BaseCNN(
         Raises
         ------
         ValueError
-            If X cannot be used, or the network has no `nn.Linear`.
+            If X cannot be used, the network has no `nn.Linear`, or its output is not finite.
         """
         check_is_fitted(self)
-        images = read_images(self, X)
-        return self.net_.raw_predict(images, penultimate(self.module_)).numpy()
+        return self._outputs(X, penultimate(self.module_))
 
     @new_tensors_on_cpu()
     def _raw_predict(self, X):
         check_is_fitted(self)
+        return self._outputs(X, self._averaged(self.net_) if self.test_time_augmentation else None)
+
+    def _outputs(self, X, module):
+        """Return what a module, or the network if None, makes of X."""
         images = read_images(self, X)
-        averaged = self._averaged(self.net_) if self.test_time_augmentation else None
-        return self.net_.raw_predict(images, averaged).numpy()
+        outputs = self.net_.raw_predict(images, module).numpy()
+        unfit = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+        if len(unfit) > 0:
+            raise ValueError(
+                f"The network's output is NaN or infinite for {len(unfit)} of {len(outputs)} "
+                f"images, the first of them X[{unfit[0]}]. Bring the pixels of X to the unit that "
+                "they had in fit. If they have it, weights of module_ are NaN or infinite: fit "
+                "anew."
+            )
+        return outputs
 
     def _averaged(self, net):
         """Return the module with test-time augmentation."""

@@ -1,11 +1,14 @@
 """The whole module: standardization in front of the network, checked before training."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sklearn_cnn.architectures import ConvNet, TorchModule
+from sklearn_cnn.architectures import ConvNet, ResNet, TorchModule, TorchvisionModel
 from sklearn_cnn.architectures._assembly import assemble, initialize, last_linear, penultimate
 from sklearn_cnn.architectures._standardize import Standardize
 
@@ -312,3 +315,27 @@ def test_a_network_without_linear_has_no_features():
     module = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(ValueError, match=r"has\s+none"):
         penultimate(module)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [ConvNet(), ResNet(), *map(TorchvisionModel, ("resnet18", "mobilenet_v3_small", "swin_t"))],
+    ids=repr,
+)
+def test_weights_are_saved_by_safetensors_and_fit_torchs_own_layers(architecture, tmp_path):
+    module = assemble(architecture, IMAGES, ROWS, 4)
+    assert any(not p.is_contiguous() for p in module.parameters())
+    for part in (module, module.network, copy.deepcopy(module)):
+        save_file(part.state_dict(), tmp_path / "w.safetensors")
+        saved = load_file(tmp_path / "w.safetensors")
+        assert saved.keys() == part.state_dict().keys()
+    plain = architecture.build(3, (8, 6), 4).eval()
+    plain.load_state_dict(module.network.state_dict())
+    pixels = torch.rand(2, 3, 8, 6)
+    torch.testing.assert_close(plain(pixels), module.network(pixels))
+
+
+def test_parameters_themselves_are_in_a_state_dict_of_keep_vars():
+    module = assemble(ConvNet(), IMAGES, ROWS, 4)
+    state = module.state_dict(keep_vars=True)
+    assert all(state[name] is parameter for name, parameter in module.named_parameters())

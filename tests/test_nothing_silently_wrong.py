@@ -384,6 +384,26 @@ def test_pixels_that_are_no_finite_numbers_are_refused(value, shape):
             method(bad)
 
 
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_outputs_that_are_no_finite_numbers_are_refused(make, averaged):
+    model = make(max_epochs=1, test_time_augmentation=averaged).fit(X / 255, INDEX)
+    huge = (X / 255).astype(np.float32)
+    huge[[5, 9]] *= np.float32(1e38)
+    names = ["predict", "predict_proba", "predict_log_proba", "decision_function", "transform"]
+    for method in [getattr(model, name) for name in names if hasattr(model, name)]:
+        with pytest.raises(ValueError, match=r"for 2 of 48 images, the first of them X\[5\]\."):
+            method(huge)
+
+
+def test_weights_that_are_no_finite_numbers_are_refused():
+    model = classifier(max_epochs=1).fit(X, INDEX)
+    with torch.no_grad():
+        next(model.module_.network.parameters()).fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"for 48 of 48 .* weights of module_ are NaN or infinite"):
+        model.predict(X)
+
+
 @pytest.mark.parametrize("empty", [X[:0], ROWS[:0], []], ids=["images", "rows", "list"])
 def test_no_image_at_all_is_refused(empty, fitted):
     with pytest.raises(ValueError, match=r"0 sample|array=\[\]"):

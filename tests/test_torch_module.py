@@ -180,6 +180,28 @@ def test_a_constructor_may_have_parameters_called_module_and_params():
         "module": 3,
         "params": 4,
     }
+    assert architecture.get_params(deep=False) == {"module": factory, "params": {"module": 3}}
+    assert "factory" in repr(CNNClassifier(architecture))
+    assert "factory" in repr(clone(CNNClassifier(architecture)))
+
+
+class Tower(nn.Sequential):
+    """A network with a parameter that is named as the one of `TorchModule`."""
+
+    def __init__(self, num_classes, module=nn.ReLU):
+        super().__init__(nn.Flatten(), module(), nn.LazyLinear(num_classes))
+
+
+def test_a_search_over_a_parameter_called_module():
+    search = GridSearchCV(
+        CNNClassifier(TorchModule(Tower, module=nn.Tanh), max_epochs=1, random_state=0),
+        {"architecture__module": [nn.ReLU, nn.GELU]},
+        cv=2,
+        error_score="raise",
+    ).fit(IMAGES, LABELS)
+    best = search.best_params_["architecture__module"]
+    assert type(search.best_estimator_.module_.network[1]) is best
+    assert "Tower" in repr(search)
 
 
 def test_a_search_sets_them_by_name():
@@ -263,7 +285,9 @@ def test_what_builds_no_module_is_refused_by_the_fit_and_shown_before(given, mes
     assert architecture.get_params() == {}
     assert clone(architecture).module is given
     estimator = CNNClassifier(architecture)
-    assert repr(estimator) == f"CNNClassifier(architecture=TorchModule(module={given!r}))"
+    assert (
+        repr(estimator) == f"CNNClassifier(architecture=TorchModule(module={given!r}, params={{}}))"
+    )
     assert estimator.get_params()["architecture"] is architecture
     with pytest.raises(TypeError, match=f"takes an nn.Module, its class or a function .*{message}"):
         estimator.fit(IMAGES, LABELS)

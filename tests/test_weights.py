@@ -1,6 +1,6 @@
 """Files of weights, and how they reach a network."""
 
-import sys
+import re
 
 import pytest
 import torch
@@ -74,11 +74,24 @@ def test_a_checkpoint_is_no_state_dict(tmp_path, content, found):
         read_weights_file(tmp_path / "w.pth")
 
 
-def test_safetensors_is_named_where_it_is_missing(tmp_path, monkeypatch):
-    save_file(network().state_dict(), tmp_path / "w.safetensors")
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"sklearn-cnn\[safetensors\]"):
-        read_weights_file(tmp_path / "w.safetensors")
+@pytest.mark.parametrize("version", ["2.4.0", "2.9.1+cu128"])
+def test_a_torch_that_is_not_safe_reads_safetensors_alone(tmp_path, monkeypatch, version):
+    state = network().state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    save_file(state, tmp_path / "w.safetensors")
+    monkeypatch.setattr(torch, "__version__", version)
+    assert read_weights_file(tmp_path / "w.safetensors").keys() == state.keys()
+    message = re.escape(f"torch {version} is not safe") + r".*w\.pth'.*Upgrade torch to 2\.10 "
+    with pytest.raises(ValueError, match=message):
+        read_weights_file(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("version", ["2.10.0", "2.10.0a0+git12", "2.14.1+cpu", "3.0.0"])
+def test_a_torch_that_is_safe_reads_what_it_wrote(tmp_path, monkeypatch, version):
+    state = network().state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    monkeypatch.setattr(torch, "__version__", version)
+    assert read_weights_file(tmp_path / "w.pth").keys() == state.keys()
 
 
 def test_old_names_of_densenet(tmp_path):

@@ -51,7 +51,23 @@ def assemble(architecture, images, rows, n_outputs):
     module = as_module(standardize, network).float()
     # lazy layers get their shape, and so can be laid out, in this first pass
     _check_output(module, architecture, images[rows[:2]], n_outputs)
-    return module.float().to(memory_format=torch.channels_last)
+    return in_channels_last(module.float())
+
+
+def in_channels_last(module):
+    """Lay the weights of a module out as convolutions are fastest with, but in its state dict."""
+    for layer in module.modules():
+        # torch's own register counts its keys up from 0, and equal fits would differ by them
+        layer._state_dict_hooks[-1] = _make_contiguous
+    return module.to(memory_format=torch.channels_last)
+
+
+def _make_contiguous(_module, state, _prefix, _metadata):
+    """Give a state dict the layout that safetensors and other programs expect of weights."""
+    for name, value in state.items():
+        # with keep_vars=True the parameters themselves are asked for
+        if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
+            state[name] = value.contiguous()
 
 
 def as_module(standardize, network):

@@ -62,21 +62,23 @@ class TorchModule(Architecture):
         self.params = params
 
     def get_params(self, deep=True):
-        """Get the module and the arguments of its constructor.
+        """Get the arguments of the module's constructor.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether only the arguments are returned, which is what can be searched over.
-            Otherwise the module is among them, which is what `repr` of an estimator shows.
+            Whether to return the arguments, which is what can be searched over. Otherwise what
+            this object was made of, its `module` and `params`, which is what `repr` of an
+            estimator shows; an argument may itself be named so.
 
         Returns
         -------
         dict
-            Name to value, the constructor's own defaults included.
+            Name to value; of the arguments, the constructor's own defaults included.
         """
-        module = {} if deep else {"module": self.module}
-        return {**module, **_defaults(self.module), **self.params}
+        if not deep:
+            return {"module": self.module, "params": self.params}
+        return {**_defaults(self.module), **self.params}
 
     def set_params(self, **params):
         """Set arguments of the module's constructor.

@@ -4,7 +4,12 @@ import os
 import re
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
+# torch.load with weights_only=True could be made to run code below 2.6 (CVE-2025-32434), and to
+# corrupt memory below 2.10 (CVE-2026-24747).
+_SAFE_TORCH = (2, 10)
 # Layers of torchvision's DenseNet files were named when names could hold dots.
 _OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
@@ -25,14 +30,12 @@ def read_weights_file(path):
 
     Raises
     ------
-    ImportError
-        If a `.safetensors` file is read without that package.
     FileNotFoundError
         If there is no such file.
     IsADirectoryError
         If it is a folder.
     ValueError
-        If the file holds something else.
+        If the file holds something else, or this version of torch cannot read it safely.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
@@ -60,8 +63,9 @@ def load_tensors(path):
     Raises
     ------
     ValueError
-        If it is something else.
+        If it is something else, or this version of torch cannot read it safely.
     """
+    _check_torch(path)
     with open(path, "rb") as file:
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -71,6 +75,17 @@ def load_tensors(path):
                 f"{os.fspath(path)!r} is no file of tensors that torch.save wrote, or a broken "
                 f"one: torch.load with weights_only=True says {error}"
             ) from error
+
+
+def _check_torch(path):
+    release = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+    if release < _SAFE_TORCH:
+        raise ValueError(
+            f"torch {torch.__version__} is not safe from what {os.fspath(path)!r} may hold: below "
+            "2.10 even torch.load with weights_only=True can run code or corrupt memory. Upgrade "
+            "torch to 2.10 or later; or convert the file where you trust it, by "
+            'safetensors.torch.save_file(torch.load(path, weights_only=True), "w.safetensors").'
+        )
 
 
 def fit_into(network, state, head, source):
@@ -113,14 +128,6 @@ def fit_into(network, state, head, source):
 
 
 def _read_safetensors(path):
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ImportError(
-            "Reading .safetensors needs the package safetensors: "
-            'pip install "sklearn-cnn[safetensors]".'
-        ) from error
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -15,7 +15,12 @@ import torch
 import sklearn_cnn
 from sklearn_cnn._warnings import warn
 from sklearn_cnn.architectures import ConvNet, ResNet, TorchModule, TorchvisionModel
-from sklearn_cnn.architectures._assembly import as_module, assemble, describe
+from sklearn_cnn.architectures._assembly import (
+    as_module,
+    assemble,
+    describe,
+    in_channels_last,
+)
 from sklearn_cnn.architectures._registry import as_architecture
 from sklearn_cnn.architectures._standardize import Standardize
 from sklearn_cnn.persistence._checks import (
@@ -439,7 +444,7 @@ def _module(structure, estimator, weights):
     # torch would ask for the memory of a tensor that no file can hold at its first use
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         raise ValueError("its network holds tensors that are not in the file")
-    return module.to(memory_format=torch.channels_last)
+    return in_channels_last(module)
 
 
 def _device_for(estimator):
