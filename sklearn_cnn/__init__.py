@@ -2,8 +2,9 @@
 
 from sklearn_cnn._classifier import CNNClassifier
 from sklearn_cnn._regressor import CNNRegressor
+from sklearn_cnn._version import __version__  # noqa: F401
+from sklearn_cnn.augmentation import Augmentation, available_augmentations
 from sklearn_cnn.images import ImageReader, load_image_folder, unpack_dataset
-from sklearn_cnn.training.augmentation import Augmentation, available_augmentations
 
 __all__ = [
     "Augmentation",
@@ -14,4 +15,3 @@ __all__ = [
     "load_image_folder",
     "unpack_dataset",
 ]
-__version__ = "0.1.0"

@@ -1,11 +1,13 @@
-"""What both estimators are: parameters, fit, partial_fit, raw predictions, tags."""
+"""What both estimators are: `fit` is resolve, read, encode, build, train; raw predictions; tags."""
 
 import copy
+import copyreg
 import os
 from abc import ABCMeta, abstractmethod
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,54 +18,60 @@ from sklearn.base import (
     clone,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import nn
 
-from sklearn_cnn._learned import forget, restored_on_failure
-from sklearn_cnn._warnings import warn
+from sklearn_cnn._compat import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    with_callbacks,
+)
+from sklearn_cnn._config import prediction_options, resolve
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
-    describe,
     fine_tuning_of,
     initialize,
-    is_other_module,
     last_linear,
     penultimate,
 )
 from sklearn_cnn.architectures._registry import without_own_name
-from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
-from sklearn_cnn.persistence import load_estimator, save_estimator
-from sklearn_cnn.runtime.gpu_slots import gpu_slot
-from sklearn_cnn.training.augmentation import (
+from sklearn_cnn.augmentation import (
     Augmentation,
-    as_augmentation,
     augmentation_step,
     mirrored_mean,
-    why_not_resized,
     with_parameters,
 )
+from sklearn_cnn.images import ImageSet, read_images
+from sklearn_cnn.persistence import (
+    dumps,
+    is_built_from_a_file,
+    load_estimator,
+    loads,
+    save_estimator,
+)
+from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, widest_fan_in
+from sklearn_cnn.runtime.equality import is_same
+from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
+from sklearn_cnn.runtime.gpu_slots import gpu_slot
+from sklearn_cnn.runtime.seeds import draw_seed, seeded
+from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
-from sklearn_cnn.training.callbacks import copy_callbacks
-from sklearn_cnn.training.device import (
-    draw_seed,
-    new_tensors_on_cpu,
-    resolve_device,
-    resolve_precision,
-    seeded,
-    widest_fan_in,
-)
-from sklearn_cnn.training.going_on import ingredients, parts_to_renew
+from sklearn_cnn.training.early_stopping import Validation, split_off_validation
+from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks
+from sklearn_cnn.training.loop import TrainingPlan, train
 from sklearn_cnn.training.net import Net
-from sklearn_cnn.training.optim import OPTIMIZERS, SCHEDULES, resolve_weight_decay
-from sklearn_cnn.training.samples import Samples, read_weights, without_rows
-from sklearn_cnn.training.validation import Validation, split_off_validation
-from sklearn_cnn.training.watchers import (
-    CallbackSupportMixin,
-    ProgressBar,
-    SklearnCallbacks,
-    with_callbacks,
+from sklearn_cnn.training.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    carry_over_state,
+    resolve_weight_decay,
 )
+from sklearn_cnn.training.prediction import predict_outputs
+from sklearn_cnn.training.samples import Samples, drop, read_weights
 
 # Parameters with parameters of their own, and what replaces a name by its object.
 _OBJECTS_OF_NAMES = {"architecture": as_architecture, "augmentation": with_parameters}
@@ -110,11 +118,15 @@ class BaseCNN(
     # Images that a validation score is defined for.
     _min_validation_samples = 1
 
+    # What the losses of y that fits this kind of estimator take; see `losses`.
+    _holds: tuple[str, ...]
+
     _target: Any
+    # what builds the layers, and what stood in `architecture` when it did
     _architecture: Architecture
-    _described: str
-    _made_of: dict[str, Any]
+    _fitted_architecture: Architecture
     _score_name: str
+    image_shape_: tuple[int, int, int]
 
     @abstractmethod
     def _make_target(self, y, sample_weight, classes):
@@ -125,12 +137,12 @@ class BaseCNN(
         """Return the `WeightedLoss` that `loss=` stands for."""
 
     @abstractmethod
-    def _score_outputs(self, encoded, outputs, sample_weight):
-        """Return the validation score of raw outputs against encoded targets."""
+    def _metric(self):
+        """Return the `Metric` of validation scores."""
 
-    @abstractmethod
-    def _name_of_score(self, loss):
-        """Return what `_score_outputs` computes under a loss, as figures call it."""
+    def _nonlinearity(self):
+        """Return what makes probabilities of logits in `net_.predict_proba`, or None."""
+        return
 
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
@@ -139,7 +151,7 @@ class BaseCNN(
         """Return weights of the classes, or None; those that balance may be learned from y."""
         return
 
-    @restored_on_failure
+    @rollback_on_failure
     @new_tensors_on_cpu()
     @with_callbacks
     def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -190,80 +202,55 @@ class BaseCNN(
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """
-        if (X_val is None) != (y_val is None):
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} is provided, but {missing} was not provided.")
-        if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val is provided, but X_val was not provided.")
-        self._check_parameters()
-        continued = self.warm_start and hasattr(self, "net_")
-        y = self._targets_of(X, y)
-        data, broken = self._read_training_set(X, y, sample_weight, continued)
-        held_out = None
+        _check_pair(X_val, y_val, sample_weight_val)
+        config = self._resolve()
+        last = self._net_to_go_on_with(config) if self.warm_start else None
+        given = self._read(X, y, sample_weight, config, last)
+        validation = None
         if X_val is not None:
-            images, weights, _ = self._read(X_val, y_val, sample_weight_val, name="X_val")
-            held_out = self._weighted(images, self._target.encode(y_val, "y_val"), weights)
-            self._check_validation_set(held_out)
-        with self._seeded(continued) as (seed, device):
-            if held_out is None and self.early_stopping:
-                data, held_out = self._split(data)
-            net = self._make_net(data, continued, self.lr_schedule, device)
-            told = without_rows(broken, X, y, sample_weight)
-            watcher = SklearnCallbacks(self, self._learned, self.max_epochs, *told)
-            self._train(net, data, held_out, self.max_epochs, [watcher], seed)
-            watcher.fit_ends()
+            validation = self._read(X_val, y_val, sample_weight_val, config, last, name="X_val")
+        samples, held_out = self._encode(given, validation, last)
+        with self._seeded(config) as (seed, device):
+            if validation is None and config.patience is not None:
+                samples, held_out = self._split(samples, config)
+            net, plan = self._build(config, samples, last, device)
+            left = drop(given.read.broken, X, given.y, sample_weight)
+            callbacks = SklearnCallbacks(self, self._learned, config.max_epochs, *left)
+            self._train(net, plan, config, samples, held_out, [callbacks], seed)
+            callbacks.fit_ends()
         return self
 
-    @restored_on_failure
+    @rollback_on_failure
     @new_tensors_on_cpu()
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        self._check_parameters()
+        config = self._resolve(lr_schedule="constant", max_epochs=1)
         self._check_classes(y, classes)
-        continued = hasattr(self, "net_")
-        y = self._targets_of(X, y)
-        data, _ = self._read_training_set(X, y, sample_weight, continued, classes, partial=True)
-        with self._seeded(continued) as (seed, device):
-            net = self._make_net(data, continued, "constant", device)
-            self._train(net, data, None, 1, [], seed, is_whole=False)
+        last = self._net_to_go_on_with(config)
+        given = self._read(X, y, sample_weight, config, last)
+        samples, _ = self._encode(given, None, last, classes, is_partial=True)
+        with self._seeded(config) as (seed, device):
+            net, plan = self._build(config, samples, last, device, is_partial=True)
+            self._train(net, plan, config, samples, None, [], seed)
         return self
 
-    def _check_parameters(self):
+    def _resolve(self, **fixed):
+        """Return the configuration that the parameters come to; no image is opened for it."""
         self._validate_params()
-        as_augmentation(self.augmentation)
-        check_image_shape(self.image_shape)
+        parameters = {**self.get_params(deep=False), **fixed}
+        return resolve(parameters, type(self).__name__, self._holds)
 
-    def _targets_of(self, X, y):
-        """Return y, or the labels of X if it is a Dataset of pairs."""
-        y = labels_of(X) if y is None else y
-        if y is None:
+    def _net_to_go_on_with(self, config):
+        """Return the net of the last fit, or None and forget what an earlier one learned."""
+        if not hasattr(self, "net_"):
+            return None
+        self._check_same_image_shape()
+        if not is_same(config.architecture, self._fitted_architecture):
             raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
+                f"The architecture of the last fit is {self._fitted_architecture!r}, and cannot "
+                f"change to {config.architecture!r} when training goes on. Restore the parameter, "
+                "or start anew: fit with warm_start=False."
             )
-        return y
-
-    def _read_training_set(self, X, y, sample_weight, continued, classes=None, partial=False):
-        """Read X and y, and learn from y unless an earlier fit is continued.
-
-        Returns the samples that count, and the rows of X that are left out as broken files.
-        """
-        if continued:
-            self._check_same_image_shape()
-        else:
-            forget(self)
-        images, weights, broken = self._read(X, y, sample_weight, reset=not continued)
-        is_next_batch = continued and partial
-        if not is_next_batch:
-            self._learn_targets(y, weights, classes, continued)
-        encoded = self._target.encode(y)
-        self._class_weights = self._make_class_weights(y, weights, keep_balanced=is_next_batch)
-        data = self._weighted(images, encoded, weights)
-        if len(data) < 2:
-            raise ValueError(
-                f"Found n_samples={len(data)} to train on (those of weight 0 do not count), "
-                "while a minimum of 2 is required: batch normalization compares images."
-            )
-        return data, broken
+        return self.net_
 
     def _check_same_image_shape(self):
         """Raise if `image_shape` is not that of the images which the network was made for."""
@@ -275,15 +262,55 @@ class BaseCNN(
                 "start anew: fit with warm_start=False."
             )
 
-    def _read(self, X, y, sample_weight, *, reset=False, name="X"):
-        """Read images and weights, and list broken rows; raise unless y is as long."""
-        images, broken = read_training_images(self, X, reset=reset, name=name)
-        check_consistent_length(images, y)
-        return images, read_weights(sample_weight, images, broken), broken
+    def _read(self, X, y, sample_weight, config, last, name="X"):
+        """Read X, with the labels of its own if y is None, and weights.
 
-    def _learn_targets(self, y, sample_weight, classes, continued):
+        The first images of a fit that does not go on say what shape all have.
+        """
+        is_first = last is None and name == "X"
+        if is_first:
+            reset_fitted(self)
+        read = read_images(
+            X,
+            config.read,
+            expected=None if is_first else self.image_shape_,
+            check_features=partial(check_features, self, is_first),
+            name=name,
+            with_labels=y is None,
+        )
+        if is_first:
+            self.image_shape_ = tuple(read.images.shape[1:])
+        y = read.labels if y is None else y
+        check_consistent_length(read.images, y)
+        return _Given(read, y, read_weights(sample_weight, read.images, read.broken))
+
+    def _encode(self, given, validation, last, classes=None, is_partial=False):
+        """Return training and validation samples with y as tensors; learn from y what y is.
+
+        What a batch after the first one of `partial_fit` holds changes nothing of that.
+        """
+        is_next_batch = is_partial and last is not None
+        if not is_next_batch:
+            self._learn_targets(given.y, given.weights, classes, last)
+        encoded = self._target.encode(given.y)
+        self._class_weights = self._make_class_weights(
+            given.y, given.weights, keep_balanced=is_next_batch
+        )
+        samples = self._weighted(given, encoded)
+        if len(samples) < 2:
+            raise ValueError(
+                f"Found n_samples={len(samples)} to train on (those of weight 0 do not count), "
+                "while a minimum of 2 is required: batch normalization compares images."
+            )
+        if validation is None:
+            return samples, None
+        held_out = self._weighted(validation, self._target.encode(validation.y, "y_val"))
+        self._check_validation_set(held_out)
+        return samples, held_out
+
+    def _learn_targets(self, y, sample_weight, classes, last):
         target = self._make_target(y, sample_weight, classes)
-        if not continued:
+        if last is None:
             self._target = target
             self._seed, self._n_trainings = draw_seed(self.random_state), 0
         elif not target.same_as(self._target):
@@ -292,159 +319,155 @@ class BaseCNN(
                 "last fit. Set warm_start=False to start anew."
             )
 
-    def _weighted(self, images, encoded, weights):
+    def _weighted(self, given, encoded):
         """Join images, encoded targets and weights; those of no weight drop out."""
+        weights = given.weights
         if self._class_weights is not None:
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class
-        return Samples.weighted(images, encoded, weights)
+        return Samples.weighted(given.read.images, encoded, weights)
 
     def _check_validation_set(self, held_out):
         """Raise if too few images are left to be scored."""
         needed = self._min_validation_samples
         if len(held_out) < needed:
-            score = self._name_of_score(self.loss)
             raise ValueError(
                 f"Found n_samples={len(held_out)} in X_val (those of weight 0 do not count), while "
-                f"a minimum of {needed} is required: {score} of fewer is not defined. Pass "
-                "more as X_val and y_val, or neither: then early_stopping=True splits off a part "
-                "of X."
+                f"a minimum of {needed} is required: {self._metric().name} of fewer is not "
+                "defined. Pass more as X_val and y_val, or neither: then early_stopping=True "
+                "splits off a part of X."
             )
 
-    def _split(self, data):
+    def _split(self, samples, config):
         """Split off the validation samples of `early_stopping`."""
-        strata = self._target.strata(data.targets[data.rows])
+        strata = self._target.strata(samples.targets[samples.rows])
         # the first training's seed: whoever goes on must not have learned from what scores them
-        seed = self._seed_of_training(self._seed, 0)
-        split = split_off_validation(strata, len(data), self.validation_fraction, seed)
+        seed = _seed_of_training(self._seed, 0)
+        split = split_off_validation(strata, len(samples), config.validation_fraction, seed)
         if split is None:
             warn(
-                f"early_stopping=True finds no sample to spare for validation among {len(data)}: "
-                f"training runs for max_epochs={self.max_epochs} epochs.",
+                "early_stopping=True finds no sample to spare for validation among "
+                f"{len(samples)}: training runs for max_epochs={config.max_epochs} epochs.",
                 ConvergenceWarning,
             )
-            return data, None
-        return data.subset(split[0]), data.subset(split[1])
+            return samples, None
+        return samples.subset(split[0]), samples.subset(split[1])
 
     @contextmanager
-    def _seeded(self, continued):
-        """Seed what training draws from; yields the seed and a device with a free slot."""
-        # a net that goes on is on its device already
-        on = resolve_device(self.net_.device if continued else self.device)
-        slot = nullcontext(on) if continued else gpu_slot(on)
-        seed = self._seed_of_training(self._current_seed(), self._n_trainings)
+    def _seeded(self, config):
+        """Seed what building and training draw from; yields the seed and a device with a slot."""
+        # the seed of the first training, or of an int set as random_state since
+        is_fixed = isinstance(self.random_state, Integral)
+        seed = draw_seed(self.random_state) if is_fixed else self._seed
+        seed = _seed_of_training(seed, self._n_trainings)
         self._n_trainings += 1
         # fit trains whatever mode the caller is in
-        with torch.inference_mode(False), slot as device, seeded(seed, device):
+        with torch.inference_mode(False), gpu_slot(config.device) as device, seeded(seed, device):
             yield seed, device
 
-    def _current_seed(self):
-        """Return the seed of the first training, or of an int set as random_state since."""
-        is_fixed = isinstance(self.random_state, Integral)
-        return draw_seed(self.random_state) if is_fixed else self._seed
+    def _build(self, config, samples, last, device, is_partial=False):
+        """Return a net, with the weights of the last one if there is one, and how to train it."""
+        architecture = config.architecture
+        if last is None:
+            pixels = samples.pixel_statistics()
+            module = assemble(architecture, pixels, self._target.n_outputs)
+            initialize(architecture, module, pixels)
+            self._architecture = clone(architecture.without_weights())
+            self._fitted_architecture = clone(architecture)
+        else:
+            # a copy: a training that fails leaves the last one as it was
+            module = copy.deepcopy(last.module_)
+        plan = fine_tuning_of(architecture, module)
+        net = self._make_net(module, plan, device, config.callbacks)
+        if last is not None:
+            net.history_.extend(copy.deepcopy(list(last.history_)))
+            if is_partial:
+                carry_over_state(last, net)
+        return net, self._plan(config, module, plan, device, is_partial)
 
-    @staticmethod
-    def _seed_of_training(seed, position):
-        """Return a seed: each training has a stream of its own, which random_state fixes."""
-        return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
-
-    def _make_net(self, data, continued, lr_schedule, device):
-        """Make the net, or a copy of the last one so that a failure leaves that untouched."""
-        architecture = as_architecture(self.architecture)
-        described = describe(architecture)
-        if continued:
-            other = described if described != self._described else "another of that name"
-            if other == described or is_other_module(architecture, self._architecture):
-                raise ValueError(
-                    f"The architecture of the last fit is {self._described}, and cannot change to "
-                    f"{other} when training goes on. Restore the parameter, or start anew: "
-                    "fit with warm_start=False."
-                )
-            return self._net_that_goes_on(lr_schedule)
-        module = assemble(architecture, data.images, data.rows, self._target.n_outputs)
-        initialize(architecture, module, data.images, data.rows)
-        self._architecture, self._described = clone(architecture.without_weights()), described
-        return self._wrap(module, fine_tuning_of(architecture, module), lr_schedule, device)
-
-    def _wrap(self, module, fine_tuning, lr_schedule, device):
-        """Return the net that trains a module."""
-        self._made_of = ingredients(self)
+    def _make_net(self, module, fine_tuning, device, callbacks=()):
+        """Return the initialized net of a module."""
         return Net(
             module,
-            **self._settings(module, lr_schedule, device),
+            self._make_loss(self._target),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=resolve_weight_decay(self.weight_decay, self.optimizer),
+            max_epochs=self.max_epochs,
+            lr_ratios=fine_tuning.lr_ratios,
+            with_frozen=fine_tuning.unfreeze_after is not None,
+            callbacks=list(callbacks),
             device=str(device),
-            n_outputs=self._target.n_outputs,
-            image_size=self.image_shape_[:2],
-            fine_tuning=fine_tuning,
+            predict_nonlinearity=self._nonlinearity(),
         ).initialize()
 
-    def _net_that_goes_on(self, lr_schedule):
-        """Return a copy of the last net, with the parameters as they are now."""
-        net, made_of = copy.deepcopy(self.net_), ingredients(self)
-        settings = self._settings(net.module_, lr_schedule, torch.device(net.device))
-        net.reconfigure(parts_to_renew(self._made_of, made_of), **settings)
-        self._made_of = made_of
-        return net
-
-    def _settings(self, module, lr_schedule, device):
-        """Return what parameters set of a net, and may be changed when training goes on."""
+    def _plan(self, config, module, fine_tuning, device, is_partial=False):
+        """Return how the net is trained."""
         size, fan_in = self.image_shape_[:2], widest_fan_in(module)
-        precision = resolve_precision(self.precision, device, size, fan_in)
-        return {
-            "criterion": self._make_loss(self._target),
-            "optimizer": self.optimizer,
-            "lr": self.lr,
-            "weight_decay": resolve_weight_decay(self.weight_decay, self.optimizer),
-            "lr_schedule": lr_schedule,
-            "precision": precision,
+        precision = resolve_precision(config.precision, device, size, fan_in)
+        return TrainingPlan(
+            n_epochs=config.max_epochs,
+            lr_schedule=config.lr_schedule,
+            precision=precision,
             # "auto" predicts in float32: rounding would show in scores
-            "prediction_precision": "float32" if self.precision == "auto" else precision,
-            "compile": self.compile,
-            "callbacks": copy_callbacks(self.callbacks or []),
-        }
+            prediction_precision="float32" if config.precision == "auto" else precision,
+            n_outputs=self._target.n_outputs,
+            compile=config.compile,
+            unfreeze_after=fine_tuning.unfreeze_after,
+            is_whole=not is_partial,
+        )
 
-    def _train(self, net, data, held_out, n_epochs, watchers, seed, is_whole=True):
+    def _train(self, net, plan, config, samples, held_out, listeners, seed):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
-        are_weighted = any(s is not None and s.weights is not None for s in (data, held_out))
+        are_weighted = any(s is not None and s.weights is not None for s in (samples, held_out))
         if are_weighted and not net.criterion_.takes_weights:
             raise ValueError(
                 f"loss={self.loss!r} has no `reduction`, so sample_weight and class_weight cannot "
                 'act on it. Give it one, with "none" returning a loss for each sample.'
             )
-        if self.test_time_augmentation:
-            self._averaged(net)  # raises if predictions could not be averaged
+        if config.test_time_augmentation:
+            self._averaged(net.module_)  # raises if predictions could not be averaged
         device = torch.device(net.device)
-        step = augmentation_step(self.augmentation, self._target, net.criterion_, data)
         batches = TrainingBatches(
-            data.on(device),
-            batch_size=resolve_batch_size(self.batch_size, len(data)),
+            samples.on(device),
+            batch_size=resolve_batch_size(config.batch_size, len(samples)),
             generator=torch.Generator(device).manual_seed(seed),
-            augmentation=step,
+            augmentation=augmentation_step(
+                config.augmentation, self._target, net.criterion_, samples
+            ),
         )
-        validation = None
-        if held_out is not None:
-            validation = self._make_validation(held_out.compact(), device)
+        validation = self._make_validation(held_out, config, device)
         with ExitStack() as stack:
-            if self.verbose:
-                bar = ProgressBar(n_epochs, type(self).__name__)
-                watchers = [*watchers, stack.enter_context(closing(bar))]
+            if config.verbose:
+                bar = ProgressBar(plan.n_epochs, type(self).__name__)
+                listeners = [*listeners, stack.enter_context(closing(bar))]
             try:
-                net.fit(batches, validation, n_epochs, watchers, is_whole)
+                train(net, batches, plan, validation, listeners)
             except KeyboardInterrupt:
                 if net.has_stepped_:
-                    self.__dict__.update(self._learned(net, validation))
+                    self._keep(net, plan, validation)
                 raise
-        self.__dict__.update(self._learned(net, validation))
+        self._keep(net, plan, validation)
 
-    def _make_validation(self, samples, device):
+    def _make_validation(self, held_out, config, device):
+        if held_out is None:
+            return None
+        samples = held_out.compact()
         targets = samples.targets.numpy()
         weights = None if samples.weights is None else samples.weights.numpy()
+        metric = self._metric()
 
         def score(outputs):
-            return self._score_outputs(targets, outputs, weights)
+            return metric.score(targets, outputs, weights)
 
-        patience = self.n_iter_no_change if self.early_stopping else None
-        return Validation(samples.on(device), score, patience, self.tol)
+        return Validation(samples.on(device), score, config.patience, config.tol)
+
+    def _keep(self, net, plan, validation):
+        """Set what was learned."""
+        self._precision, self._prediction_precision = plan.precision, plan.prediction_precision
+        # whatever parameters are set after this
+        self._score_name = self._metric().name
+        self.__dict__.update(self._learned(net, validation))
 
     def _learned(self, net, validation):
         """Return the fitted attributes, by their names."""
@@ -459,8 +482,6 @@ class BaseCNN(
             "validation_scores_": scores or None,
             "best_validation_score_": validation.best_score if validation and scores else None,
             "best_epoch_": validation.best_epoch if validation else None,
-            # whatever parameters are set after this
-            "_score_name": self._name_of_score(self.loss),
         }
 
     @property
@@ -485,12 +506,7 @@ class BaseCNN(
     @property
     def precision_(self):
         """The precision of training: "bf16" or "float32"."""
-        return self.net_.precision
-
-    @property
-    def _why_not_resized(self):
-        """Why images are refused, in training and in prediction, that would be resized; or None."""
-        return why_not_resized(self.augmentation)
+        return self._precision
 
     @property
     def _n_features_out(self):
@@ -521,12 +537,21 @@ class BaseCNN(
     @new_tensors_on_cpu()
     def _raw_predict(self, X):
         check_is_fitted(self)
-        return self._outputs(X, self._averaged(self.net_) if self.test_time_augmentation else None)
+        module = self._averaged(self.module_) if self.test_time_augmentation else self.module_
+        return self._outputs(X, module, self.n_outputs_)
 
-    def _outputs(self, X, module):
-        """Return what a module, or the network if None, makes of X."""
-        images = read_images(self, X)
-        outputs = self.net_.raw_predict(images, module).numpy()
+    def _outputs(self, X, module, n_outputs=None):
+        """Return what a module makes of X."""
+        read = read_images(
+            X,
+            prediction_options(self.get_params(deep=False), type(self).__name__),
+            expected=self.image_shape_,
+            check_features=partial(check_features, self, False),
+        )
+        device = torch.device(self.net_.device)
+        outputs = predict_outputs(
+            module, read.images, device, self._prediction_precision, n_outputs
+        ).numpy()
         unfit = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if len(unfit) > 0:
             raise ValueError(
@@ -537,10 +562,10 @@ class BaseCNN(
             )
         return outputs
 
-    def _averaged(self, net):
-        """Return the module with test-time augmentation."""
+    def _averaged(self, module):
+        """Return a module with test-time augmentation."""
         size = self.image_shape_[:2]
-        return mirrored_mean(net.module_, self.augmentation, self._target, size)
+        return mirrored_mean(module, self.augmentation, self._target, size)
 
     def save(self, path):
         """Write the fitted estimator to a file that holds no code.
@@ -614,7 +639,7 @@ class BaseCNN(
         --------
         save : Write the file.
         """
-        return load_estimator(path, architecture, kind=cls)
+        return load_estimator(path, cls, architecture)
 
     def set_params(self, **params):
         """Set the parameters of this estimator.
@@ -644,9 +669,28 @@ class BaseCNN(
                 params = {**params, owner: as_object(spec)}
         return super().set_params(**params)
 
-    def __getstate__(self):
+    def __reduce_ex__(self, protocol):
+        """Return what pickle and copy keep: everything. skops asks `__getstate__` alone."""
         # names that were registered in this process mean nothing in a worker
-        return {**super().__getstate__(), "architecture": without_own_name(self.architecture)}
+        state = {**vars(self), "architecture": without_own_name(self.architecture)}
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
+
+    def __getstate__(self):
+        """Return plain values alone: once fitted, the bytes of the file that `save` writes."""
+        if not hasattr(self, "net_"):
+            return {**vars(self), "architecture": without_own_name(self.architecture)}
+        own = None if is_built_from_a_file(self._architecture) else self._architecture
+        if isinstance(getattr(own, "module", None), nn.Module):
+            raise TypeError(
+                f"{own!r} cannot be kept without code. Fit with the class of the network, or keep "
+                f"the estimator by {type(self).__name__}.save, whose load is passed the network."
+            )
+        return {"_saved": dumps(self), "_own_architecture": own}
+
+    def __setstate__(self, state):
+        if "_saved" in state:
+            state = vars(loads(state["_saved"], type(self), state["_own_architecture"]))
+        super().__setstate__(state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -654,3 +698,24 @@ class BaseCNN(
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+class _Given(NamedTuple):
+    """What was given to a fit: images as they were read, labels or numbers, and weights."""
+
+    read: ImageSet
+    y: Any
+    weights: Any
+
+
+def _check_pair(X_val, y_val, sample_weight_val):
+    if (X_val is None) != (y_val is None):
+        given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+        raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val is provided, but X_val was not provided.")
+
+
+def _seed_of_training(seed, position):
+    """Return a seed: each training has a stream of its own, which random_state fixes."""
+    return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])

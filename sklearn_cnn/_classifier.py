@@ -1,16 +1,18 @@
 """The classifier."""
 
+import functools
 import inspect
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
-from sklearn_cnn.losses import resolve_loss
+from sklearn_cnn._compat import StrOptions
+from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, resolve_loss
+from sklearn_cnn.metrics import accuracy
 from sklearn_cnn.targets import (
     MultiLabel,
     SingleLabel,
@@ -350,6 +352,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         outputs = self._raw_predict(X)
         return self._target.decision(outputs)
 
+    _holds = (ONE_LABEL, SEVERAL_LABELS)
+
     def _check_classes(self, y, classes):
         if hasattr(self, "net_"):
             known = self.classes_
@@ -390,13 +394,14 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             self._balanced_weights = weights
         return weights
 
-    def _score_outputs(self, encoded, outputs, sample_weight):
-        predicted = self._target.decode_indices(outputs)
-        return accuracy_score(encoded, predicted, sample_weight=sample_weight)
+    def _metric(self):
+        return accuracy(self._target, is_weighted=self._class_weights is not None)
 
-    def _name_of_score(self, loss):
-        weighted = "" if self._class_weights is None else "weighted "
-        return weighted + ("subset " * isinstance(self._target, MultiLabel)) + "accuracy"
+    def _nonlinearity(self):
+        if not _has_probabilities(self):
+            return None
+        several = isinstance(self._target, MultiLabel)
+        return torch.sigmoid if several else functools.partial(torch.softmax, dim=-1)
 
     def _learned(self, net, validation):
         return {**super()._learned(net, validation), "classes_": self._target.classes}

@@ -3,12 +3,12 @@
 from numbers import Real
 
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
-from sklearn_cnn.losses import QuantileLoss, WeightedLoss, resolve_loss
+from sklearn_cnn._compat import Interval, StrOptions
+from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
+from sklearn_cnn.metrics import d2_pinball, r2
 from sklearn_cnn.targets import Continuous, check_numbers
 
 
@@ -283,6 +283,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
 
+    _holds = (NUMBERS,)
+
     # R² and D² divide by the spread of the targets, and a single one has none
     _min_validation_samples = 2
 
@@ -298,13 +300,5 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             return WeightedLoss(QuantileLoss(self.quantile))
         return resolve_loss("squared_error" if self.loss == "auto" else self.loss, target)
 
-    def _score_outputs(self, encoded, outputs, sample_weight):
-        if self.loss == "quantile":
-            # R² would prefer the mean to the quantile that is asked for
-            return d2_pinball_score(
-                encoded, outputs, sample_weight=sample_weight, alpha=self.quantile
-            )
-        return r2_score(encoded, outputs, sample_weight=sample_weight)
-
-    def _name_of_score(self, loss):
-        return "D² of the pinball loss" if loss == "quantile" else "R²"
+    def _metric(self):
+        return d2_pinball(self.quantile) if self.loss == "quantile" else r2()

@@ -145,23 +145,38 @@ def resolve_loss(loss, target):
     """
     if isinstance(loss, str):
         return WeightedLoss(target.losses[loss]())
-    _check_fit(loss if inspect.isclass(loss) else type(loss), target)
-    if inspect.isclass(loss):
-        loss = loss()
-    if not isinstance(loss, nn.Module):
+    check_loss(loss, (target.holds,))
+    return WeightedLoss(loss() if inspect.isclass(loss) else loss)
+
+
+def check_loss(loss, holds):
+    """Raise if a loss is torch's, or derives from one, and fits no y of some kinds.
+
+    Parameters
+    ----------
+    loss : str, nn.Module or class of one
+    holds : collection of str
+        What y may hold.
+
+    Raises
+    ------
+    ValueError
+        If the module expects something else.
+    TypeError
+        If it is neither a name nor a module.
+    """
+    if isinstance(loss, str):
+        return
+    kind = loss if inspect.isclass(loss) else type(loss)
+    if not issubclass(kind, nn.Module):
         raise TypeError(f"loss must be a name or a torch.nn.Module, got {loss!r}.")
-    return WeightedLoss(loss)
-
-
-def _check_fit(kind, target):
-    """Raise if a class of losses is torch's, or derives from one, and does not fit the target."""
     known = next((base for base in kind.__mro__ if base in _EXPECTATIONS), kind)
     if known not in _EXPECTATIONS and not known.__module__.startswith("torch.nn."):
         return  # the user's own
     expected = _EXPECTATIONS.get(known, "something else than outputs and targets")
-    if expected != target.holds:
-        fitting = [f"nn.{k.__name__}" for k, v in _EXPECTATIONS.items() if v == target.holds]
+    if expected not in holds:
+        fitting = [f"nn.{k.__name__}" for k, v in _EXPECTATIONS.items() if v in holds]
         raise ValueError(
             f"loss={kind.__name__} does not fit here: {known.__name__} expects {expected}. "
-            f"For {target.holds} use {' or '.join(fitting)}."
+            f"For {' or '.join(holds)} use {' or '.join(fitting)}."
         )

@@ -7,8 +7,8 @@ from scipy.stats import beta, kstest
 from sklearn.base import clone
 
 from sklearn_cnn import Augmentation, available_augmentations
-from sklearn_cnn.training.augmentation._geometry import Moves
-from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
+from sklearn_cnn.augmentation._geometry import Moves
+from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 
 HEIGHT, WIDTH = 20, 26
 ALL = {

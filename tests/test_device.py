@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sklearn_cnn.training import device as rules
-from sklearn_cnn.training.device import (
+from sklearn_cnn.runtime.device import (
     best_device,
     cpu_has_fast_bf16,
     draw_seed,

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from sklearn_cnn.training.finetuning import to_train_mode
+from sklearn_cnn.architectures._fine_tuning import to_train_mode
 from sklearn_cnn.training.optim import make_optimizer, parameter_groups
 
 

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.training.device import has_fast_bf16
+from sklearn_cnn.runtime.device import has_fast_bf16
 
 SMALL = ConvNet((8, 16))
 

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_cnn import CNNClassifier
-from sklearn_cnn._warnings import warn
+from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.images import ImageReader
 

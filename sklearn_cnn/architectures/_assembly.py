@@ -3,35 +3,28 @@
 import copy
 import dataclasses
 import itertools
-import math
-import re
 from collections import OrderedDict
 
 import torch
-from sklearn import config_context
 from torch import nn
 
+from sklearn_cnn._compat import replace_state_dict_hook
 from sklearn_cnn.architectures._heads import last_linear_name
-from sklearn_cnn.architectures._torch_module import TorchModule
-from sklearn_cnn.training.device import float32_by_default
-from sklearn_cnn.training.logits import check_logits
+from sklearn_cnn.architectures._logits import check_logits
+from sklearn_cnn.runtime.seeds import float32_by_default
 
-# What is enough to know how pixels vary: images, and numbers in all of them.
-_ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
 
 
 @float32_by_default()
-def assemble(architecture, images, rows, n_outputs):
+def assemble(architecture, pixels, n_outputs):
     """Build the module that maps raw images to logits.
 
     Parameters
     ----------
     architecture : Architecture
-    images : Tensor or LazyImages of shape (n, H, W, C)
-        The training images.
-    rows : Tensor of int64
-        Which of them the statistics of the pixels are taken from.
+    pixels : PixelStatistics
+        Of the training images.
     n_outputs : int
 
     Returns
@@ -44,13 +37,12 @@ def assemble(architecture, images, rows, n_outputs):
     ValueError
         If the network cannot take the images, returns another shape, or probabilities.
     """
-    height, width, channels = images.shape[1:]
+    height, width, channels = pixels.sample.shape[1:]
     network = architecture.build(channels, (height, width), n_outputs)
-    standardize = architecture.standardization(images, rows)
     # the user's own may have named another dtype
-    module = as_module(standardize, network).float()
+    module = as_module(architecture.standardization(pixels), network).float()
     # lazy layers get their shape, and so can be laid out, in this first pass
-    _check_output(module, architecture, images[rows[:2]], n_outputs)
+    _check_output(module, architecture, pixels.sample[:2], n_outputs)
     return in_channels_last(module.float())
 
 
@@ -58,7 +50,7 @@ def in_channels_last(module):
     """Lay the weights of a module out as convolutions are fastest with, but in its state dict."""
     for layer in module.modules():
         # torch's own register counts its keys up from 0, and equal fits would differ by them
-        layer._state_dict_hooks[-1] = _make_contiguous
+        replace_state_dict_hook(layer, _make_contiguous)
     return module.to(memory_format=torch.channels_last)
 
 
@@ -76,7 +68,7 @@ def as_module(standardize, network):
 
 
 @torch.no_grad()
-def initialize(architecture, module, images, rows):
+def initialize(architecture, module, pixels):
     """Let an architecture set what its network takes from the images before training.
 
     Parameters
@@ -84,21 +76,12 @@ def initialize(architecture, module, images, rows):
     architecture : Architecture
     module : nn.Sequential
         What `assemble` returned.
-    images : Tensor or LazyImages of shape (n, H, W, C)
-        The training images.
-    rows : Tensor of int64
-        Which of them count.
+    pixels : PixelStatistics
+        Of the training images.
     """
-    n_images = min(
-        _ENOUGH_IMAGES, max(_ENOUGH_NUMBERS // math.prod(images.shape[1:]), 1), len(rows)
+    architecture.initialize(
+        module.network, lambda: module.standardize(pixels.sample.permute(0, 3, 1, 2))
     )
-
-    def sample():
-        # evenly spread: y may be sorted
-        chosen = rows[torch.arange(n_images) * len(rows) // n_images]
-        return module.standardize(images[chosen].permute(0, 3, 1, 2))
-
-    architecture.initialize(module.network, sample)
 
 
 def fine_tuning_of(architecture, module):
@@ -106,23 +89,6 @@ def fine_tuning_of(architecture, module):
     plan = architecture.fine_tuning(module.network)
     ratios = {f"network.{name}": ratio for name, ratio in plan.lr_ratios.items()}
     return dataclasses.replace(plan, lr_ratios=ratios)
-
-
-def describe(architecture):
-    """Return the text that tells an architecture from others, now and in another process."""
-    with config_context(print_changed_only=True):
-        # functions lie elsewhere in memory there
-        return re.sub(" at 0x[0-9a-f]+", "", repr(architecture))
-
-
-def is_other_module(architecture, built):
-    """Return whether an architecture stands for another module of the user's than was built.
-
-    Two of them, instances of `nn.Sequential` say, may be described alike.
-    """
-    if not isinstance(architecture, TorchModule):
-        return False
-    return architecture.module is not getattr(built, "module", None)
 
 
 def penultimate(module):

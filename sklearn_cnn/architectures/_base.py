@@ -5,10 +5,11 @@ from abc import abstractmethod
 import torch
 from sklearn.base import BaseEstimator
 
+from sklearn_cnn.architectures._fine_tuning import FineTuning
 from sklearn_cnn.architectures._standardize import Standardize
 from sklearn_cnn.architectures._summary import table_of_layers
-from sklearn_cnn.training.device import float32_by_default, new_tensors_on_cpu, seeded
-from sklearn_cnn.training.finetuning import FineTuning
+from sklearn_cnn.runtime.device import new_tensors_on_cpu
+from sklearn_cnn.runtime.seeds import float32_by_default, seeded
 
 
 class Architecture(BaseEstimator):
@@ -41,15 +42,25 @@ class Architecture(BaseEstimator):
             (n, n_outputs); there is no softmax at the end.
         """
 
-    def standardization(self, images, rows):
+    def resolve(self):
+        """Check parameters, and read what the network starts from, before any image is opened.
+
+        Returns
+        -------
+        Architecture
+            Ready to build; by default this object itself.
+        """
+        return self
+
+    def standardization(self, pixels):
         """Return the layer that brings pixels to the scale that the network expects.
 
         Parameters
         ----------
-        images : torch.Tensor of shape (n, H, W, C), uint8 or float32
-            The training images.
-        rows : torch.Tensor of int64
-            Which of them count.
+        pixels : PixelStatistics
+            Of the training images: `mean` and `std` of each channel, torch.Tensors of shape
+            (C,), `low` and `high`, and a `sample` of the images of shape (n, H, W, C), uint8 or
+            float32.
 
         Returns
         -------
@@ -57,7 +68,7 @@ class Architecture(BaseEstimator):
             Maps images of shape (b, C, H, W) to float32 images of that shape. By default
             those that count get mean 0 and standard deviation 1 in each channel.
         """
-        return Standardize.of(images, rows)
+        return Standardize(pixels.mean, pixels.std)
 
     def initialize(self, network, sample):
         """Set what the network takes from the images before training, without labels.

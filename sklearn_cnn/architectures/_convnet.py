@@ -2,9 +2,9 @@
 
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from torch import nn
 
+from sklearn_cnn._compat import Interval, StrOptions, validate_parameter_constraints
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._whitening import PatchWhitening
 from sklearn_cnn.architectures._widths import check_positive_integers
@@ -114,6 +114,29 @@ class ConvNet(Architecture):
         self.hidden = hidden
         self.dropout = dropout
 
+    def resolve(self):
+        """Check parameters, before any image is opened.
+
+        Returns
+        -------
+        ConvNet
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        if not isinstance(self.widths, str):
+            check_positive_integers("widths", self.widths)
+        check_positive_integers("hidden", self.hidden)
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
+        return self
+
     def build(self, in_channels, image_size, n_outputs):
         """Build a network with fresh weights.
 
@@ -138,11 +161,8 @@ class ConvNet(Architecture):
             If a parameter is out of its range, or the images are too small for unpadded
             convolutions.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self.resolve()
         widths = self._widths(image_size)
-        self._check_elements(widths)
         layers: list[nn.Module] = []
         channels, size = in_channels, tuple(image_size)
         if self.whitening:
@@ -180,12 +200,6 @@ class ConvNet(Architecture):
         if isinstance(self.widths, str):
             return (32, 64, 128) + (256,) * (max(image_size) >= _SMALLEST_FOR_FOUR)
         return self.widths
-
-    def _check_elements(self, widths):
-        check_positive_integers("widths", widths)
-        check_positive_integers("hidden", self.hidden)
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={self.kernel_size} must be odd.")
 
     def _stage(self, channels, width, size):
         layers: list[nn.Module] = []

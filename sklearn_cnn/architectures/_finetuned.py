@@ -2,11 +2,14 @@
 
 import copy
 import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_cnn._compat import validate_parameter_constraints
+from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._heads import (
     FINE_TUNING_CONSTRAINTS,
     LearnedArchitecture,
@@ -14,7 +17,6 @@ from sklearn_cnn.architectures._heads import (
     freeze_parts,
     replace_head,
 )
-from sklearn_cnn.architectures._standardize import Standardize
 
 # Pixels whose spread is another than the source's by more than this are of another unit.
 _MOST_CHANGE_OF_SPREAD = 20
@@ -63,6 +65,35 @@ class Finetuned(LearnedArchitecture):
         self.head_lr_ratio = head_lr_ratio
         self.unfreeze_after = unfreeze_after
 
+    def resolve(self):
+        """Check parameters and read the source, before any image is opened.
+
+        Returns
+        -------
+        Finetuned
+            A copy that holds what the source has learned.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, or the source's file is none that `save` wrote.
+        TypeError
+            If the source is neither a frozen estimator of ours nor a path.
+        NotFittedError
+            If the source is not fitted.
+        FileNotFoundError
+            If the source is a path without a file.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints,
+            {name: getattr(self, name) for name in self._parameter_constraints},
+            type(self).__name__,
+        )
+        check_unfreezing(self.freeze, self.unfreeze_after)
+        resolved = Finetuned(**self.get_params(deep=False))
+        resolved._source = self._read_source()
+        return resolved
+
     def build(self, in_channels, image_size, n_outputs):
         """Copy the source's network, and put a new layer in the place of its last Linear.
 
@@ -94,32 +125,24 @@ class Finetuned(LearnedArchitecture):
         FileNotFoundError
             If the source is a path without a file.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints,
-            {name: getattr(self, name) for name in self._parameter_constraints},
-            type(self).__name__,
-        )
-        check_unfreezing(self.freeze, self.unfreeze_after)
-        source = self._fitted_source()
-        if source.image_shape_[2] != in_channels:
+        source = self._source if hasattr(self, "_source") else self.resolve()._source
+        if source.n_channels != in_channels:
             raise ValueError(
-                f"The source of Finetuned was fitted on images of {source.image_shape_[2]} "
+                f"The source of Finetuned was fitted on images of {source.n_channels} "
                 f"channels, but X has images of {in_channels}."
             )
-        network = copy.deepcopy(source.module_.network).cpu()
+        network = copy.deepcopy(source.module.network).cpu()
         replace_head(network, n_outputs)
         freeze_parts(network, self.freeze)
         return network
 
-    def standardization(self, images, rows):
+    def standardization(self, pixels):
         """Return the source's own standardization of pixels.
 
         Parameters
         ----------
-        images : torch.Tensor of shape (n, H, W, C), uint8 or float32
-            The training images.
-        rows : torch.Tensor of int64
-            Which of them count.
+        pixels : PixelStatistics
+            Of the training images.
 
         Returns
         -------
@@ -131,9 +154,9 @@ class Finetuned(LearnedArchitecture):
         ValueError
             If the pixels are plainly not in the unit of those that the source was fitted on.
         """
-        standardize = copy.deepcopy(self._fitted_source().module_.standardize).cpu()
-        spread = Standardize.of(images, rows).std.max().item()
-        usual = standardize.std.max().item()
+        source = self._learned()
+        standardize = copy.deepcopy(source.module.standardize).cpu()
+        spread, usual = pixels.std.max().item(), standardize.std.max().item()
         if not usual / _MOST_CHANGE_OF_SPREAD < spread < usual * _MOST_CHANGE_OF_SPREAD:
             raise ValueError(
                 f"The pixels of X have a standard deviation of {spread:.3g}, those that the "
@@ -150,27 +173,64 @@ class Finetuned(LearnedArchitecture):
         Architecture
             It builds the same layers with random weights.
         """
-        return self._fitted_source()._architecture
+        source = self._learned()
+        return source.architecture
 
-    def _fitted_source(self):
-        """Return the estimator that the source stands for."""
-        # the estimators need architectures, and so cannot be imported before them
-        from sklearn_cnn._base import BaseCNN
-        from sklearn_cnn.persistence import load_estimator
+    def _learned(self):
+        return self._source if hasattr(self, "_source") else self._read_source()
 
+    def _read_source(self):
+        """Return what the source has learned."""
         if isinstance(self.source, (str, os.PathLike)):
-            return load_estimator(self.source)
-        if isinstance(self.source, BaseCNN):
+            return _network_reader[0](self.source)
+        estimator = self._frozen_estimator()
+        n_channels = estimator.image_shape_[2]
+        return LearnedNetwork(estimator.module_, estimator._architecture, n_channels)
+
+    def _frozen_estimator(self):
+        """Return the fitted estimator that the source holds."""
+        if _is_ours(self.source):
             raise TypeError(
                 f"Finetuned got a bare {type(self.source).__name__}, which clone strips of what "
                 "it learned. Write Finetuned(FrozenEstimator(estimator)), with FrozenEstimator "
                 "out of sklearn.frozen, or pass the path of a saved estimator."
             )
         estimator = getattr(self.source, "estimator", None)
-        if not isinstance(self.source, FrozenEstimator) or not isinstance(estimator, BaseCNN):
+        if not isinstance(self.source, FrozenEstimator) or not _is_ours(estimator):
             raise TypeError(
                 "The source of Finetuned must be a fitted CNNClassifier or CNNRegressor in a "
                 f"FrozenEstimator, or the path of a saved one, got {self.source!r}."
             )
         check_is_fitted(estimator)
         return estimator
+
+
+class LearnedNetwork(NamedTuple):
+    """What an estimator has learned.
+
+    Parameters
+    ----------
+    module : nn.Sequential
+        Of `standardize` and `network`.
+    architecture : Architecture
+        What builds such a network with random weights.
+    n_channels : int
+        Of the images that it was fitted on.
+    """
+
+    module: Any
+    architecture: Architecture
+    n_channels: int
+
+
+def set_network_reader(read: Callable):
+    """Say how a saved network is read: the room of files is above this one, and hands it in."""
+    _network_reader[:] = [read]
+
+
+_network_reader: list[Callable] = []
+
+
+def _is_ours(estimator):
+    # the estimators are above this room too
+    return isinstance(getattr(type(estimator), "module_", None), property)

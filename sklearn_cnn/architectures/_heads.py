@@ -3,11 +3,11 @@
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import Interval
 from torch import nn
 
+from sklearn_cnn._compat import Interval
 from sklearn_cnn.architectures._base import Architecture
-from sklearn_cnn.training.finetuning import FineTuning
+from sklearn_cnn.architectures._fine_tuning import FineTuning
 
 # Parameters that every architecture with learned weights has.
 FINE_TUNING_CONSTRAINTS: dict = {

@@ -61,7 +61,7 @@ def register_architecture(name, architecture):
             "register_architecture takes an Architecture object, got "
             f"{type(architecture).__name__}. Wrap an nn.Module class in TorchModule."
         )
-    if name in available_architectures():
+    if name in _registry or name in torchvision_names():
         raise ValueError(
             f"There is an architecture named {name!r} already: {as_architecture(name)!r}."
         )

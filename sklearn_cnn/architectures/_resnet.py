@@ -2,9 +2,9 @@
 
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from torch import nn
 
+from sklearn_cnn._compat import Interval, StrOptions, validate_parameter_constraints
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._widths import check_positive_integers
 
@@ -74,6 +74,25 @@ class ResNet(Architecture):
         self.stem = stem
         self.dropout = dropout
 
+    def resolve(self):
+        """Check parameters, before any image is opened.
+
+        Returns
+        -------
+        ResNet
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, or `depth` has not one number a stage.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        self._stages()
+        return self
+
     def build(self, in_channels, image_size, n_outputs):
         """Build a network with fresh weights.
 
@@ -97,9 +116,7 @@ class ResNet(Architecture):
         ValueError
             If a parameter is out of its range, or `depth` has not one number a stage.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self.resolve()
         widths, depths = self._stages()
         layers, channels = _stem(in_channels, widths[0], self._is_small(image_size)), widths[0]
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):

@@ -15,6 +15,7 @@ _FACT_NAMES = {
     "num_classes": "n_outputs",
     "n_outputs": "n_outputs",
     "image_size": "image_size",
+    "image_shape": "image_shape",
 }
 _WHAT_IS_PASSED = (
     "Passed are, by name, whichever of in_channels, num_classes (or n_outputs), image_size and "
@@ -103,6 +104,27 @@ class TorchModule(Architecture):
         self.params = {**self.params, **params}
         return self
 
+    def resolve(self):
+        """Check what the constructor is passed, before any image is opened.
+
+        Returns
+        -------
+        TorchModule
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If the constructor has no such argument as `params` names.
+        TypeError
+            If the module is none, or its constructor needs what it is not passed.
+        """
+        self._check_module()
+        for name in self.params:
+            self._check_name(name)
+        self._check_arguments()
+        return self
+
     def build(self, in_channels, image_size, n_outputs):
         """Call the constructor with what it asks for, or copy the instance.
 
@@ -128,9 +150,7 @@ class TorchModule(Architecture):
         TypeError
             If the constructor needs what it is not passed, or does not return an `nn.Module`.
         """
-        self._check_module()
-        for name in self.params:
-            self._check_name(name)
+        self.resolve()
         if isinstance(self.module, nn.Module):
             # the images of the first check are on the CPU
             return copy.deepcopy(self.module).cpu()
@@ -139,29 +159,35 @@ class TorchModule(Architecture):
             "n_outputs": n_outputs,
             "image_size": tuple(image_size),
         }
-        offered = {name: facts[fact] for name, fact in _FACT_NAMES.items()}
-        offered["image_shape"] = (*image_size, in_channels)
-        # what a partial fixes stays fixed
-        names = _named(self.module).keys() - getattr(self.module, "keywords", {}).keys()
-        arguments = {name: value for name, value in offered.items() if name in names}
-        module = self._call({**arguments, **self.params})
+        facts["image_shape"] = (*image_size, in_channels)
+        module = self._call({name: facts[fact] for name, fact in self._facts_asked_for().items()})
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"architecture={self!r} must build a torch.nn.Module, got {type(module).__name__}."
             )
         return module
 
-    def _call(self, arguments):
+    def _facts_asked_for(self):
+        """Return the facts that the constructor names, by its names for them."""
+        # what a partial fixes stays fixed
+        names = _named(self.module).keys() - getattr(self.module, "keywords", {}).keys()
+        return {name: fact for name, fact in _FACT_NAMES.items() if name in names}
+
+    def _check_arguments(self):
+        passed = {*self._facts_asked_for(), *self.params}
         missing = [
             f"{p.name} (by position)" if p.kind is p.POSITIONAL_ONLY else p.name
             for p in _arguments(self.module)
-            if p.default is p.empty and p.kind not in _ANY and p.name not in arguments
+            if p.default is p.empty and p.kind not in _ANY and p.name not in passed
         ]
         if missing:
             raise TypeError(
                 f"{_name(self.module)} needs {', '.join(missing)}, which it is not passed. "
                 f"{_WHAT_IS_PASSED}"
             )
+
+    def _call(self, facts):
+        arguments = {**facts, **self.params}
         try:
             return self.module(**arguments)
         except (TypeError, KeyError, IndexError) as error:

@@ -2,14 +2,13 @@
 
 import inspect
 import os
+from enum import Enum
 
 import torch
-import torchvision
-from sklearn.utils._param_validation import validate_parameter_constraints
 from torch import nn
 from torch.func import functional_call
-from torchvision.models.vision_transformer import interpolate_embeddings
 
+from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._heads import (
     FINE_TUNING_CONSTRAINTS,
     LearnedArchitecture,
@@ -18,7 +17,7 @@ from sklearn_cnn.architectures._heads import (
     freeze_parts,
     last_linear_name,
 )
-from sklearn_cnn.architectures._standardize import Standardize, pixel_range
+from sklearn_cnn.architectures._standardize import Standardize
 from sklearn_cnn.architectures._weights import fit_into, read_weights_file
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
@@ -32,9 +31,16 @@ _MAXVIT_STEP = 7 * 32
 _LARGE_SIDE = 512
 
 
+def torchvision_models():
+    """Return the module `torchvision.models`."""
+    import torchvision  # takes a second, and few fits need it
+
+    return torchvision.models
+
+
 def torchvision_names():
     """List the names of torchvision's classification models."""
-    return torchvision.models.list_models(module=torchvision.models)
+    return torchvision_models().list_models(module=torchvision_models())
 
 
 class TorchvisionModel(LearnedArchitecture):
@@ -87,7 +93,8 @@ class TorchvisionModel(LearnedArchitecture):
 
     _parameter_constraints: dict = {
         "name": [str],
-        "weights": [str, os.PathLike, torchvision.models.WeightsEnum, None],
+        # a member of torchvision's enumerations
+        "weights": [str, os.PathLike, Enum, None],
         **FINE_TUNING_CONSTRAINTS,
     }
 
@@ -97,6 +104,36 @@ class TorchvisionModel(LearnedArchitecture):
         self.freeze = freeze
         self.head_lr_ratio = head_lr_ratio
         self.unfreeze_after = unfreeze_after
+
+    def resolve(self):
+        """Check parameters and read the weights, before any image is opened.
+
+        Returns
+        -------
+        TorchvisionModel
+            A copy that holds the weights.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, or torchvision has no such network or weights.
+        FileNotFoundError
+            If `weights` is a path without a file.
+        IsADirectoryError
+            If it is the path of a folder.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        if self.name not in torchvision_names():
+            raise ValueError(
+                f"torchvision has no classification model named {self.name!r}; the names are "
+                f"{torchvision_names()}."
+            )
+        check_unfreezing(self.freeze, self.unfreeze_after)
+        resolved = TorchvisionModel(**self.get_params(deep=False))
+        resolved._state = self._read_weights()
+        return resolved
 
     def build(self, in_channels, image_size, n_outputs):
         """Build the network, and load its weights.
@@ -126,16 +163,7 @@ class TorchvisionModel(LearnedArchitecture):
         IsADirectoryError
             If it is the path of a folder.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
-        if self.name not in torchvision_names():
-            raise ValueError(
-                f"torchvision has no classification model named {self.name!r}; the names are "
-                f"{torchvision_names()}."
-            )
-        check_unfreezing(self.freeze, self.unfreeze_after)
-        state = self._read_weights()
+        state = self._state if hasattr(self, "_state") else self.resolve()._state
         network = self._make(in_channels, tuple(image_size), n_outputs, is_random=state is None)
         if state is not None:
             state = self._adapted(state, network, in_channels, image_size)
@@ -143,15 +171,13 @@ class TorchvisionModel(LearnedArchitecture):
         freeze_parts(network, self.freeze)
         return network
 
-    def standardization(self, images, rows):
+    def standardization(self, pixels):
         """Return the layer that brings pixels to the scale that the network expects.
 
         Parameters
         ----------
-        images : torch.Tensor of shape (n, H, W, C), uint8 or float32
-            The training images.
-        rows : torch.Tensor of int64
-            Which of them count.
+        pixels : PixelStatistics
+            Of the training images.
 
         Returns
         -------
@@ -164,20 +190,20 @@ class TorchvisionModel(LearnedArchitecture):
             If the network has learned weights and the pixels are floats outside of [0, 1].
         """
         if self.weights is None:
-            return super().standardization(images, rows)
-        if images.dtype != torch.uint8:
-            low, high = pixel_range(images, rows)
-            if low < 0 or high > 1:
-                raise ValueError(
-                    f"weights={self.weights!r} were trained on pixels from 0 to 1, but X has "
-                    f"floats from {low:g} to {high:g}. Pass pixels as uint8 from 0 to 255, or "
-                    "as floats in [0, 1]."
-                )
+            return super().standardization(pixels)
+        is_bytes = pixels.sample.dtype == torch.uint8
+        if not is_bytes and (pixels.low < 0 or pixels.high > 1):
+            raise ValueError(
+                f"weights={self.weights!r} were trained on pixels from 0 to 1, but X has "
+                f"floats from {pixels.low:g} to {pixels.high:g}. Pass pixels as uint8 from 0 to "
+                "255, or as floats in [0, 1]."
+            )
         mean, std = self._pixel_statistics()
-        channels = torch.arange(images.shape[3]) % len(mean)
-        if images.shape[3] == 1:
+        n_channels = len(pixels.mean)
+        channels = torch.arange(n_channels) % len(mean)
+        if n_channels == 1:
             mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
-        scale = 255.0 if images.dtype == torch.uint8 else 1.0
+        scale = 255.0 if is_bytes else 1.0
         return Standardize(mean[channels] * scale, std[channels] * scale)
 
     def without_weights(self):
@@ -202,7 +228,7 @@ class TorchvisionModel(LearnedArchitecture):
         elif self.name.startswith("maxvit_"):
             self._check_sides(image_size, _MAXVIT_STEP, is_square=False)
             arguments = {"input_size": image_size}
-        network = torchvision.models.get_model(self.name, num_classes=n_outputs, **arguments)
+        network = torchvision_models().get_model(self.name, num_classes=n_outputs, **arguments)
         if self.name.startswith("squeezenet"):
             network.classifier = nn.Sequential(
                 nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, n_outputs)
@@ -252,8 +278,8 @@ class TorchvisionModel(LearnedArchitecture):
 
     def _torchvision_weights(self):
         """Return the member of torchvision's enumeration that `weights` names, if it does."""
-        kinds = torchvision.models.get_model_weights(self.name)
-        if isinstance(self.weights, torchvision.models.WeightsEnum):
+        kinds = torchvision_models().get_model_weights(self.name)
+        if isinstance(self.weights, Enum):
             if self.weights not in kinds:
                 raise ValueError(
                     f"weights={self.weights!r} are not those of {self.name}, which are "
@@ -275,7 +301,7 @@ class TorchvisionModel(LearnedArchitecture):
         if self.name in _WITH_AUXILIARY_HEADS:
             # what torchvision's `transform_input` makes of its usual standardization
             return torch.full((3,), 0.5), torch.full((3,), 0.5)
-        default = torchvision.models.get_model_weights(self.name).DEFAULT
+        default = torchvision_models().get_model_weights(self.name).DEFAULT
         preset = (self._torchvision_weights() or default).transforms()
         return torch.tensor(preset.mean), torch.tensor(preset.std)
 
@@ -290,7 +316,8 @@ class TorchvisionModel(LearnedArchitecture):
         if getattr(state.get(stem), "ndim", 0) == 4:
             state[stem] = as_stem_weight(state[stem], in_channels)
         if "encoder.pos_embedding" in state:
-            state = interpolate_embeddings(image_size[0], network.patch_size, state)
+            transformer = torchvision_models().vision_transformer
+            state = transformer.interpolate_embeddings(image_size[0], network.patch_size, state)
         return state
 
 

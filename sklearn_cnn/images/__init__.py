@@ -1,40 +1,35 @@
 """From X as users have it to tensors of images."""
 
-from sklearn_cnn.images._containers import (
-    as_numpy,
-    cells_of,
-    is_image_column,
-    is_image_sequence,
-    labels_of,
-    unpack_dataset,
-)
+from sklearn_cnn.images._cache import check_memory
+from sklearn_cnn.images._containers import as_numpy, parse, unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages
-from sklearn_cnn.images._reader import read_images, read_training_images
+from sklearn_cnn.images._options import ReadOptions
+from sklearn_cnn.images._reader import ImageSet, read_images
 from sklearn_cnn.images._shape import (
     ImageShape,
     array_shape,
     check_image_shape,
     looks_channels_first,
 )
-from sklearn_cnn.images._threads import reading_threads
+from sklearn_cnn.images._statistics import PixelStatistics, pixel_statistics
 
 __all__ = [
     "ImageReader",
+    "ImageSet",
     "ImageShape",
     "LazyImages",
+    "PixelStatistics",
+    "ReadOptions",
     "array_shape",
     "as_numpy",
-    "cells_of",
     "check_image_shape",
-    "is_image_column",
-    "is_image_sequence",
-    "labels_of",
+    "check_memory",
     "load_image_folder",
     "looks_channels_first",
+    "parse",
+    "pixel_statistics",
     "read_images",
-    "read_training_images",
-    "reading_threads",
     "unpack_dataset",
 ]

@@ -13,14 +13,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from sklearn.utils.validation import check_memory
+from sklearn.utils.validation import check_memory as sklearn_check_memory
 
-from sklearn_cnn._warnings import warn
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.runtime.warnings import warn
 
 # Changes whenever the same file would be decoded to other pixels.
 _VERSION = 2
+
+
+def check_memory(memory):
+    """Return the joblib.Memory that `memory=` stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a folder nor a `Memory`.
+    """
+    return sklearn_check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
 
 
 def cache_folder(memory, size, with_alpha, resize_mode):
@@ -41,7 +52,7 @@ def cache_folder(memory, size, with_alpha, resize_mode):
     Path or None
         None if nothing is to be cached.
     """
-    location = check_memory(os.fspath(memory) if isinstance(memory, Path) else memory)
+    location = check_memory(memory)
     if getattr(location, "store_backend", None) is None:
         return None
     parts = [

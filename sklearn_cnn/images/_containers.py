@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -117,30 +117,77 @@ def unpack_dataset(dataset):
     >>> len(X), y
     (4, array([0, 1, 0, 1]))
     """
-    refuse_others(dataset)
-    pairs = [_pair_at(dataset, row) for row in range(len(dataset))]
-    return [image for image, _ in pairs], _stack_labels([label for _, label in pairs])
+    refuse_lone(dataset)
+    cells = [dataset[row] for row in range(len(dataset))]
+    labels = [label_of(cell, row) for row, cell in enumerate(cells)]
+    return [image for image, _ in cells], stack_labels(labels)
 
 
-def labels_of(X):
-    """Return the labels of a Dataset or list of (image, label) pairs, or None of anything else.
+class Parsed(NamedTuple):
+    """What X is, asked once.
 
     Parameters
     ----------
-    X : object
+    table : object
+        The frame or array whose columns are features to scikit-learn; None if X is a sequence.
+    cells : sequence or None
+        Images, or (image, label) pairs; None if X is numbers.
+    """
+
+    table: Any
+    cells: Any
+
+
+def parse(X):
+    """Return what X is.
+
+    Raises
+    ------
+    TypeError
+        If X is one image rather than a batch, or holds what is neither image nor number; with
+        what to write instead.
+    """
+    X = as_numpy(X)
+    refuse_lone(X)
+    if is_image_column(X):
+        return Parsed(X, cells_of(X))
+    if is_image_sequence(X):
+        return Parsed(None, cells_of(X))
+    refuse_text(X)
+    return Parsed(X, None)
+
+
+def labels_of(cells, options, name="X"):
+    """Return the labels of (image, label) pairs.
+
+    Parameters
+    ----------
+    cells : sequence
+    options : ReadOptions
+    name : str, default="X"
 
     Returns
     -------
-    ndarray of shape (n,) or (n, n_outputs), or None
+    ndarray of shape (n,) or (n, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    TypeError
+        If a later cell is no pair.
     """
-    refuse_others(X)
-    may_hold_pairs = isinstance(X, (Dataset, list, tuple))
-    if not may_hold_pairs or len(X) == 0:
-        return None
-    refuse_mapping(X[0])
-    if not is_pair(X[0]):
-        return None
-    return _stack_labels([_pair_at(X, row)[1] for row in range(len(X))])
+    if not is_pair(cells[0]):
+        refuse_missing_labels(options)
+    return stack_labels([label_of(cell, row, name) for row, cell in enumerate(cells)])
+
+
+def refuse_missing_labels(options):
+    """Raise what scikit-learn's estimators raise if y is missing."""
+    raise ValueError(
+        f"This {options.estimator_name} estimator requires y to be passed, but the target y is "
+        "None."
+    )
 
 
 def refuse_mapping(cell):
@@ -255,8 +302,8 @@ def as_numpy(X):
     return X
 
 
-def refuse_others(X):
-    """Raise if X is one image rather than a batch, or holds what is neither image nor number.
+def refuse_lone(X):
+    """Raise if X is one image or path, or a Dataset without a length.
 
     Raises
     ------
@@ -275,8 +322,16 @@ def refuse_others(X):
             f"X is a {type(X).__name__} without a length and integer indexing. X must be a Dataset "
             "that has both, or hold images or their paths."
         )
-    if isinstance(X, Dataset) or is_image_column(X) or is_image_sequence(X):
-        return
+
+
+def refuse_text(X):
+    """Raise if what should be numbers starts with text or a dict.
+
+    Raises
+    ------
+    TypeError
+        With what to write instead.
+    """
     first = _first_cell(X) if _has_rows(X) else None
     if not isinstance(X, np.ndarray):
         # of what an array of objects holds scikit-learn has its own words
@@ -296,17 +351,19 @@ def _any_image(cells):
     return is_image(image_of(cells[0])) or any(is_path(cell) or is_pil(cell) for cell in cells)
 
 
-def _pair_at(X, row):
-    cell = X[row]
+def label_of(cell, row, name="X"):
+    """Return the label of a pair; a TypeError, which names the row, if it is none."""
     refuse_mapping(cell)
     if not is_pair(cell):
         raise TypeError(
-            f"X[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by itself."
+            f"{name}[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by "
+            "itself."
         )
-    return cell
+    return cell[1]
 
 
-def _stack_labels(labels):
+def stack_labels(labels):
+    """Return labels as an array."""
     return np.array([as_numpy(label) for label in labels])
 
 

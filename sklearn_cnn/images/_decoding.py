@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torchvision.io  # noqa: F401 (registers torch.ops.image)
 from PIL import Image, ImageOps
+
+from sklearn_cnn._compat import image_operators
 
 # Formats that only hold pixels: others, such as EPS, run programs or fetch further files. MPO is
 # opened as JPEG, which it begins with; Pillow has no opener of that name.
@@ -254,7 +255,7 @@ def _decode_fast(content, file):
     """Return the pixels of a JPEG that torchvision can decode, else None."""
     # torchvision's Python function warns of its removal at each call; where the operator is
     # missing, Pillow decodes
-    decoder = getattr(torch.ops.image, "decode_jpeg", None)
+    decoder = getattr(image_operators(), "decode_jpeg", None)
     if decoder is None or file.kind not in _FAST_KINDS:
         return None
     encoded = torch.frombuffer(content, dtype=torch.uint8)

@@ -1,15 +1,17 @@
 """Images as rows of numbers, for estimators that know nothing of files."""
 
 import os
+from functools import partial
 from numbers import Integral
 
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_cnn._learned import forget, restored_on_failure
+from sklearn_cnn._compat import HasMethods, Options, StrOptions
+from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import read_images
 from sklearn_cnn.images._shape import check_image_shape
+from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
 
 
 class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -71,9 +73,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         "verbose": ["verbose"],
     }
 
-    # what it returns is an array in memory
-    in_memory = True
-    _why_not_resized = None
+    image_shape_: tuple[int, int, int]
 
     def __init__(
         self,
@@ -164,13 +164,28 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         return self._read(X, reset=False)
 
-    @restored_on_failure
+    @rollback_on_failure
     def _read(self, X, reset):
         self._validate_params()
         check_image_shape(self.image_shape)
         if reset:
-            forget(self)
-        images = read_images(self, X, reset=reset)[:].numpy()
+            reset_fitted(self)
+        options = ReadOptions(
+            self.image_shape,
+            self.channel_axis,
+            self.resize_mode,
+            self.memory,
+            estimator_name=type(self).__name__,
+            verbose=bool(self.verbose),
+        )
+        read = read_images(
+            X,
+            options,
+            expected=None if reset else self.image_shape_,
+            check_features=partial(check_features, self, reset),
+        )
+        images = read.images[:].numpy()
+        self.image_shape_ = tuple(images.shape[1:])
         return images.reshape(len(images), -1) if self.flatten else images
 
     @property

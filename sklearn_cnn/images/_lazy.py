@@ -9,7 +9,7 @@ import torch
 
 from sklearn_cnn.images._decoding import BrokenImageError, convert_channels
 from sklearn_cnn.images._resizing import resize
-from sklearn_cnn.images._threads import reading_threads
+from sklearn_cnn.runtime.threads import reading_threads
 
 # Images that a thread decodes between two looks at the queue: one at a time, threads would
 # wait for each other more than for the decoder.

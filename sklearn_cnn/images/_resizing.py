@@ -1,8 +1,7 @@
 """Bringing images to one size."""
 
 import torch
-from torch.nn.functional import interpolate
-from torchvision.transforms.v2 import functional as tvf
+from torch.nn.functional import interpolate, pad
 
 # Images resized at a time: enough to keep the threads busy, little memory.
 _CHUNK = 256
@@ -41,8 +40,12 @@ def _resize_chunk(chunk: torch.Tensor, size, mode):
     ratios = size[0] / height, size[1] / width
     ratio = max(ratios) if mode == "crop" else min(ratios)
     scaled = [max(round(height * ratio), 1), max(round(width * ratio), 1)]
-    # center_crop pads with zeros where the image is smaller than the target
-    return tvf.center_crop(_scale(chunk, scaled), list(size))
+    scaled_up = _scale(chunk, scaled)
+    # a margin is cut off where it is negative, and zeros where it is positive
+    margins = [wanted - side for wanted, side in zip(size, scaled, strict=True)]
+    top, left = (m // 2 if m > 0 else -round(-m / 2) for m in margins)
+    bottom, right = margins[0] - top, margins[1] - left
+    return pad(scaled_up, (left, right, top, bottom))
 
 
 def _scale(chunk, size):

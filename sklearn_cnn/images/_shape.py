@@ -4,7 +4,7 @@ import math
 from numbers import Integral
 from typing import NamedTuple
 
-from sklearn_cnn._warnings import warn
+from sklearn_cnn.runtime.warnings import warn
 
 # A strip this long or longer is more likely an image that was flattened.
 _LONG_STRIP = 48
@@ -129,7 +129,9 @@ def array_shape(shape, channel_axis=-1, image_shape=None):
         found = ImageShape(height, width, shape[channel_axis])
         # who names the number of channels has said which axis they are, unless (1, 28, 28) was
         # written as torch has it: as many channels as the length of a signal are rare
-        is_named = image_shape is not None and len(image_shape) == 3 and fits(found, image_shape)
+        is_named = (
+            image_shape is not None and len(image_shape) == 3 and has_channels(found, image_shape)
+        )
         if not is_named or found.channels == shape[2]:
             _check_channel_axis(shape, channel_axis, found)
     else:
@@ -159,18 +161,17 @@ def looks_channels_first(shape):
     return first in _COLOUR_CHANNELS and last > max(_COLOUR_CHANNELS) and not is_signal
 
 
-def fits(found, image_shape):
+def has_channels(found, image_shape):
     """Say whether images have the channels that `image_shape` names, if it names them."""
     return len(image_shape) == 2 or found.channels == image_shape[2]
 
 
-def refuse_resizing(estimator, size, name):
-    """Raise if `image_shape` resizes images of an estimator that may not resize them.
+def refuse_resizing(options, size, name):
+    """Raise if images would be resized that may not be.
 
     Parameters
     ----------
-    estimator : estimator
-        Whose `_why_not_resized` is the reason, or None.
+    options : ReadOptions
     size : tuple of (int, int)
         Height and width of the images.
     name : str
@@ -181,7 +182,7 @@ def refuse_resizing(estimator, size, name):
     ValueError
         With the reason.
     """
-    wanted, reason = estimator.image_shape, estimator._why_not_resized
+    wanted, reason = options.image_shape, options.why_not_resized
     if reason and wanted is not None and tuple(size) != tuple(wanted[:2]):
         height, width = size
         raise ValueError(

@@ -11,18 +11,20 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from sklearn.base import ClassifierMixin
 
-import sklearn_cnn
-from sklearn_cnn._warnings import warn
-from sklearn_cnn.architectures import ConvNet, ResNet, TorchModule, TorchvisionModel
+from sklearn_cnn._version import __version__
+from sklearn_cnn.architectures import Architecture, ConvNet, ResNet, TorchModule, TorchvisionModel
 from sklearn_cnn.architectures._assembly import (
     as_module,
     assemble,
-    describe,
     in_channels_last,
 )
+from sklearn_cnn.architectures._fine_tuning import FineTuning
+from sklearn_cnn.architectures._finetuned import LearnedNetwork
 from sklearn_cnn.architectures._registry import as_architecture
 from sklearn_cnn.architectures._standardize import Standardize
+from sklearn_cnn.images import pixel_statistics
 from sklearn_cnn.persistence._checks import (
     Record,
     anything,
@@ -53,19 +55,15 @@ from sklearn_cnn.persistence._weights import (
     layers_without_memory,
     restore_optimizer,
 )
+from sklearn_cnn.runtime.device import has_device, new_tensors_on_cpu, resolve_device
+from sklearn_cnn.runtime.equality import is_same
+from sklearn_cnn.runtime.seeds import float32_by_default, seeded
+from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
-from sklearn_cnn.training.device import (
-    float32_by_default,
-    has_device,
-    new_tensors_on_cpu,
-    resolve_device,
-    seeded,
-)
-from sklearn_cnn.training.finetuning import FineTuning
-from sklearn_cnn.training.going_on import ingredients, parts_to_renew
 
 _MODULE, _OPTIMIZER = "module.", "optimizer."
 _PRECISIONS = ("float32", "bf16")
+_TARGETS = ("labels", "indicator", "numbers")
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
 _LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**24
 # Values of an image that a network of the user's own, which may look at one, is built for.
@@ -78,14 +76,15 @@ def save_estimator(estimator, path):
     replace_file(path, dumps(estimator))
 
 
-def load_estimator(path, architecture=None, kind=None):
+def load_estimator(path, kind, architecture=None):
     """Return the estimator that `save_estimator` wrote; see `loads`."""
     name = repr(os.fspath(path))
     with _named(name):
         data = read_file(path)
-    return loads(data, architecture, kind, name)
+    return loads(data, kind, architecture, name)
 
 
+@new_tensors_on_cpu()
 def dumps(estimator):
     """Return a fitted estimator as the bytes of a file.
 
@@ -104,7 +103,7 @@ def dumps(estimator):
     ValueError
         If a parameter was set that cannot be used, or a weight is not finite.
     """
-    estimator._check_parameters()
+    estimator._validate_params()
     estimator._check_same_image_shape()
     parameters, lost = encode_parameters(estimator.get_params(deep=False))
     if parameters.get("memory") is not None:
@@ -113,17 +112,17 @@ def dumps(estimator):
     net = estimator.net_
     weights = {name: tensor.detach().cpu() for name, tensor in net.module_.state_dict().items()}
     _check_own_weights(weights)
-    # what the parameters in the file will not make again is of no use
-    renewed = parts_to_renew(estimator._made_of, ingredients(estimator), lost)
-    groups, state = (None, {}) if "optimizer" in renewed else encode_optimizer(net)
+    # the state of an optimizer that the parameters in the file will not make is of no use
+    is_kept = "optimizer" not in lost and is_same(net.optimizer, estimator.optimizer)
+    groups, state = encode_optimizer(net) if is_kept else (None, {})
     names = getattr(estimator, "feature_names_in_", None)
     content = {
-        "written_by": sklearn_cnn.__version__,
+        "written_by": __version__,
         "estimator": type(estimator).__name__,
         "parameters": parameters,
         "not_saved": lost,
         "architecture": _encode_structure(estimator._architecture),
-        "described": estimator._described,
+        "fitted_architecture": _encode_fitted(estimator._fitted_architecture),
         "images": {
             "shape": list(estimator.image_shape_),
             "n_features": getattr(estimator, "n_features_in_", None),
@@ -150,17 +149,17 @@ def _check_own_weights(weights):
 
 
 @new_tensors_on_cpu()
-def loads(data, architecture=None, kind=None, name="the model"):
+def loads(data, kind, architecture=None, name="the model"):
     """Return the estimator that `dumps` wrote.
 
     Parameters
     ----------
     data : bytes
         From anyone.
+    kind : type
+        The class of the estimator.
     architecture : Architecture, class or callable, default=None
         The user's own network, where one was saved.
-    kind : type, default=None
-        A class of estimators beside ours that the file may hold.
     name : str, default="the model"
         What to call it in an error.
 
@@ -177,26 +176,25 @@ def loads(data, architecture=None, kind=None, name="the model"):
         values, tensors = unpack(data)
         content = Record(values, "content")
         content.take("written_by", text)
-        estimator_class = _estimator_class(content.take("estimator", text), kind)
-        known = estimator_class._get_param_names()
+        _check_kind(content.take("estimator", text), kind)
+        known = kind._get_param_names()
         parameters = content.take("parameters", decode_estimator_parameters, known)
         lost = content.take("not_saved", dict_of, known, text)
-        structure = content.take("architecture", _structure, architecture, estimator_class)
+        structure = content.take("architecture", _structure, architecture, kind.__name__)
         is_given = architecture is not None
         if is_given or "architecture" in lost:
             parameters["architecture"] = structure
-        estimator = estimator_class(**parameters)
-        estimator._check_parameters()
+        estimator = kind(**parameters)
+        estimator._validate_params()
         estimator._architecture = structure
-        estimator._described = content.take("described", text)
-        if estimator.architecture is structure:
-            # it took the place of what the file could not hold
-            estimator._described = describe(structure)
-        content.take("images", _restore_images, estimator)
+        fitted = content.take("fitted_architecture", optional, decode)
+        estimator._fitted_architecture = _fitted_architecture(fitted, structure)
+        _set_images(estimator, *content.take("images", _images))
         # which prediction resizes to
         estimator._check_same_image_shape()
-        estimator._target = content.take("target", _target, estimator_class)
-        module = _module(structure, estimator, _part(tensors, _MODULE))
+        estimator._target = content.take("target", _target, _targets_of(kind))
+        shape, n_outputs = estimator.image_shape_, estimator._target.n_outputs
+        module = _module(structure, shape, n_outputs, _part(tensors, _MODULE))
         net, fitted = content.take("training", _restore_training, estimator, module)
         groups = content.take("optimizer", optional, list_of, anything)
         if groups is not None:
@@ -209,6 +207,34 @@ def loads(data, architecture=None, kind=None, name="the model"):
     return estimator
 
 
+@new_tensors_on_cpu()
+def load_network(path):
+    """Return the network that an estimator in a file has learned, and nothing else of it.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    LearnedNetwork
+
+    Raises
+    ------
+    ValueError
+        As `loads`.
+    """
+    with _named(repr(os.fspath(path))):
+        values, tensors = unpack(read_file(path))
+        content = Record(values, "content")
+        kind = content.take("estimator", text)
+        structure = content.take("architecture", _structure, None, kind)
+        shape, *_ = content.take("images", _images)
+        n_outputs = content.take("target", _target, _TARGETS).n_outputs
+        module = _module(structure, shape, n_outputs, _part(tensors, _MODULE))
+    return LearnedNetwork(module, structure, shape[2])
+
+
 @contextmanager
 def _named(name):
     """Say which file an error speaks of."""
@@ -216,6 +242,11 @@ def _named(name):
         yield
     except ValueError as error:
         raise ValueError(f"{name} cannot be loaded: {error}.") from error
+
+
+def is_built_from_a_file(architecture):
+    """Return whether `loads` can build an architecture that it is not passed."""
+    return type(architecture) in _BUILT_FROM_A_FILE
 
 
 def _part(tensors, prefix):
@@ -227,14 +258,24 @@ def _part(tensors, prefix):
     }
 
 
-def _estimator_class(name, kind):
-    kinds = {k.__name__: k for k in (sklearn_cnn.CNNClassifier, sklearn_cnn.CNNRegressor)}
-    if kind is not None:
-        kinds.setdefault(kind.__name__, kind)
-    found = kinds.get(name)
-    if found is None or (kind is not None and not issubclass(found, kind)):
+def _check_kind(name, kind):
+    if name != kind.__name__:
         raise ValueError(f"it holds a {name}: load it with {name}.load(path)")
-    return found
+
+
+def _encode_fitted(architecture):
+    """Encode what `architecture` was in the fit, or return None if that needs code."""
+    try:
+        return encode_architecture(architecture)
+    except TypeError:
+        return None
+
+
+def _fitted_architecture(decoded, structure):
+    """Return what training that goes on is compared with; what a file cannot hold is given."""
+    if decoded is not None and not isinstance(decoded, Architecture):
+        raise ValueError("fitted_architecture is no architecture")
+    return structure if decoded is None else decoded
 
 
 def _encode_structure(architecture):
@@ -246,7 +287,7 @@ def _encode_structure(architecture):
         return {"own": repr(architecture), "parameters": encode_parameters(own)[0]}
 
 
-def _structure(saved, name, given, estimator_class):
+def _structure(saved, name, given, kind):
     """Return the architecture that builds the layers."""
     own, parameters = None, {}
     if isinstance(saved, dict) and "own" in saved:
@@ -262,35 +303,39 @@ def _structure(saved, name, given, estimator_class):
             architecture = TorchModule(architecture.module, **parameters)
         return architecture
     if own is not None:
-        load = f"{estimator_class.__name__}.load(path, architecture=...)"
+        load = f"{kind}.load(path, architecture=...)"
         raise ValueError(
             f"it was saved with a network of your own, {own}, whose code is not in the file. Pass "
             f"its class again: {load}. To start from it, write "
             f"Finetuned(FrozenEstimator({load}))"
         )
     architecture = decode(saved, name)
-    if type(architecture) not in _BUILT_FROM_A_FILE or getattr(architecture, "weights", None):
+    if not is_built_from_a_file(architecture) or getattr(architecture, "weights", None):
         raise ValueError(f"{name} is none that builds layers")
     return architecture
 
 
-def _restore_images(entries, name, estimator):
-    """Set what the estimator learned of the images' form."""
+def _images(entries, name):
+    """Return the shape of images, and the number and names of scikit-learn's features, or None."""
     record = Record(entries, name)
     shape = record.take("shape", list_of, integer, 1, _LARGEST_SIDE)
     if len(shape) != 3:
         raise ValueError(f"{name}.shape is not height, width and channels")
-    estimator.image_shape_ = tuple(shape)
     n_features = record.take("n_features", optional, integer, 1, math.prod(shape))
     names = record.take("feature_names", optional, list_of, text)
     record.end()
+    if n_features not in (None, 1, math.prod(shape)):
+        raise ValueError(f"{name}.n_features does not agree with the images")
+    if names is not None and len(names) != n_features:
+        raise ValueError(f"{name}.feature_names are not as many as the features")
+    return tuple(shape), n_features, names
+
+
+def _set_images(estimator, shape, n_features, names):
+    estimator.image_shape_ = shape
     if n_features is not None:
-        if n_features not in (1, math.prod(shape)):
-            raise ValueError(f"{name}.n_features does not agree with the images")
         estimator.n_features_in_ = n_features
     if names is not None:
-        if len(names) != n_features:
-            raise ValueError(f"{name}.feature_names are not as many as the features")
         estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
@@ -308,17 +353,20 @@ def _encode_target(target):
     }
 
 
-def _target(entries, name, estimator_class):
+def _targets_of(kind):
+    return _TARGETS[:2] if issubclass(kind, ClassifierMixin) else _TARGETS[2:]
+
+
+def _target(entries, name, expected):
     record = Record(entries, name)
     target: SingleLabel | MultiLabel | Continuous
-    is_classifier = issubclass(estimator_class, sklearn_cnn.CNNClassifier)
-    kind = record.take("kind", one_of, ("labels", "indicator") if is_classifier else ("numbers",))
-    if kind == "labels":
+    what = record.take("kind", one_of, expected)
+    if what == "labels":
         classes = record.take("classes", _array)
         if classes.ndim != 1 or not 1 <= len(classes) == len(set(classes.tolist())):
             raise ValueError(f"{name}.classes are not distinct labels")
         target = SingleLabel(classes)
-    elif kind == "indicator":
+    elif what == "indicator":
         target = MultiLabel(record.take("n_labels", integer, 1, _MOST_OUTPUTS))
     else:
         target = _numbers(record, name)
@@ -357,7 +405,7 @@ def _class_weights(value, name, target):
 
 
 def _encode_training(estimator, net):
-    module, plan = net.module_, net.fine_tuning
+    module = net.module_
     return {
         "seed": estimator._seed,
         "n_trainings": estimator._n_trainings,
@@ -368,11 +416,11 @@ def _encode_training(estimator, net):
         "best_epoch": encode(estimator.best_epoch_),
         "history": [{k: encode(v) for k, v in row.items()} for row in net.history_],
         "lr": float(net.lr),
-        "precision": net.precision,
-        "prediction_precision": net.prediction_precision,
+        "precision": estimator._precision,
+        "prediction_precision": estimator._prediction_precision,
         "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
-        "lr_ratios": plan.lr_ratios,
-        "unfreeze_after": plan.unfreeze_after,
+        "lr_ratios": net.lr_ratios,
+        "will_unfreeze": net.with_frozen,
     }
 
 
@@ -394,14 +442,14 @@ def _restore_training(entries, name, estimator, module):
     for frozen in record.take("frozen", list_of, one_of, parameters):
         parameters[frozen].requires_grad_(False)
     ratios = record.take("lr_ratios", dict_of, parameters, number, 0)
-    plan = FineTuning(ratios, record.take("unfreeze_after", optional, integer, 1, 2**32))
+    will_unfreeze = record.take("will_unfreeze", boolean)
+    plan = FineTuning(ratios, unfreeze_after=1 if will_unfreeze else None)
     with torch.inference_mode(False):
-        net = estimator._wrap(module, plan, estimator.lr_schedule, _device_for(estimator))
+        net = estimator._make_net(module, plan, _device_for(estimator))
     net.lr = record.take("lr", number, 0)
-    net.precision = record.take("precision", one_of, _PRECISIONS)
-    net.prediction_precision = record.take("prediction_precision", one_of, _PRECISIONS)
+    estimator._precision = record.take("precision", one_of, _PRECISIONS)
+    estimator._prediction_precision = record.take("prediction_precision", one_of, _PRECISIONS)
     net.history_.extend(record.take("history", list_of, _history_row))
-    net.has_stepped_ = True
     record.end()
     return net, fitted
 
@@ -417,11 +465,10 @@ def _history_row(entries, name):
 
 
 @torch.inference_mode(False)
-def _module(structure, estimator, weights):
+def _module(structure, image_shape, n_outputs, weights):
     """Build the module anew, with the weights of the file in place of any of its own."""
-    height, width, channels = estimator.image_shape_
-    n_outputs = estimator._target.n_outputs
-    is_ours = type(structure) in _BUILT_FROM_A_FILE
+    height, width, channels = image_shape
+    is_ours = is_built_from_a_file(structure)
     # layers may draw numbers, and get torch's default dtype
     with seeded(0, torch.device("cpu")), float32_by_default():
         if is_ours:
@@ -431,12 +478,13 @@ def _module(structure, estimator, weights):
                 module = as_module(Standardize(unknown, unknown), network)
         else:
             if height * width * channels > _LARGEST_IMAGE:
-                raise ValueError(f"its images of {estimator.image_shape_} are too large")
-            image = torch.zeros((1, height, width, channels))
-            module = assemble(structure, image, torch.arange(1), n_outputs)
+                raise ValueError(f"its images of {image_shape} are too large")
+            blank = torch.zeros((1, height, width, channels))
+            pixels = pixel_statistics(blank, torch.arange(1))
+            module = assemble(structure, pixels, n_outputs)
     check_weights(weights, module.state_dict())
     if is_ours:
-        check_output_shape(module, estimator.image_shape_, n_outputs)
+        check_output_shape(module, image_shape, n_outputs)
     # torch keeps the versions of layers in a state dict of its own
     state = module.state_dict()
     state.update(weights)

@@ -10,14 +10,16 @@ import math
 import os
 import re
 from collections.abc import Callable
+from enum import Enum
 
 import numpy as np
 import torch
-import torchvision
-from sklearn.utils._param_validation import validate_parameter_constraints
 from torch import nn
 
+from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures import Architecture, ConvNet, Finetuned, ResNet, TorchvisionModel
+from sklearn_cnn.architectures._torchvision import torchvision_models, torchvision_names
+from sklearn_cnn.augmentation import Augmentation
 from sklearn_cnn.persistence._checks import (
     boolean,
     dict_of,
@@ -29,7 +31,6 @@ from sklearn_cnn.persistence._checks import (
     shown,
     text,
 )
-from sklearn_cnn.training.augmentation import Augmentation
 
 # Objects that are their class and the parameters of its constructor.
 _OBJECTS = {
@@ -197,7 +198,7 @@ def decode_parameters(values, name, known, depth=0):
 def _encode_object(value):
     if isinstance(value, torch.device):
         return {"device": str(value)}
-    if isinstance(value, torchvision.models.WeightsEnum):
+    if isinstance(value, Enum):
         return {"weights": str(value)}
     if type(value) in _OBJECTS.values():
         parameters = value.get_params(deep=False)
@@ -295,8 +296,8 @@ def _decode_dict(content, name, depth):
 def _decode_weights(content, name):
     members = {
         str(member): member
-        for model in torchvision.models.list_models(module=torchvision.models)
-        for member in torchvision.models.get_model_weights(model)
+        for model in torchvision_names()
+        for member in torchvision_models().get_model_weights(model)
     }
     return members[one_of(content, name, members)]
 

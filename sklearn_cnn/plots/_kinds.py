@@ -2,8 +2,8 @@
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.validation import _num_samples
 
+from sklearn_cnn._compat import num_samples
 from sklearn_cnn.targets import (
     MultiLabel,
     as_array,
@@ -229,7 +229,7 @@ def kind_of_labels(y_true, y_pred, *, classes=None, decision=None, **of_both):
 def _check_lengths(y_true, y_pred):
     """Raise unless there are as many predictions as targets, and one at least."""
     check_consistent_length(y_true, y_pred)
-    if _num_samples(y_true) == 0:
+    if num_samples(y_true) == 0:
         raise ValueError("PredictionsDisplay shows at least one image, but y is empty.")
 
 

@@ -3,16 +3,9 @@
 import math
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
-from sklearn_cnn.images import (
-    ImageReader,
-    array_shape,
-    as_numpy,
-    cells_of,
-    is_image_column,
-    is_image_sequence,
-)
+from sklearn_cnn._compat import safe_indexing
+from sklearn_cnn.images import ImageReader, array_shape, parse
 
 # What white may be: in images of 0 to 1, of scikit-learn's digits, of bytes.
 _WHITE = (1, 16, 255)
@@ -37,11 +30,10 @@ def images_at(X, rows, image_shape, channel_axis, network_shape=None):
     -------
     list of ndarray of shape (H, W, C)
     """
-    X = as_numpy(X)
-    if is_image_column(X) or is_image_sequence(X):
-        cells = cells_of(X)
-        return [_read([cells[row]], None, channel_axis)[0] for row in rows.tolist()]
-    numbers = np.asarray(_safe_indexing(X, rows))
+    parsed = parse(X)
+    if parsed.cells is not None:
+        return [_read([parsed.cells[row]], None, channel_axis)[0] for row in rows.tolist()]
+    numbers = np.asarray(safe_indexing(parsed.table, rows))
     shape = _shape_of(numbers, image_shape, channel_axis, network_shape)
     return list(_read(numbers, shape, channel_axis))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from sklearn_cnn._warnings import warn
+from sklearn_cnn.runtime.warnings import warn
 
 # Names the environment variable that says how many fits one GPU takes at once.
 FITS_PER_GPU = "SKLEARN_CNN_FITS_PER_GPU"

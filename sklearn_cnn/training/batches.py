@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from sklearn_cnn.images import LazyImages, reading_threads
+from sklearn_cnn.images import LazyImages
+from sklearn_cnn.runtime.threads import reading_threads
 from sklearn_cnn.training.residency import send
 from sklearn_cnn.training.samples import Samples
 
@@ -77,6 +78,11 @@ class TrainingBatches:
             batch = images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
             yield batch if self.augmentation is None else self.augmentation(*batch, self.generator)
 
+    def first_image(self):
+        """Return the first image, of shape (1, H, W, C)."""
+        images, first = self.samples.images, self.samples.rows[:1]
+        return images[first.to(images.device)]
+
     def images(self):
         """Yield the images of each batch as they are, in an order that is always the same."""
         # mixed nevertheless: sorted by class, no batch would be like the whole
@@ -100,38 +106,6 @@ class TrainingBatches:
             # batch normalization has no variance to learn from a single small image
             sizes[-2:] = [self.batch_size + 1]
         return sizes
-
-
-def prediction_batches(images, batch_size, device):
-    """Yield images in order, in batches of exactly one size, and how many of each are real.
-
-    float32 kernels differ between batch sizes by more than the estimator contract allows,
-    so the last batch is filled up with zeros.
-
-    Parameters
-    ----------
-    images : Tensor or LazyImages of shape (n, H, W, C)
-        On any device.
-    batch_size : int
-        Images in a batch.
-    device : torch.device
-        Where batches go.
-
-    Yields
-    ------
-    batch : Tensor of shape (batch_size, C, H, W)
-        In channels_last layout.
-    n_real : int
-        Rows of the batch that are images.
-    """
-    starts = range(0, len(images), batch_size)
-    for batch in read_ahead(images, [slice(start, start + batch_size) for start in starts]):
-        n_real = len(batch)
-        if n_real < batch_size:
-            filling = batch.new_zeros((batch_size - n_real, *batch.shape[1:]))
-            batch = torch.cat([batch, filling])
-        # contiguous because a row of a strided X is not
-        yield send(batch, device).contiguous().permute(0, 3, 1, 2), n_real
 
 
 def read_ahead(images, batches):

@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 import torch
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_cnn.images import LazyImages, as_numpy
+from sklearn_cnn._compat import check_sample_weight, safe_indexing
+from sklearn_cnn.images import LazyImages, as_numpy, pixel_statistics
 from sklearn_cnn.training.residency import place
 
 
@@ -57,6 +56,10 @@ class Samples:
 
     def __len__(self):
         return len(self.rows)
+
+    def pixel_statistics(self):
+        """Return the `PixelStatistics` of the rows that count."""
+        return pixel_statistics(self.images, self.rows)
 
     def subset(self, positions):
         """Return the samples at some positions of `rows`, without a copy of the images."""
@@ -120,15 +123,15 @@ def read_weights(sample_weight, images, broken=()):
         return None
     # only the length of this is looked at
     samples = np.empty((len(images), 0))
-    weights = _check_sample_weight(
+    weights = check_sample_weight(
         as_numpy(sample_weight), samples, dtype=np.float64, ensure_non_negative=True, copy=True
     )
     weights[list(broken)] = 0
     return _as_shares(weights)
 
 
-def without_rows(left_out, *of_samples):
-    """Return sequences of samples without some rows.
+def drop(left_out, *of_samples):
+    """Return sequences of samples without some of their entries.
 
     Parameters
     ----------
@@ -144,4 +147,4 @@ def without_rows(left_out, *of_samples):
     if len(left_out) == 0:
         return list(of_samples)
     kept = np.delete(np.arange(len(of_samples[0])), left_out)
-    return [None if rows is None else _safe_indexing(rows, kept) for rows in of_samples]
+    return [None if rows is None else safe_indexing(rows, kept) for rows in of_samples]

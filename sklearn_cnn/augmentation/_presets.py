@@ -2,7 +2,7 @@
 
 from sklearn.base import clone
 
-from sklearn_cnn.training.augmentation._augmentation import Augmentation, check_parameters
+from sklearn_cnn.augmentation._augmentation import Augmentation, check_parameters
 
 # How they were chosen: benchmarks/results/augmentation.md
 _PRESETS = {

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.special import betaincinv
 
-from sklearn_cnn.training.augmentation._geometry import uniform
+from sklearn_cnn.augmentation._geometry import uniform
 
 # Share of the image that is erased, and ratio of the rectangle's sides, as in the paper.
 _ERASED_AREA = (0.02, 0.4)

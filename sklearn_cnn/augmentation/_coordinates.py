@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sklearn_cnn.training.augmentation._geometry import move_boxes
+from sklearn_cnn.augmentation._geometry import move_boxes
 
 
 def check_coordinates(augmentation, n_coordinates, mirrored):

@@ -4,9 +4,9 @@ from numbers import Integral
 
 import torch
 
-from sklearn_cnn.training.augmentation._coordinates import move_coordinates
-from sklearn_cnn.training.augmentation._geometry import Moves
-from sklearn_cnn.training.augmentation._pixels import change_colour, erase
+from sklearn_cnn.augmentation._coordinates import move_coordinates
+from sklearn_cnn.augmentation._geometry import Moves
+from sklearn_cnn.augmentation._pixels import change_colour, erase
 
 # Where no byte is above this one, rounding undoes much of a change: all of it in images of 0 and 1.
 _LARGEST_OF_FEW = 31

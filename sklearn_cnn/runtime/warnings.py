@@ -4,7 +4,7 @@ import inspect
 import os
 import warnings
 
-_OURS = os.path.dirname(__file__) + os.sep
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def warn(message, category=UserWarning):

@@ -5,19 +5,19 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import (
+
+from sklearn_cnn._compat import (
     Interval,
     RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
-
+from sklearn_cnn.augmentation._changes import change, hold_few_values, restored
+from sklearn_cnn.augmentation._coordinates import check_coordinates
+from sklearn_cnn.augmentation._geometry import FILLS
+from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.images import as_numpy, looks_channels_first
-from sklearn_cnn.training.augmentation._changes import change, hold_few_values, restored
-from sklearn_cnn.training.augmentation._coordinates import check_coordinates
-from sklearn_cnn.training.augmentation._geometry import FILLS
-from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
-from sklearn_cnn.training.device import draw_seed
+from sklearn_cnn.runtime.seeds import draw_seed
 
 
 class Augmentation(BaseEstimator):

@@ -6,6 +6,8 @@ import math
 
 import torch
 
+from sklearn_cnn.runtime.equality import is_same
+
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
@@ -149,6 +151,42 @@ def parameter_groups(module, lr, weight_decay, lr_ratios=None, *, with_frozen=Fa
         }
         groups += [{**group, **of_group} for group in (decayed, free) if group["params"]]
     return groups
+
+
+def set_lr(net, lr):
+    """Set the learning rate of all groups of a net's optimizer, each by its ratio."""
+    for group in net.optimizer_.param_groups:
+        group["lr"] = lr * group["lr_ratio"]
+
+
+def set_first_lr(net):
+    """Set the rate that more training begins with."""
+    set_lr(net, net.lr)
+    # what a scheduler of torch's multiplies, where it begins after other epochs
+    for group in net.optimizer_.param_groups:
+        group["initial_lr"] = group["lr"]
+
+
+def carry_over_state(last, net):
+    """Give the optimizer of a net what that of the last one has gathered, if it is of its kind.
+
+    Parameters
+    ----------
+    last, net : Net
+        Of modules of the same parameters.
+    """
+    if not is_same(last.optimizer, net.optimizer):
+        return
+    parameters = dict(net.module_.named_parameters())
+    for name, old in last.module_.named_parameters():
+        state = last.optimizer_.state.get(old)
+        if state:
+            net.optimizer_.state[parameters[name]] = {
+                key: value.detach().clone().to(parameters[name].device)
+                if isinstance(value, torch.Tensor)
+                else value
+                for key, value in state.items()
+            }
 
 
 def one_cycle(progress):

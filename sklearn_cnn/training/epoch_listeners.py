@@ -5,32 +5,8 @@ from typing import Protocol
 
 from tqdm.auto import tqdm
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn before 1.9 has no callbacks, nor set_callbacks
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in for scikit-learn's class of the same name; nobody listens."""
-
-        def _init_callback_context(self, max_subtasks):
-            return _NoContext()
-
-    class _NoContext:
-        def subcontext(self, task_name):
-            return self
-
-        def call_on_fit_task_begin(self, **data):
-            return self
-
-        def call_on_fit_task_end(self, **data):
-            return False
-
-    def with_callbacks(method):
-        """Return the method as it is."""
-        return method
-
-
-class Watcher(Protocol):
+class EpochListener(Protocol):
     """Something that is told of each epoch."""
 
     def epoch_begins(self, net):

@@ -5,18 +5,18 @@ from typing import Any
 
 import torch
 
-from sklearn_cnn.losses import MixedTargets
-from sklearn_cnn.targets import Continuous
-from sklearn_cnn.training.augmentation._augmentation import Augmentation
-from sklearn_cnn.training.augmentation._changes import (
+from sklearn_cnn.augmentation._augmentation import Augmentation
+from sklearn_cnn.augmentation._changes import (
     change,
     hold_few_values,
     moves_pixels,
     restored,
 )
-from sklearn_cnn.training.augmentation._coordinates import check_coordinates
-from sklearn_cnn.training.augmentation._pixels import draw_mixture, mix
-from sklearn_cnn.training.augmentation._presets import as_augmentation
+from sklearn_cnn.augmentation._coordinates import check_coordinates
+from sklearn_cnn.augmentation._pixels import draw_mixture, mix
+from sklearn_cnn.augmentation._presets import as_augmentation
+from sklearn_cnn.losses import MixedTargets
+from sklearn_cnn.targets import Continuous
 
 
 def augmentation_step(spec, target, loss, samples):

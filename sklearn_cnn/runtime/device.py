@@ -1,18 +1,16 @@
-"""Questions to the environment: which device, which precision, whose random numbers.
+"""Questions to the machine: which device, which precision, how many images at a time.
 
 The rules are pure functions of what they are told, so that a test can pass in the
 capabilities of a machine that it does not run on.
 """
 
-import random
-import threading
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 from torch import nn
 
-from sklearn_cnn.runtime.fork import after_fork_in_child
+from sklearn_cnn._compat import cpu_capabilities
 
 # What a training step must have to repay bfloat16's casts (benchmarks/results/throughput.md): on
 # images of 8 x 8 it gains nothing, from 12 x 12 on 9 % and more; networks whose widest
@@ -39,21 +37,6 @@ def new_tensors_on_cpu():
     is_default = torch.get_default_device().type == "cpu"
     with nullcontext() if is_default else torch.device("cpu"):
         yield
-
-
-@contextmanager
-def float32_by_default():
-    """Make tensors float32 unless a dtype is named, whatever `torch.set_default_dtype` said.
-
-    Layers made in another dtype would draw other weights. The default is that of all threads:
-    this is for within `seeded`, which lets in one at a time.
-    """
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def resolve_device(device="auto"):
@@ -136,6 +119,24 @@ def resolve_precision(precision, device, image_size, fan_in):
     return "bf16" if repays and has_fast_bf16(device) else "float32"
 
 
+def autocast(device, precision):
+    """Return the context of forward passes in a precision.
+
+    Parameters
+    ----------
+    device : torch.device or str
+    precision : {"bf16", "float32"}
+
+    Returns
+    -------
+    torch.autocast
+    """
+    # A cache of cast weights lives until the outermost autocast ends, and so would outlive a step
+    # that changes the weights. Each is cast once a pass anyway.
+    use_bf16, kind = precision == "bf16", torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=use_bf16, cache_enabled=False)
+
+
 def widest_fan_in(module):
     """Return how many products the widest convolution sums for one output; 0 if there is none."""
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -149,7 +150,7 @@ def has_fast_bf16(device):
         # bfloat16 tensor cores came with compute capability 8.0 (Ampere)
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        return cpu_has_fast_bf16(_cpu_capabilities())
+        return cpu_has_fast_bf16(cpu_capabilities())
     return False
 
 
@@ -161,11 +162,9 @@ def cpu_has_fast_bf16(capabilities):
 def prediction_batch_size(image_size, device_type="cpu"):
     """Return how many images go through the network at once in prediction.
 
-    A fitted model predicts in batches of this one size, the last one padded, because
-    float32 kernels differ between batch sizes. The size follows the cost of one image,
-    so that one large image is not made to wait for padding: on a CPU 128 up to 16 x 16 and 64
-    up to 64 x 64, then falling with the square of the number of pixels to 1 from 153 x 153 on;
-    on a GPU 256 at 64 x 64 and 20 at 224 x 224.
+    The size follows the cost of one image: on a CPU 128 up to 16 x 16 and 64 up to 64 x 64, then
+    falling with the square of the number of pixels to 1 from 153 x 153 on; on a GPU 256 at
+    64 x 64 and 20 at 224 x 224.
 
     Parameters
     ----------
@@ -185,71 +184,27 @@ def prediction_batch_size(image_size, device_type="cpu"):
     return int(np.clip(size, 1, largest))
 
 
-def draw_seed(random_state):
-    """Return an integer seed that is fixed by `random_state`.
+def prediction_multiple(image_size, device_type="cpu"):
+    """Return the multiple of images that the last batch of a prediction is filled up to.
 
-    None draws from the operating system rather than from NumPy's global generator,
-    which is the user's.
+    float32 kernels differ between batch sizes by more than the estimator contract allows. On a
+    CPU torch has others for a single image, which two avoid; four tiny ones also fill the vectors
+    that activations are computed in. On a GPU any size may have kernels of its own, and a whole
+    batch takes hardly longer.
+
+    Parameters
+    ----------
+    image_size : tuple of (int, int)
+    device_type : {"cpu", "cuda", "mps"}
+
+    Returns
+    -------
+    int
     """
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(np.iinfo(np.int32).max))
-    return int(np.random.RandomState(random_state).randint(np.iinfo(np.int32).max))
-
-
-_global_generators = threading.RLock()
-
-
-@after_fork_in_child
-def _renew_lock():
-    """Let a forked process begin with a free lock: the thread that held it is not in it."""
-    global _global_generators
-    _global_generators = threading.RLock()
-
-
-@contextmanager
-def seeded(seed, device):
-    """Seed torch's, NumPy's and Python's global generators, and give them back as they were.
-
-    Initialisation, dropout and users' augmentations draw from the global generators; the
-    user's own streams must not notice. Fits in several threads of one process go one after
-    another, as they could not draw from the same generators at once.
-    """
-    with _global_generators:
-        yield from _seeded(seed, device)
-
-
-def _seeded(seed, device):
-    # NumPy's legacy generator is the global one: what is seeded here is put back below
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-    accelerators = [device] if device.type in ("cuda", "mps") else []
-    with torch.random.fork_rng(
-        devices=accelerators, device_type=device.type if accelerators else "cuda"
-    ):
-        # torch.manual_seed would also queue a reseeding of every CUDA device
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        elif device.type == "mps":
-            torch.mps.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
-            random.setstate(python_state)
+    if device_type != "cpu":
+        return prediction_batch_size(image_size, device_type)
+    return 4 if image_size[0] * image_size[1] <= _TINY else 2
 
 
 def _mps_is_available():
     return torch.backends.mps.is_available()
-
-
-def _cpu_capabilities():
-    questions = {
-        "avx512_bf16": "_is_avx512_bf16_supported",
-        "amx_tile": "_is_amx_tile_supported",
-    }
-    return [name for name, ask in questions.items() if getattr(torch.cpu, ask, lambda: False)()]

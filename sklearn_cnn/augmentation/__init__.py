@@ -1,13 +1,13 @@
 """Augmentation: images changed at random in training, on the device, in whole batches."""
 
-from sklearn_cnn.training.augmentation._augmentation import Augmentation
-from sklearn_cnn.training.augmentation._presets import (
+from sklearn_cnn.augmentation._augmentation import Augmentation
+from sklearn_cnn.augmentation._presets import (
     as_augmentation,
     available_augmentations,
     with_parameters,
 )
-from sklearn_cnn.training.augmentation._steps import augmentation_step, why_not_resized
-from sklearn_cnn.training.augmentation._test_time import mirrored_mean
+from sklearn_cnn.augmentation._steps import augmentation_step, why_not_resized
+from sklearn_cnn.augmentation._test_time import mirrored_mean
 
 __all__ = [
     "Augmentation",

@@ -2,11 +2,11 @@
 
 import torch
 
+from sklearn_cnn.augmentation._augmentation import Augmentation
+from sklearn_cnn.augmentation._coordinates import check_coordinates, move_coordinates
+from sklearn_cnn.augmentation._geometry import Moves
+from sklearn_cnn.augmentation._presets import as_augmentation
 from sklearn_cnn.targets import Continuous
-from sklearn_cnn.training.augmentation._augmentation import Augmentation
-from sklearn_cnn.training.augmentation._coordinates import check_coordinates, move_coordinates
-from sklearn_cnn.training.augmentation._geometry import Moves
-from sklearn_cnn.training.augmentation._presets import as_augmentation
 
 
 def mirrored_mean(module, spec, target, size):

@@ -1,0 +1,128 @@
+"""Parameters → one resolved, immutable configuration, before an image is opened."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from sklearn_cnn.architectures import Architecture, as_architecture
+from sklearn_cnn.augmentation import as_augmentation, why_not_resized
+from sklearn_cnn.images import ReadOptions, check_image_shape, check_memory
+from sklearn_cnn.losses import check_loss
+from sklearn_cnn.runtime.device import resolve_device
+from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
+from sklearn_cnn.training.optimizers import make_optimizer, resolve_weight_decay
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the parameters of an estimator come to.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Ready to build: its parameters are checked, its learned weights read.
+    augmentation : Augmentation, callable or None
+    read : ReadOptions
+    lr_schedule : str
+    max_epochs : int
+    batch_size : int or "auto"
+    patience : int or None
+        Epochs without a gain after which training stops; None without early stopping.
+    tol, validation_fraction : float
+    device : torch.device
+    precision : {"auto", "bf16", "float32"}
+    compile : bool
+    callbacks : list
+        Copies of the user's.
+    test_time_augmentation : bool
+    verbose : bool
+    """
+
+    architecture: Architecture
+    augmentation: Any
+    read: ReadOptions
+    lr_schedule: str
+    max_epochs: int
+    batch_size: int | str
+    patience: int | None
+    tol: float
+    validation_fraction: float
+    device: torch.device
+    precision: str
+    compile: bool
+    callbacks: list
+    test_time_augmentation: bool
+    verbose: bool
+
+
+def resolve(parameters, estimator_name, holds):
+    """Return the configuration of an estimator.
+
+    Parameters
+    ----------
+    parameters : dict
+        As `get_params(deep=False)` has them; of types and ranges that scikit-learn has checked.
+    estimator_name : str
+        What errors and the progress bar call the estimator.
+    holds : collection of str
+        What y may hold; see `losses`.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ValueError
+        If a parameter cannot be used, here or beside the others.
+    TypeError
+        If one is of another kind.
+    """
+    p = parameters
+    weight_decay = resolve_weight_decay(p["weight_decay"], p["optimizer"])
+    # an optimizer says by itself what it does not take
+    make_optimizer(p["optimizer"], nn.Linear(1, 1), p["lr"], weight_decay)
+    check_loss(p["loss"], holds)
+    check_callbacks(p["callbacks"] or [], p["lr_schedule"])
+    return Config(
+        architecture=as_architecture(p["architecture"]).resolve(),
+        augmentation=as_augmentation(p["augmentation"]),
+        read=read_options(p, estimator_name),
+        lr_schedule=p["lr_schedule"],
+        max_epochs=p["max_epochs"],
+        batch_size=p["batch_size"],
+        patience=p["n_iter_no_change"] if p["early_stopping"] else None,
+        tol=p["tol"],
+        validation_fraction=p["validation_fraction"],
+        device=resolve_device(p["device"]),
+        precision=p["precision"],
+        compile=p["compile"],
+        callbacks=copy_callbacks(p["callbacks"] or []),
+        test_time_augmentation=p["test_time_augmentation"],
+        verbose=bool(p["verbose"]),
+    )
+
+
+def read_options(parameters, estimator_name):
+    """Return how an estimator of these parameters reads X in `fit`."""
+    p = parameters
+    check_image_shape(p["image_shape"])
+    check_memory(p["memory"])
+    return ReadOptions(
+        image_shape=p["image_shape"],
+        channel_axis=p["channel_axis"],
+        resize_mode=p["resize_mode"],
+        memory=p["memory"],
+        in_memory=p["in_memory"],
+        handle_broken=p["handle_broken"],
+        estimator_name=estimator_name,
+        verbose=bool(p["verbose"]),
+        why_not_resized=why_not_resized(p["augmentation"]),
+    )
+
+
+def prediction_options(parameters, estimator_name):
+    """Return how an estimator of these parameters reads X in prediction."""
+    return replace(read_options(parameters, estimator_name), handle_broken="error")

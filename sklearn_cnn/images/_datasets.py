@@ -1,0 +1,117 @@
+"""torch Datasets as X: each item is read once, image and label together."""
+
+from typing import Any
+
+import numpy as np
+
+from sklearn_cnn.images import _arrays, _containers
+from sklearn_cnn.images._decoding import convert_channels, decode_pil
+from sklearn_cnn.images._encoded import Wanted
+from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._shape import refuse_resizing
+
+
+class DatasetItems:
+    """The items of a Dataset, whose labels are noted while they are read for their images.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+    options : ReadOptions
+    with_labels : bool
+        Whether labels are wanted.
+    name : str
+        What to call the Dataset in an error.
+    """
+
+    def __init__(self, dataset: Any, options, with_labels, name):
+        self._dataset, self._name = dataset, name
+        self.first = dataset[0]
+        self._is_first_unread = True
+        if with_labels and not _containers.is_pair(self.first):
+            _containers.refuse_mapping(self.first)
+            _containers.refuse_missing_labels(options)
+        self._labels: dict[int, Any] | None = {} if with_labels else None
+
+    def __len__(self):
+        return len(self._dataset)
+
+    def __getitem__(self, row):
+        if row == 0 and self._is_first_unread:
+            item, self._is_first_unread = self.first, False
+        else:
+            item = self._dataset[row]
+        if self._labels is not None:
+            self._labels[row] = _containers.label_of(item, row, self._name)
+        return item
+
+    def labels(self):
+        """Return the labels, those of items that were not read yet too; None if there are none."""
+        if self._labels is None:
+            return None
+        for row in range(len(self)):
+            if row not in self._labels:
+                self[row]
+        noted, self._labels = self._labels, None
+        return _containers.stack_labels([noted[row] for row in range(len(self))])
+
+
+def open_dataset(items, options, expected, name):
+    """Return the images of a Dataset, still to be read: one at a time and in one thread.
+
+    Parameters
+    ----------
+    items : DatasetItems
+    options : ReadOptions
+    expected : tuple of (int, int, int) or None
+        The shape of the images that `fit` saw.
+    name : str
+        What to call the Dataset in an error.
+
+    Returns
+    -------
+    DecodedImages of shape (n, H, W, C)
+    """
+    first, first_dtype = _image_of(items.first, 0, options, expected, name)
+    size = first.shape[:2] if options.image_shape is None else options.image_shape[:2]
+    channels, kept_dtype = first.shape[2], first.dtype
+
+    def read(row):
+        image, dtype = _image_of(items[row], row, options, expected, name)
+        _containers.refuse_mixed_numbers(first_dtype, dtype, name, row)
+        if options.image_shape is None:
+            _containers.refuse_mixed_sizes({tuple(size), tuple(image.shape[:2])}, name)
+        if image.shape[2] not in (1, channels) or image.dtype != kept_dtype:
+            raise ValueError(
+                f"{name}[{row}] has {image.shape[2]} channels of {image.dtype}, but {name}[0] has "
+                f"{channels} of {kept_dtype}. PIL images are converted to those of "
+                "image_shape=(height, width, channels); arrays are not converted."
+            )
+        return image
+
+    shape = len(items), *size, channels
+    return DecodedImages(
+        range(len(items)),
+        read,
+        shape,
+        options.resize_mode,
+        lambda row: f"{name}[{row}]",
+        kept_dtype,
+        n_threads=1,
+    )
+
+
+def _image_of(item, row, options, expected, name):
+    """Return the image of an item, and the dtype that the Dataset has it in."""
+    image = _containers.image_of(item)
+    if _containers.is_pil(image):
+        wanted = Wanted.by(options, expected)
+        pixels = decode_pil(image, wanted.with_alpha)
+        refuse_resizing(options, pixels.shape[:2], f"{name}[{row}]")
+        return convert_channels(pixels, wanted.channels or pixels.shape[2]), np.dtype(np.uint8)
+    if not _containers.is_array(image):
+        raise TypeError(
+            f"{name}[{row}] is a {type(image).__name__}, but {name} must hold PIL images or arrays."
+        )
+    [array] = _containers.arrays_of([image])
+    return _arrays.read_stack(array[np.newaxis], options, name)[0], array.dtype

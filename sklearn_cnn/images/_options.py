@@ -1,0 +1,31 @@
+"""How X is read: the parameters of an estimator that concern its images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How X is read.
+
+    Parameters
+    ----------
+    image_shape, channel_axis, resize_mode, memory, in_memory, handle_broken
+        As the estimators' parameters of these names.
+    estimator_name : str
+        What errors and the progress bar call the estimator.
+    verbose : bool
+        Whether a progress bar is shown.
+    why_not_resized : str or None
+        Why images of another size than `image_shape` are refused.
+    """
+
+    image_shape: tuple[int, ...] | None = None
+    channel_axis: int = -1
+    resize_mode: str = "squash"
+    memory: Any = None
+    in_memory: bool | str = True
+    handle_broken: str = "error"
+    estimator_name: str = "Estimator"
+    verbose: bool = False
+    why_not_resized: str | None = None

@@ -1,0 +1,201 @@
+"""The training loop: epochs, and in each of them steps. Everything around a step is seen here."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from sklearn_cnn._compat import compilations_unlimited
+from sklearn_cnn.architectures._fine_tuning import to_train_mode
+from sklearn_cnn.architectures._logits import check_logits
+from sklearn_cnn.runtime.device import autocast
+from sklearn_cnn.runtime.memory import freed_memory_kept
+from sklearn_cnn.training.batch_norm import batches_of_one_explained, update_batch_norm
+from sklearn_cnn.training.callbacks import BatchHooks
+from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
+from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
+from sklearn_cnn.training.prediction import predict_outputs
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a net is trained.
+
+    Parameters
+    ----------
+    n_epochs : int
+    lr_schedule : str
+        A key of `SCHEDULES`.
+    precision : {"bf16", "float32"}
+        Of forward passes in training.
+    prediction_precision : {"bf16", "float32"}
+        Of forward passes on validation images.
+    n_outputs : int
+        Logits of an image.
+    compile : bool, default=False
+        Whether training runs through `torch.compile`.
+    unfreeze_after : int, default=None
+        Epochs of the net's history after which every part learns.
+    is_whole : bool, default=True
+        Whether the images are all there are, so that the statistics of batch normalization can
+        be taken over them while steps are few.
+    """
+
+    n_epochs: int
+    lr_schedule: str
+    precision: str
+    prediction_precision: str
+    n_outputs: int
+    compile: bool = False
+    unfreeze_after: int | None = None
+    is_whole: bool = True
+
+
+def train(net, batches, plan, validation=None, listeners=()):
+    """Train an initialized net, and tell callbacks and listeners.
+
+    A Ctrl-C reaches the caller; the net is then what it was after the last step, and its history
+    ends with the last whole epoch.
+
+    Parameters
+    ----------
+    net : Net
+    batches : TrainingBatches
+        What to train on.
+    plan : TrainingPlan
+    validation : Validation or None
+        What to score after each epoch. Where it keeps the best weights, they are the module's in
+        the end.
+    listeners : sequence of EpochListener
+        Told of each epoch; one that says so ends the training.
+
+    Raises
+    ------
+    ValueError
+        If the loss is no longer a finite number.
+    """
+    # whether there is something that a Ctrl-C must not lose
+    net.has_stepped_ = False
+    net.notify("on_train_begin", X=batches, y=None)
+    # whatever autocast the caller is in, ours is the one that counts
+    no_autocast = torch.autocast(torch.device(net.device).type, enabled=False)
+    unlimited = compilations_unlimited(plan.compile)
+    try:
+        with no_autocast, unlimited, freed_memory_kept(), batches_of_one_explained():
+            _train_epochs(net, batches, plan, validation, listeners)
+    finally:
+        net.module_.eval()
+        if SCHEDULES[plan.lr_schedule] is not None:
+            # the schedule ends with the training
+            set_first_lr(net)
+        if validation is not None and validation.best_weights is not None:
+            net.module_.load_state_dict(validation.best_weights)
+        # an epoch that did not end has no loss
+        while net.history_ and "train_loss" not in net.history_[-1]:
+            net.history_.pop()
+        net.notify("on_train_end", X=batches, y=None)
+
+
+@torch.enable_grad()
+def _train_epochs(net, batches, plan, validation, listeners):
+    module = torch.compile(net.module_) if plan.compile else net.module_
+    accumulation = GradientAccumulation()
+    for epoch in range(plan.n_epochs):
+        if plan.unfreeze_after == len(net.history_):
+            net.module_.requires_grad_(True)
+        for listener in listeners:
+            listener.epoch_begins(net)
+        net.notify("on_epoch_begin", dataset_train=batches, dataset_valid=validation)
+        loss = train_epoch(net, module, batches, plan, epoch, accumulation)
+        net.history_.record("lr", net.optimizer_.param_groups[0]["lr"])
+        # The one transfer of an epoch: until here the device need not be waited for. The loss
+        # comes last: a row that has it is whole, whenever Ctrl-C comes.
+        _record(net, "train_loss", _finite(loss.item(), len(net.history_)))
+        if plan.is_whole:
+            n_steps = (epoch + 1) * batches.n_steps
+            in_prediction = autocast(net.device, plan.prediction_precision)
+            update_batch_norm(net.module_, batches, n_steps, in_prediction)
+        if validation is not None:
+            validate(net, validation, plan)
+        net.notify("on_epoch_end", dataset_train=batches, dataset_valid=validation)
+        # each listener is told, whatever the others say
+        answers = [listener.epoch_ends(net, validation) for listener in listeners]
+        if any(answers) or (validation is not None and validation.should_stop):
+            break
+    # the last step comes after the last loss: one image shows what it did
+    output = predict_outputs(net.module_, batches.first_image(), torch.device(net.device))
+    _finite(output.abs().max().item(), len(net.history_), "The network's output")
+
+
+def train_epoch(net, module, batches, plan, epoch, accumulation):
+    """Train on each batch once; return the mean loss over the samples, on the device."""
+    schedule, n_steps = SCHEDULES[plan.lr_schedule], plan.n_epochs * batches.n_steps
+    hooks = BatchHooks(net)
+    to_train_mode(net.module_)
+    total = torch.zeros((), dtype=torch.float32, device=net.device)
+    for step, batch in enumerate(batches, start=epoch * batches.n_steps):
+        if schedule is not None:
+            set_lr(net, net.lr * schedule(step / n_steps))
+        hooks.batch_begins(batch)
+        loss = train_step(net, module, batch, plan, accumulation, hooks)
+        hooks.batch_ends(batch, loss)
+        total += loss * len(batch[0])
+    net.module_.eval()
+    hooks.epoch_ends()
+    return total / len(batches)
+
+
+def train_step(net, module, batch, plan, accumulation, hooks):
+    """Learn from one batch; return its loss, detached, on the device."""
+    total = None
+    while total is None:
+        net.optimizer_.zero_grad()
+        try:
+            for (images, targets, weights), share in accumulation.parts(batch):
+                with autocast(net.device, plan.precision):
+                    logits = module(images)
+                check_logits(logits, len(images), plan.n_outputs)
+                loss = net.criterion_(logits.float(), targets, weights)
+                loss = loss if share == 1 else loss * share
+                loss.backward()
+                total = loss.detach() if total is None else total + loss.detach()
+        except torch.cuda.OutOfMemoryError:
+            total = None
+        if total is None:
+            # outside of the `except`, which holds on to the tensors of the step that failed
+            accumulation.double(len(batch[0]))
+    hooks.gradients_are_computed(batch)
+    net.optimizer_.step()
+    net.has_stepped_ = True
+    return total
+
+
+def validate(net, validation, plan):
+    """Record score and loss on a validation set, and keep the best weights."""
+    samples, device = validation.samples, torch.device(net.device)
+    outputs = predict_outputs(
+        net.module_, samples.images, device, plan.prediction_precision, plan.n_outputs
+    )
+    score = float(validation.score(outputs.numpy()))
+    with torch.no_grad():
+        loss = net.criterion_(outputs.to(device), samples.targets, samples.weights).item()
+    _record(net, "valid_loss", loss)
+    _record(net, "valid_score", score, better=max)
+    validation.record(len(net.history_), score, loss, net.module_)
+
+
+def _record(net, name, value, better=min):
+    """Record a figure of an epoch and, as skorch's callbacks expect, whether it is the best."""
+    net.history_.record(name, value)
+    figures = [row[name] for row in net.history_ if name in row]
+    net.history_.record(f"{name}_best", value == better(figures))
+
+
+def _finite(value, epoch, name="The training loss"):
+    if not math.isfinite(value):
+        raise ValueError(
+            f"{name} became {value} in epoch {epoch}. Lower lr (by a factor of ten, "
+            'say); if that does not help, write precision="float32" or look for extreme values '
+            "in X or y."
+        )
+    return value
