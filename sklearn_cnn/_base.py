@@ -1,6 +1,7 @@
 """What both estimators are: parameters, fit, partial_fit, raw predictions, tags."""
 
 import copy
+import copyreg
 import os
 from abc import ABCMeta, abstractmethod
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -18,6 +19,7 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import nn
 
 from sklearn_cnn._learned import forget, restored_on_failure
 from sklearn_cnn._warnings import warn
@@ -33,7 +35,13 @@ from sklearn_cnn.architectures._assembly import (
 )
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.images import check_image_shape, labels_of, read_images, read_training_images
-from sklearn_cnn.persistence import load_estimator, save_estimator
+from sklearn_cnn.persistence import (
+    dumps,
+    is_built_from_a_file,
+    load_estimator,
+    loads,
+    save_estimator,
+)
 from sklearn_cnn.training.augmentation import (
     Augmentation,
     as_augmentation,
@@ -653,9 +661,28 @@ class BaseCNN(
                 params = {**params, owner: as_object(spec)}
         return super().set_params(**params)
 
-    def __getstate__(self):
+    def __reduce_ex__(self, protocol):
+        """Return what pickle and copy keep: everything. skops asks `__getstate__` alone."""
         # names that were registered in this process mean nothing in a worker
-        return {**super().__getstate__(), "architecture": without_own_name(self.architecture)}
+        state = {**vars(self), "architecture": without_own_name(self.architecture)}
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
+
+    def __getstate__(self):
+        """Return plain values alone: once fitted, the bytes of the file that `save` writes."""
+        if not hasattr(self, "net_"):
+            return {**vars(self), "architecture": without_own_name(self.architecture)}
+        own = None if is_built_from_a_file(self._architecture) else self._architecture
+        if isinstance(getattr(own, "module", None), nn.Module):
+            raise TypeError(
+                f"{own!r} cannot be kept without code. Fit with the class of the network, or keep "
+                f"the estimator by {type(self).__name__}.save, whose load is passed the network."
+            )
+        return {"_saved": dumps(self), "_own_architecture": own}
+
+    def __setstate__(self, state):
+        if "_saved" in state:
+            state = vars(loads(state["_saved"], state["_own_architecture"], kind=type(self)))
+        super().__setstate__(state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

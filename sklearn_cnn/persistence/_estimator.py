@@ -218,6 +218,11 @@ def _named(name):
         raise ValueError(f"{name} cannot be loaded: {error}.") from error
 
 
+def is_built_from_a_file(architecture):
+    """Return whether `loads` can build an architecture that it is not passed."""
+    return type(architecture) in _BUILT_FROM_A_FILE
+
+
 def _part(tensors, prefix):
     """Return the tensors whose names begin with a prefix, by the rest of their names."""
     return {
@@ -269,7 +274,7 @@ def _structure(saved, name, given, estimator_class):
             f"Finetuned(FrozenEstimator({load}))"
         )
     architecture = decode(saved, name)
-    if type(architecture) not in _BUILT_FROM_A_FILE or getattr(architecture, "weights", None):
+    if not is_built_from_a_file(architecture) or getattr(architecture, "weights", None):
         raise ValueError(f"{name} is none that builds layers")
     return architecture
 
@@ -421,7 +426,7 @@ def _module(structure, estimator, weights):
     """Build the module anew, with the weights of the file in place of any of its own."""
     height, width, channels = estimator.image_shape_
     n_outputs = estimator._target.n_outputs
-    is_ours = type(structure) in _BUILT_FROM_A_FILE
+    is_ours = is_built_from_a_file(structure)
     # layers may draw numbers, and get torch's default dtype
     with seeded(0, torch.device("cpu")), float32_by_default():
         if is_ours:
