@@ -151,7 +151,10 @@ def read_sequence(estimator, cells: Any, reset, name, broken):
     wanted, named = Wanted.by(estimator, reset), Name(name, cells)
     # cached images do not say whether they were resized: where none may be, they lie by themselves
     how = "unresized" if estimator._why_not_resized else wanted.resize_mode
-    folder = cache_folder(estimator.memory, wanted.size, wanted.with_alpha, how)
+    memory = estimator.memory
+    # joblib takes text; a path of any other package is one too
+    memory = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
+    folder = cache_folder(memory, wanted.size, wanted.with_alpha, how)
     if folder is not None and all(map(_containers.is_path, cells)):
         return _open_cached(estimator, ImageCache(folder), cells, wanted, named, broken)
     items = [_tried(_look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
