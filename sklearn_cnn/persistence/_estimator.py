@@ -86,6 +86,7 @@ def load_estimator(path, architecture=None, kind=None):
     return loads(data, architecture, kind, name)
 
 
+@new_tensors_on_cpu()
 def dumps(estimator):
     """Return a fitted estimator as the bytes of a file.
 
