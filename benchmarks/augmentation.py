@@ -19,9 +19,9 @@ from sklearn.datasets import load_digits
 from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier
+from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.losses import resolve_loss
 from sklearn_cnn.targets import SingleLabel
-from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.training.callbacks import BatchHooks
 from sklearn_cnn.training.samples import Samples
 

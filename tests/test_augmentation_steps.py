@@ -16,9 +16,9 @@ from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, available_augmentations
 from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.losses import MixedTargets, WeightedLoss, resolve_loss
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
-from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.training.samples import Samples
 
 SMALL = ConvNet((8, 16))

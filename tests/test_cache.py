@@ -58,7 +58,19 @@ def decoded(monkeypatch):
     return log
 
 
-@pytest.mark.parametrize("make", [str, Path, lambda path: joblib.Memory(path, verbose=0)])
+class OtherPath:
+    """A path that is no pathlib.Path, as other packages have them."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return str(self.path)
+
+
+@pytest.mark.parametrize(
+    "make", [str, Path, OtherPath, lambda path: joblib.Memory(path, verbose=0)]
+)
 def test_memory_in_every_form(tmp_path, make, paths, decoded):
     for _ in range(2):
         images = read(paths, make(tmp_path / "cache"))

@@ -1,5 +1,7 @@
 """torch Datasets as X: with labels or without, in memory or read while training."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,3 +153,54 @@ def test_what_the_dataset_raises_reaches_the_user():
         with pytest.raises(RuntimeError, match="the disk is on fire"):
             estimator.fit(Failing(list(IMAGES), None), Y)
         assert not hasattr(estimator, "net_")
+
+
+def several(make):
+    """Cases of items that hold more than an image and its label, by name."""
+    return {
+        "two": [(cell, cell) for cell in make],
+        "three": [(cell, cell, cell) for cell in make],
+        "a list of two": [[cell, cell] for cell in make],
+        "an image, a label and more": [(cell, 0, 1) for cell in make],
+        "an image and a label in a list": [[cell, 0] for cell in make],
+        "a label first": [(0, cell) for cell in make],
+        "one in a tuple": [(cell,) for cell in make],
+    }
+
+
+@pytest.mark.parametrize("case", several([]))
+def test_items_of_several_images_are_refused_with_what_to_write(cells, case):
+    # text in a list is a row of a table
+    items = several([Path(cell) if isinstance(cell, str) else cell for cell in cells])[case]
+    fitted = small().fit(IMAGES, Y)
+    message = f"^X holds items that are a {type(items[0]).__name__} of {len(items[0])}"
+    for X in (items, Pairs(items, None)):
+        for use in (small().fit, lambda X: small().fit(X, Y), fitted.predict):
+            with pytest.raises(TypeError, match=message + r".* an \(image, label\) tuple"):
+                use(X)
+    with pytest.raises(TypeError, match=message):
+        unpack_dataset(Pairs(items, None))
+
+
+def test_an_item_of_two_images_among_pairs_is_refused(tmp_path):
+    paths = write_images(tmp_path, IMAGES)
+    pairs = [*zip(paths[:-1], Y[:-1], strict=True), (paths[-1], paths[0])]
+    with pytest.raises(TypeError, match=r"a tuple of 2 \(\w+, \w+\)"):
+        small().fit(pairs, Y)
+
+
+def test_rows_of_two_paths_are_refused(tmp_path):
+    paths = write_images(tmp_path, IMAGES)
+    for rows in (
+        [list(pair) for pair in zip(paths, paths, strict=True)],
+        [*zip(paths, paths, strict=True)],
+    ):
+        with pytest.raises(TypeError, match="X holds"):
+            small().fit(rows, Y)
+
+
+def test_labels_that_are_text_are_not_taken_for_files(tmp_path):
+    paths = write_images(tmp_path, IMAGES)
+    labels = np.array(["left.side", "v1.0"])[Y]
+    fitted = small().fit(list(zip(paths, labels.tolist(), strict=True)))
+    assert fitted.classes_.tolist() == ["left.side", "v1.0"]

@@ -2,7 +2,6 @@
 
 import pytest
 from sklearn.base import BaseEstimator
-
 from sklearn_cnn._learned import forget, restored_on_failure
 
 

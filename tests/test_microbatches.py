@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
+from sklearn_cnn.training.microbatches import MicroBatches
 from torch import nn
 
 from sklearn_cnn import Augmentation, CNNClassifier
 from sklearn_cnn.architectures import TorchModule
 from sklearn_cnn.losses import WeightedLoss
-from sklearn_cnn.training.microbatches import MicroBatches
 
 
 class Narrow(nn.Sequential):

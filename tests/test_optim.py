@@ -6,8 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from sklearn_cnn.training.optim import (
     OPTIMIZERS,
     SCHEDULES,
@@ -16,6 +14,7 @@ from sklearn_cnn.training.optim import (
     one_cycle,
     resolve_weight_decay,
 )
+from torch import nn
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn_cnn.training.validation import Validation, split_off_validation
 from torch import nn
 
 from sklearn_cnn.training.samples import Samples
-from sklearn_cnn.training.validation import Validation, split_off_validation
 
 
 def assert_parts(train, validation, n_samples):

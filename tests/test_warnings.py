@@ -9,9 +9,9 @@ from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_cnn import CNNClassifier
-from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.images import ImageReader
+from sklearn_cnn.runtime.warnings import warn
 
 X, Y = bars_and_discs(16)
 SMALL = ConvNet((4,), whitening=False)

@@ -10,6 +10,8 @@ from PIL import Image
 from scipy.sparse import issparse
 from torch.utils.data import Dataset, IterableDataset
 
+from sklearn_cnn.images._decoding import is_named_as_image
+
 
 def is_image_column(X):
     """Say whether X is a one-column frame or (n, 1) array that holds an image a cell."""
@@ -70,16 +72,26 @@ def is_path(cell):
 
 
 def is_pair(cell):
-    """Say whether a cell is an (image, label) pair."""
+    """Say whether a cell is an (image, label) pair; text that names no image file is a label."""
     return (
-        isinstance(cell, tuple) and len(cell) == 2 and is_image(cell[0]) and not is_array(cell[1])
+        isinstance(cell, tuple)
+        and len(cell) == 2
+        and is_image(cell[0])
+        and not _is_plainly_image(cell[1])
     )
+
+
+def _is_plainly_image(value):
+    """Say whether a value is an image, and text only if it is named as image files are."""
+    return is_image(value) and (not isinstance(value, str) or is_named_as_image(value))
 
 
 def image_of(cell):
     """Return the image of a cell, which may be an (image, label) pair."""
-    refuse_mapping(cell)
-    return cell[0] if is_pair(cell) else cell
+    if is_pair(cell):
+        return cell[0]
+    refuse_others_than_pairs(cell)
+    return cell
 
 
 def unpack_dataset(dataset):
@@ -178,6 +190,7 @@ def labels_of(cells, options, name="X"):
         If a later cell is no pair.
     """
     if not is_pair(cells[0]):
+        refuse_others_than_pairs(cells[0])
         refuse_missing_labels(options)
     return stack_labels([label_of(cell, row, name) for row, cell in enumerate(cells)])
 
@@ -190,8 +203,8 @@ def refuse_missing_labels(options):
     )
 
 
-def refuse_mapping(cell):
-    """Raise if a cell is a dict, as those of Hugging Face's Datasets are.
+def refuse_others_than_pairs(cell):
+    """Raise if a cell holds images among other things, and is no (image, label) pair.
 
     Raises
     ------
@@ -199,12 +212,25 @@ def refuse_mapping(cell):
         With what to write instead.
     """
     if isinstance(cell, Mapping):
+        # as the items of Hugging Face's Datasets are
         raise TypeError(
             f"X holds dicts, with the keys {list(cell)[:10]}. An item must be an image or an "
             "(image, label) pair. Pass images and labels by themselves, by the keys that yours "
             'have: [item["image"] for item in dataset] as X and [item["label"] for item in '
             "dataset] as y. To read them as they are needed pass a torch Dataset whose "
             '__getitem__ returns (item["image"], item["label"]).'
+        )
+    if not isinstance(cell, (tuple, list)) or is_pair(cell):
+        return
+    # a list of text is a row of a table, which has an error of its own
+    entries = cell if isinstance(cell, tuple) else [v for v in cell if not isinstance(v, str)]
+    if any(map(_is_plainly_image, entries)):
+        kinds = ", ".join(type(value).__name__ for value in cell[:5])
+        raise TypeError(
+            f"X holds items that are a {type(cell).__name__} of {len(cell)} ({kinds}), but an item "
+            "must be an image or an (image, label) tuple. Pass one image of each item, "
+            "[item[0] for item in X], and labels as y. Images that belong together are one image "
+            "of more channels: [np.dstack(item) for item in X] of arrays."
         )
 
 
@@ -335,7 +361,7 @@ def refuse_text(X):
     first = _first_cell(X) if _has_rows(X) else None
     if not isinstance(X, np.ndarray):
         # of what an array of objects holds scikit-learn has its own words
-        refuse_mapping(first)
+        refuse_others_than_pairs(first)
     if isinstance(first, (list, tuple)) and len(first) > 0:
         first = first[0]
     if isinstance(first, (str, bytes, os.PathLike)):
@@ -353,7 +379,7 @@ def _any_image(cells):
 
 def label_of(cell, row, name="X"):
     """Return the label of a pair; a TypeError, which names the row, if it is none."""
-    refuse_mapping(cell)
+    refuse_others_than_pairs(cell)
     if not is_pair(cell):
         raise TypeError(
             f"{name}[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by "

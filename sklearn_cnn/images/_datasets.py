@@ -29,7 +29,7 @@ class DatasetItems:
         self.first = dataset[0]
         self._is_first_unread = True
         if with_labels and not _containers.is_pair(self.first):
-            _containers.refuse_mapping(self.first)
+            _containers.refuse_others_than_pairs(self.first)
             _containers.refuse_missing_labels(options)
         self._labels: dict[int, Any] | None = {} if with_labels else None
 

@@ -1,5 +1,6 @@
 """One image file, or one PIL image → a tensor of pixels."""
 
+import functools
 import io
 import os
 import stat
@@ -48,6 +49,18 @@ _TIFF_SIZE = 256, 257
 
 class BrokenImageError(ValueError):
     """A file or object that cannot be read as an image; the message is the reason."""
+
+
+def is_named_as_image(name):
+    """Say whether the name of a file ends as those of images that can be read do."""
+    return os.path.splitext(name)[1].lower() in image_extensions()
+
+
+@functools.cache
+def image_extensions():
+    """Return how names of images end, .jpg and .png say: whatever Pillow saves and we read."""
+    registered = Image.registered_extensions()
+    return {extension for extension, name in registered.items() if name in {*FORMATS, "MPO"}}
 
 
 class ImageFile(NamedTuple):

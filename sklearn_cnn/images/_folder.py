@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sklearn.utils import Bunch, check_random_state
 
-from sklearn_cnn.images._decoding import FORMATS
+from sklearn_cnn.images._decoding import image_extensions, is_named_as_image
 
 
 def load_image_folder(container_path, *, categories=None, shuffle=True, random_state=0):
@@ -72,7 +71,7 @@ def load_image_folder(container_path, *, categories=None, shuffle=True, random_s
     if empty:
         raise ValueError(
             f"The classes {empty} of {str(folder)!r} hold no files that are named as images "
-            f"({', '.join(sorted(_extensions()))})."
+            f"({', '.join(sorted(image_extensions()))})."
         )
     data = np.array([path for paths in files for path in paths])
     target = np.repeat(np.arange(len(names)), [len(paths) for paths in files])
@@ -88,12 +87,11 @@ def _is_class(path):
 
 def _image_files(folder):
     """Return the paths below a folder that are named as images; links to folders are left."""
-    extensions = _extensions()
     return [
         os.path.join(parent, name)
         for parent, folders, names in _sorted_walk(folder)
         for name in sorted(names)
-        if not name.startswith(".") and Path(name).suffix.lower() in extensions
+        if not name.startswith(".") and is_named_as_image(name)
     ]
 
 
@@ -102,9 +100,3 @@ def _sorted_walk(folder):
         # os.walk goes where this list says, and in its order
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield parent, folders, names
-
-
-def _extensions():
-    # jpg, png and their like: whatever Pillow saves in a format that we read
-    registered = Image.registered_extensions()
-    return {extension for extension, name in registered.items() if name in {*FORMATS, "MPO"}}
