@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from sklearn_cnn.runtime import device as rules
 from sklearn_cnn.runtime.device import (
     best_device,
     cpu_has_fast_bf16,
@@ -23,7 +24,6 @@ from sklearn_cnn.runtime.device import (
     seeded,
     widest_fan_in,
 )
-from sklearn_cnn.training import device as rules
 
 CPU = torch.device("cpu")
 

@@ -1,10 +1,10 @@
 """Frozen parts, rates of parts, and parts that learn later."""
 
 import torch
-from sklearn_cnn.training.optim import make_optimizer, parameter_groups
 from torch import nn
 
 from sklearn_cnn.architectures._fine_tuning import to_train_mode
+from sklearn_cnn.training.optimizers import make_optimizer, parameter_groups
 
 
 def network():

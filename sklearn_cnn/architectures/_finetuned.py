@@ -17,6 +17,7 @@ from sklearn_cnn.architectures._heads import (
     freeze_parts,
     replace_head,
 )
+from sklearn_cnn.runtime.fitted import is_network_estimator
 
 # Pixels whose spread is another than the source's by more than this are of another unit.
 _MOST_CHANGE_OF_SPREAD = 20
@@ -189,14 +190,14 @@ class Finetuned(LearnedArchitecture):
 
     def _frozen_estimator(self):
         """Return the fitted estimator that the source holds."""
-        if _is_ours(self.source):
+        if is_network_estimator(self.source):
             raise TypeError(
                 f"Finetuned got a bare {type(self.source).__name__}, which clone strips of what "
                 "it learned. Write Finetuned(FrozenEstimator(estimator)), with FrozenEstimator "
                 "out of sklearn.frozen, or pass the path of a saved estimator."
             )
         estimator = getattr(self.source, "estimator", None)
-        if not isinstance(self.source, FrozenEstimator) or not _is_ours(estimator):
+        if not isinstance(self.source, FrozenEstimator) or not is_network_estimator(estimator):
             raise TypeError(
                 "The source of Finetuned must be a fitted CNNClassifier or CNNRegressor in a "
                 f"FrozenEstimator, or the path of a saved one, got {self.source!r}."
@@ -229,8 +230,3 @@ def set_network_reader(read: Callable):
 
 
 _network_reader: list[Callable] = []
-
-
-def _is_ours(estimator):
-    # the estimators are above this room too
-    return isinstance(getattr(type(estimator), "module_", None), property)

@@ -4,7 +4,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_cnn._base import BaseCNN
+from sklearn_cnn.runtime.fitted import is_network_estimator
 
 # Where scikit-learn's meta-estimators keep the one estimator that they fitted.
 _FITTED = ("best_estimator_", "estimator_", "regressor_")
@@ -29,7 +29,7 @@ def find_network(estimator):
         If the estimator is not fitted.
     """
     innermost = find_innermost(estimator)
-    return innermost if isinstance(innermost, BaseCNN) else None
+    return innermost if is_network_estimator(innermost) else None
 
 
 def scores_of(estimator, X):
@@ -81,7 +81,7 @@ def find_innermost(estimator):
         If the estimator is not fitted.
     """
     check_is_fitted(estimator)
-    if isinstance(estimator, BaseCNN):
+    if is_network_estimator(estimator):
         return estimator
     if isinstance(estimator, Pipeline):
         return find_innermost(estimator[-1])

@@ -6,7 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn_cnn.training.optim import (
+from torch import nn
+
+from sklearn_cnn.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
     cosine,
@@ -14,7 +16,6 @@ from sklearn_cnn.training.optim import (
     one_cycle,
     resolve_weight_decay,
 )
-from torch import nn
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn_cnn._learned import forget, restored_on_failure
+
+from sklearn_cnn.runtime.fitted import reset_fitted, rollback_on_failure
 
 
 class Estimator(BaseEstimator):
@@ -11,10 +12,10 @@ class Estimator(BaseEstimator):
     def __init__(self, size=1):
         self.size = size
 
-    @restored_on_failure
+    @rollback_on_failure
     def fit(self, learned, error=None):
         """Set attributes, and fail."""
-        forget(self)
+        reset_fitted(self)
         vars(self).update(learned)
         if error is not None:
             raise error
@@ -26,9 +27,9 @@ FIRST, SECOND = {"net_": object(), "classes_": [0, 1]}, {"net_": object(), "_tar
 
 def test_what_was_learned_is_forgotten_and_parameters_are_not():
     estimator = Estimator(size=3).fit({**FIRST, "_seed": 7})
-    forget(estimator)
+    reset_fitted(estimator)
     assert vars(estimator) == {"size": 3, "_seed": 7}
-    forget(estimator)
+    reset_fitted(estimator)
     assert vars(estimator) == {"size": 3, "_seed": 7}
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn_cnn.training.validation import Validation, split_off_validation
 from torch import nn
 
+from sklearn_cnn.training.early_stopping import Validation, split_off_validation
 from sklearn_cnn.training.samples import Samples
 
 
