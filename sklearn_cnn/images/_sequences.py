@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from sklearn_cnn._warnings import warn
 from sklearn_cnn.images import _arrays, _containers
 from sklearn_cnn.images._cache import ImageCache, cache_folder
 from sklearn_cnn.images._decoding import (
@@ -151,9 +152,16 @@ def read_sequence(estimator, cells: Any, reset, name, broken):
     wanted, named = Wanted.by(estimator, reset), Name(name, cells)
     # cached images do not say whether they were resized: where none may be, they lie by themselves
     how = "unresized" if estimator._why_not_resized else wanted.resize_mode
-    folder = cache_folder(estimator.memory, wanted.size, wanted.with_alpha, how)
-    if folder is not None and all(map(_containers.is_path, cells)):
-        return _open_cached(estimator, ImageCache(folder), cells, wanted, named, broken)
+    # decoders turn their OSErrors into BrokenImageError: one that comes here is the cache's
+    try:
+        folder = cache_folder(estimator.memory, wanted.size, wanted.with_alpha, how)
+        if folder is not None and all(map(_containers.is_path, cells)):
+            return _open_cached(estimator, ImageCache(folder), cells, wanted, named, broken)
+    except OSError as error:
+        warn(
+            f"memory={estimator.memory!r} cannot be used ({error}): images are decoded without a "
+            "cache. Make room there, or choose a folder that can be written to."
+        )
     items = [_tried(_look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
     refuse_all_broken(named, broken)
     _refuse_resizing(estimator, items, named)
@@ -224,12 +232,11 @@ def _dataset_image(estimator, dataset, row, reset, name):
 def _open_cached(estimator, cache, paths, wanted, named, broken):
     """Return the images of files out of a cache, to which those that it lacks are added first."""
     files = [_tried(_identify, path, named, row, broken) for row, path in enumerate(paths)]
-    cache.refresh()
+    cache.find(files)
     if any(file is not None and file not in cache for file in files):
         # one process decodes while others wait, and then find what they need
         with cache.locked():
-            cache.remove_strays()
-            cache.refresh()
+            cache.find(files)
             _add_missing(estimator, cache, files, wanted, named, broken)
     refuse_all_broken(named, broken)
     _containers.refuse_mixed_sizes(cache.sizes(files), named.of_all)
