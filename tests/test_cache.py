@@ -1,6 +1,7 @@
 """Decoded images on disk: each file once, whoever asks, and never a stale one."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -20,9 +21,10 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklearn_cnn import CNNClassifier
+from sklearn_cnn._sealed_files import read_sealed
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.images import _cache, _sequences, read_images
-from sklearn_cnn.images._cache import ImageCache, _unsealed, cache_folder
+from sklearn_cnn.images._cache import ImageCache, cache_folder
 from sklearn_cnn.images._decoding import decode_file
 
 N = 12
@@ -41,7 +43,7 @@ def read(paths, memory, **params):
 def entries(folder):
     """Return the files that the cache below a folder holds images of."""
     indices = sorted(Path(folder).rglob("*.index"))
-    return [file for index in indices for file in _unsealed(index.read_bytes())[1]]
+    return [file for index in indices for file in json.loads(read_sealed(index))[1]]
 
 
 @pytest.fixture

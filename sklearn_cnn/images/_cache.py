@@ -6,7 +6,6 @@ the same files each time, so it is single files that are looked up, not lists of
 """
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,7 @@ import torch
 from filelock import FileLock, Timeout
 from sklearn.utils.validation import check_memory
 
+from sklearn_cnn._sealed_files import read_sealed, write_sealed
 from sklearn_cnn._warnings import warn
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
@@ -135,7 +135,7 @@ class ImageCache:
             if index in self._indices:
                 continue
             try:
-                shape, files = _unsealed(index.read_bytes())
+                shape, files = json.loads(read_sealed(index))
                 images = np.memmap(index.with_suffix(".images"), np.uint8, "r", shape=tuple(shape))
             except (FileNotFoundError, ValueError):
                 # its pixels are a stray from now on
@@ -185,7 +185,7 @@ class ImageCache:
             Told how many more images are decoded.
         """
         path = self._folder / f"{uuid.uuid4().hex}.images"
-        draft, index = path.with_suffix(".draft"), path.with_suffix(".index")
+        index = path.with_suffix(".index")
         try:
             _allocate(path, math.prod(images.shape))
             entry = np.memmap(path, np.uint8, "r+", shape=images.shape)
@@ -197,11 +197,9 @@ class ImageCache:
                 if broken is None or row not in broken
             ]
             # the index comes last and at once: an entry without one does not count
-            draft.write_bytes(_sealed([images.shape, listed]))
-            draft.replace(index)
+            write_sealed(index, json.dumps([images.shape, listed]).encode())
         except BaseException:
             path.unlink(missing_ok=True)
-            draft.unlink(missing_ok=True)
             raise
         self._note(index, listed, np.memmap(path, np.uint8, "r", shape=images.shape))
         self._checked.update(file[-3:] for file in listed)
@@ -294,17 +292,3 @@ def _fallocate(file, n_bytes):
 
 def _checksum(image):
     return zlib.crc32(np.asarray(image).data)
-
-
-def _sealed(content):
-    """Return content as JSON behind a digest of it."""
-    text = json.dumps(content).encode()
-    return hashlib.blake2b(text).hexdigest().encode() + b"\n" + text
-
-
-def _unsealed(data):
-    """Return the content of what `_sealed` made; ValueError if a bit of it has changed."""
-    digest, _, text = data.partition(b"\n")
-    if digest != hashlib.blake2b(text).hexdigest().encode():
-        raise ValueError("the digest is that of other content")
-    return json.loads(text)
