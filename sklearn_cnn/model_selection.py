@@ -3,6 +3,7 @@
 import os
 import pickle
 import platform
+from pathlib import Path
 
 import cloudpickle
 import sklearn
@@ -13,11 +14,15 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_memory
 
-import sklearn_cnn
-from sklearn_cnn._digest import digest
+from sklearn_cnn._version import __version__
 from sklearn_cnn.architectures._registry import own_architectures
+from sklearn_cnn.runtime.digest import NoKeyError, value_key
+from sklearn_cnn.runtime.sealed_files import read_sealed, write_sealed
+from sklearn_cnn.runtime.warnings import warn
 
 __all__ = ["CachedEstimator"]
+
+_UNUSABLE = "The cache of fits in {} cannot be used ({}): fits are done but not kept."
 
 
 def _estimator_has(name):
@@ -35,18 +40,21 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
 
     Around the estimator of a search, it lets a search that was interrupted go on where it
     stopped: run the same program again. `fit` computes a key of the estimator's class and
-    parameters, the data, the arguments of `fit`, scikit-learn's configuration, and the versions
-    of Python, torch, scikit-learn and sklearn_cnn; if `memory` holds a fit of that key, the
-    fitted estimator is loaded, else the fit is done and stored. Each fold of each candidate has
-    a key of its own. Equal arrays, tensors and modules have equal keys; a path counts with the
-    size and the time of change of its file; a registered architecture's name with what it stands
-    for; a class or function of your own with its code and what that reads: constants, functions
-    and classes of its module, of others of your own too, and so on. Installed packages count by
-    their versions, an editable installation by its code.
+    parameters, the data, the arguments of `fit`, `version`, scikit-learn's configuration, and the
+    versions of Python, torch, scikit-learn and sklearn_cnn; if `memory` holds a fit of that key,
+    the fitted estimator is loaded, else the fit is done and stored. Each fold of each candidate
+    has a key of its own. Equal arrays, tensors and modules have equal keys; a path counts with
+    the size and the time of change of its file; a registered architecture's name with what it
+    stands for; a class or function with its name and the `__version__` of its package.
+
+    Your own code counts by these names alone: after an edit of it, change `version`, or the old
+    fits are loaded.
 
     It works in every search of scikit-learn's, in `cross_val_score`, in parallel workers, and
-    around any estimator, a Pipeline too. Entries are written whole or not at all, one that is
-    damaged is computed anew with a warning in the log, and a fit that fails is not stored.
+    around any estimator, a Pipeline too. Entries are written whole or not at all, and a fit that
+    fails is not stored. A warning is given, and the fit done without the cache, if an entry is
+    damaged, the folder is full or cannot be written to, or there can be no key: of a lambda, of
+    a class or function inside another, and of what cannot be pickled, such as an open file.
 
     Parameters
     ----------
@@ -57,7 +65,10 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     memory : str, path, joblib.Memory or None
         The folder, or the `joblib.Memory` in it, which can be emptied (`clear`) or kept small
         (`reduce_size`). None fits each time, without a cache. Entries are pickles: share
-        the folder only with people you trust.
+        the folder only with people you trust. Each script has a folder of its own, lest
+        `__main__.Net` of one pass for that of another.
+    version : object, default=None
+        Part of the key: a number or text, say, of the state of your own code.
 
     Attributes
     ----------
@@ -76,11 +87,6 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     the number of threads are not part of the key, though they change the last digits of
     what is learned: keep them, or the folder, to yourself if those digits matter.
 
-    Of what code reads, a value that cannot be pickled, such as a lock or an open file, counts by
-    its type's name alone; what code imports as it runs, or looks up by a name that it computes,
-    does not count. A value that code reads and that the next run has another of, such as a
-    counter in a module, makes another key each time.
-
     Examples
     --------
     >>> import tempfile
@@ -97,9 +103,10 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, estimator, memory):
+    def __init__(self, estimator, memory, version=None):
         self.estimator = estimator
         self.memory = memory
+        self.version = version
 
     def fit(self, X, y=None, **params):
         """Fit a clone of the estimator, or load it if the same fit was done before.
@@ -123,19 +130,37 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If a `random_state` inside is None: such a fit is a new draw each time, and loading
             an old one would pass for another.
-        TypeError
-            If the estimator or the data holds what cannot be pickled.
         """
-        is_path = isinstance(self.memory, os.PathLike)
-        memory = check_memory(os.fspath(self.memory) if is_path else self.memory)
         estimator = clone(self.estimator)
-        key = None
-        if memory.location is not None:
-            self._check_repeatable()
-            key = _key(estimator, X, y, params)
-        fit = memory.cache(_fit, ignore=["estimator", "X", "y", "params"])
-        self.estimator_ = fit(key, estimator, X, y, params).estimator
+        path = self._path(estimator, X, y, params)
+        fitted = None if path is None else _load(path)
+        if fitted is None:
+            fitted = estimator.fit(X, y, **params)
+            if path is not None:
+                _store(path, fitted)
+        self.estimator_ = fitted
         return self
+
+    def _path(self, estimator, X, y, params):
+        """Return the file of a fit; None if it is to be done without the cache."""
+        is_path = isinstance(self.memory, os.PathLike)
+        try:
+            backend = check_memory(os.fspath(self.memory) if is_path else self.memory).store_backend
+            if backend is None:
+                return None
+            self._check_repeatable()
+            key = _key([estimator, X, y, params, self.version])
+        except NoKeyError as error:
+            warn(
+                f"CachedEstimator cannot tell whether this fit was done before ({error}): it is "
+                "done without the cache."
+            )
+            return None
+        except OSError as error:
+            warn(_UNUSABLE.format(self.memory, error))
+            return None
+        # named so that joblib.Memory.reduce_size counts it, and knows when it was last used
+        return Path(backend.location, "sklearn_cnn", "fits", key, "output.pkl")
 
     def _check_repeatable(self):
         unset = [
@@ -342,36 +367,31 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
         return get_tags(self.estimator)
 
 
-class _Fitted:
-    """Carries a fitted estimator through joblib's pickle, classes of `__main__` included."""
-
-    def __init__(self, estimator):
-        self.estimator = estimator
-
-    def __getstate__(self):
-        return cloudpickle.dumps(self.estimator)
-
-    def __setstate__(self, state):
-        self.estimator = pickle.loads(state)
-
-
-def _fit(key, estimator, X, y, params):  # noqa: ARG001
-    """Fit an estimator; joblib stores what is returned under the key, the rest is ignored."""
-    return _Fitted(estimator.fit(X, y, **params))
-
-
-def _key(estimator, X, y, params):
+def _key(value):
     """Return what names a fit."""
-    versions = [module.__version__ for module in (sklearn_cnn, sklearn, torch)]
+    versions = [__version__, sklearn.__version__, torch.__version__]
     python = platform.python_version_tuple()[:2]
+    # the next run may register something else by a name, which grids inside may hold too
+    return value_key([value, versions, python, sklearn.get_config()], own_architectures())
+
+
+def _load(path):
+    """Return a fitted estimator; None if there is none, or it is damaged, which is said."""
+    if not path.exists():
+        return None
     try:
-        # the next run may register something else by a name, which grids inside may hold too
-        return digest(
-            [estimator, X, y, params, versions, python, sklearn.get_config()],
-            meanings=own_architectures(),
-        )
-    except (TypeError, pickle.PicklingError) as error:
-        raise TypeError(
-            f"CachedEstimator cannot tell whether this fit was done before: {error}. Leave out "
-            "of the estimator and the data what cannot be pickled."
-        ) from error
+        return pickle.loads(read_sealed(path))
+    except Exception as error:  # pickles raise whatever the classes raise that they name
+        warn(f"The fit in {path} cannot be loaded ({error!r}): it is done anew.")
+        return None
+
+
+def _store(path, fitted):
+    """Keep a fitted estimator, with the classes that its script defines."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(path, cloudpickle.dumps(fitted))
+    except OSError as error:
+        warn(_UNUSABLE.format(path.parent, error))
+    except (TypeError, AttributeError, RuntimeError, pickle.PicklingError) as error:
+        warn(f"A fit is not kept in the cache, because it cannot be pickled ({error}).")

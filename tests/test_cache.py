@@ -1,6 +1,10 @@
 """Decoded images on disk: each file once, whoever asks, and never a stale one."""
 
+import errno
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +22,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.images import _sequences, read_images
-from sklearn_cnn.images._cache import cache_folder
+from sklearn_cnn.images import _cache, _sequences, read_images
+from sklearn_cnn.images._cache import ImageCache, cache_folder
 from sklearn_cnn.images._decoding import decode_file
+from sklearn_cnn.runtime.sealed_files import read_sealed
 
 N = 12
 IMAGES = [noise(8, 7, seed=seed) for seed in range(N)]
@@ -36,8 +41,9 @@ def read(paths, memory, **params):
 
 
 def entries(folder):
-    """Return the images that the cache below a folder holds, one row a decoded file."""
-    return [row for path in sorted(Path(folder).rglob("*.npy")) for row in np.load(path)]
+    """Return the files that the cache below a folder holds images of."""
+    indices = sorted(Path(folder).rglob("*.index"))
+    return [file for index in indices for file in json.loads(read_sealed(index))[1]]
 
 
 @pytest.fixture
@@ -187,25 +193,63 @@ def test_mixed_sizes_are_refused_from_the_cache_too(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", None])
-@pytest.mark.parametrize("extension", ["npy", "json"])
+@pytest.mark.parametrize("extension", ["images", "index"])
 def test_a_damaged_entry_is_decoded_again_with_a_warning(tmp_path, paths, damage, extension):
     cache = tmp_path / "cache"
     read(paths, cache)
     (entry,) = cache.rglob(f"*.{extension}")
     entry.write_bytes(entry.read_bytes()[:-9] if damage is None else damage)
-    with pytest.warns(UserWarning, match="cannot be read .* decoded again"):
-        images = read(paths, cache)
-    assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+    check_it_heals(cache, paths)
 
 
 def test_an_entry_without_its_array_is_decoded_again(tmp_path, paths):
     cache = tmp_path / "cache"
     read(paths, cache)
-    (entry,) = cache.rglob("*.npy")
+    (entry,) = cache.rglob("*.images")
     entry.unlink()
-    with pytest.warns(UserWarning, match="cannot be read"):
+    check_it_heals(cache, paths)
+
+
+def check_it_heals(cache, paths):
+    """Check that images of a damaged cache are right, it is said once, and then all is well."""
+    with pytest.warns(UserWarning, match="cannot be read or is damaged: .* decoded again") as said:
         images = read(paths, cache)
+    assert len(said) == 1
     assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(read(paths, cache)[:].numpy(), np.stack(IMAGES))
+    assert len(entries(cache)) == N
+
+
+@pytest.mark.parametrize("extension", ["images", "index"])
+def test_each_flipped_bit_is_found(tmp_path, paths, extension):
+    cache = tmp_path / "cache"
+    read(paths, cache)
+    (entry,) = cache.rglob(f"*.{extension}")
+    n_bits = 8 * entry.stat().st_size
+    for bit in np.random.default_rng(0).choice(n_bits, 60, replace=False):
+        (entry,) = cache.rglob(f"*.{extension}")
+        flip(entry, bit)
+        check_it_heals(cache, paths)
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_two_damaged_entries_are_one_warning(tmp_path, paths, decoded):
+    cache = tmp_path / "cache"
+    read(paths[:4], cache)
+    read(paths[4:8], cache)
+    read(paths[8:], cache)
+    for entry in sorted(cache.rglob("*.images"))[:2]:
+        flip(entry, 0)
+    check_it_heals(cache, paths)
+    # what is not damaged stays
+    assert len(decoded) == N + 8
 
 
 def test_memory_clear_empties_it(tmp_path, paths, decoded):
@@ -279,7 +323,156 @@ def test_a_process_that_is_killed_leaves_no_trace(tmp_path, paths):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    (stray,) = (tmp_path / "cache").rglob("*.npy")
+    (stray,) = (tmp_path / "cache").rglob("*.images")
     assert np.array_equal(read(paths, tmp_path / "cache")[:].numpy(), np.stack(IMAGES))
     assert not stray.exists()
+    assert len(entries(tmp_path / "cache")) == N
+
+
+def test_strays_go_even_if_nothing_is_missing(tmp_path, paths):
+    read(paths, tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").rglob("*.images")
+    strays = [entry.with_name(name) for name in ("a.images", "b.images", "b.draft")]
+    strays[0].touch()
+    strays[1].write_bytes(bytes(10**6))
+    strays[2].write_bytes(b"half an ind")
+    with ImageCache(entry.parent).locked():
+        # they may be another's work
+        read(paths, tmp_path / "cache")
+        assert all(stray.exists() for stray in strays)
+    read(paths, tmp_path / "cache")
+    assert not any(stray.exists() for stray in strays)
+    assert entry.exists()
+
+
+@pytest.mark.parametrize("which", ["posix_fallocate", "zeros"])
+def test_a_full_disk_is_said_and_the_fit_goes_on(tmp_path, paths, monkeypatch, which):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if which == "posix_fallocate":
+        monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    else:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+        monkeypatch.setattr(_cache, "_ZEROS", FullDisk())
+    check_it_does_without(tmp_path / "cache", paths, "No space left on device; 0.0 MB are needed")
+
+
+class FullDisk:
+    """Zeros for which there is no room."""
+
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, _):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def check_it_does_without(cache, paths, reason):
+    """Check that images are right without a cache, that it is said once, and nothing is left."""
+    with pytest.warns(UserWarning, match=re.escape(reason)) as said:
+        images = read(paths, cache)
+    assert len(said) == 1
+    assert "images are decoded without a cache" in str(said[0].message)
+    assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+    left = [path.name for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
+    assert set(left) <= {"lock", ".gitignore"}
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_files_are_allocated_whatever_the_file_system_can(tmp_path, paths, monkeypatch, supported):
+    if not supported:
+
+        def unsupported(*_):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+        monkeypatch.setattr(os, "posix_fallocate", unsupported, raising=False)
+    _cache._allocate(tmp_path / "file", 3_000_000)
+    status = os.stat(tmp_path / "file")
+    assert status.st_size == 3_000_000
+    assert 512 * status.st_blocks >= 3_000_000
+    assert np.array_equal(read(paths, tmp_path / "cache")[:].numpy(), np.stack(IMAGES))
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Return the folder of a file system of 128 kB."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(folder)]
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root mounts file systems")
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    # lazily: images that were read are still mapped
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_truly_full(tmp_path, mounted):
+    images = [noise(100, 100, seed=seed) for seed in range(8)]
+    paths = write_images(tmp_path / "images", images)
+    with pytest.warns(UserWarning, match="No space left on device; 0.2 MB are needed"):
+        read_all = read(paths, mounted)
+    assert np.array_equal(read_all[:].numpy(), np.stack(images))
+    # what fits is cached
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(paths[:2], mounted)
+    assert len(entries(mounted)) == 2
+
+
+def test_a_folder_that_cannot_be_written_to(mounted, paths):
+    read(paths[:4], mounted)
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # all that is wanted is there
+        assert np.array_equal(read(paths[:4], mounted)[:].numpy(), np.stack(IMAGES[:4]))
+    with pytest.warns(UserWarning, match="Read-only file system.* decoded without a cache"):
+        images = read(paths, mounted)
+    assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, paths):
+    (tmp_path / "file").touch()
+    check_it_does_without(tmp_path / "file" / "cache", paths, "Not a directory")
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.images import read_images
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+paths = sorted(map(str, Path(sys.argv[1]).iterdir()))
+print(int(read_images(CNNClassifier(memory=sys.argv[2]), paths, reset=True)[:].sum()))
+"""
+
+
+@pytest.mark.usefixtures("paths")
+def test_a_limit_of_the_size_of_files(tmp_path):
+    pytest.importorskip("resource")
+    out = subprocess.run(
+        [sys.executable, "-c", LIMITED, tmp_path / "images", tmp_path / "cache"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(out.stdout) == np.stack(IMAGES).sum(dtype=np.int64)
+    assert "File too large; 0.0 MB are needed" in out.stderr
+    assert not list((tmp_path / "cache").rglob("*.images"))
+
+
+def test_names_that_are_not_utf_8(tmp_path, paths):
+    strange = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    try:
+        shutil.copyfile(paths[0], strange)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    names = [os.fsdecode(strange), *paths[1:]]
+    for _ in range(2):
+        images = read(names, tmp_path / "cache")
+        assert np.array_equal(images[:].numpy(), np.stack(IMAGES))
     assert len(entries(tmp_path / "cache")) == N

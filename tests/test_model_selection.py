@@ -1,9 +1,13 @@
 """Fits that are done are not done again, and the result is that of a search without a cache."""
 
-import logging
+import errno
+import functools
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
+import warnings
 from pathlib import Path
 
 import joblib
@@ -14,8 +18,9 @@ import pytest
 import torch
 from counted import FATAL, LOG, Counted, count
 from joblib.externals.loky import get_reusable_executor
+from PIL import Image
 from sklearn import config_context
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -212,15 +217,80 @@ def test_parallel_workers_share_what_is_done(counted, monkeypatch, expected):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x80\x04 no pickle"])
-def test_a_damaged_entry_is_done_anew_and_said(counted, damage, tmp_path, caplog):
+def test_a_damaged_entry_is_done_anew_and_said(counted, damage, tmp_path):
     counted.fit(X, Y)
     (entry,) = tmp_path.glob("cache/**/output.pkl")
     entry.write_bytes(damage)
-    with caplog.at_level(logging.WARNING):
-        again = clone(counted).fit(X, Y)
-    assert "Exception while loading results" in caplog.text
+    check_it_heals(counted)
     assert count() == 2
-    assert again.predict(X).tolist() == counted.predict(X).tolist()
+
+
+def check_it_heals(counted):
+    """Check that a damaged fit is done anew, which is said once, and then loaded."""
+    expected, before = counted.predict_proba(X).tobytes(), count()
+    with pytest.warns(UserWarning, match="cannot be loaded .*: it is done anew") as said:
+        again = clone(counted).fit(X, Y)
+    assert len(said) == 1
+    assert again.predict_proba(X).tobytes() == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert clone(counted).fit(X, Y).predict_proba(X).tobytes() == expected
+    assert count() == before + 1
+
+
+def test_each_flipped_bit_is_found(counted, tmp_path):
+    counted.fit(X, Y)
+    (entry,) = tmp_path.glob("cache/**/output.pkl")
+    content = entry.read_bytes()
+    chosen = np.random.default_rng(0).choice(8 * len(content), 30, replace=False)
+    for bit in [*range(0, 8 * 130, 101), *chosen]:
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        entry.write_bytes(damaged)
+        check_it_heals(counted)
+
+
+def test_no_other_file_of_the_cache_matters(counted, tmp_path):
+    counted.fit(X, Y)
+    for file in (tmp_path / "cache").rglob("*"):
+        if file.is_file() and file.name != "output.pkl":
+            file.write_bytes(b"\xff" + file.read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(counted).fit(X, Y)
+    assert count() == 1
+
+
+def test_a_full_disk_is_said_and_the_fit_goes_on(counted, tmp_path, monkeypatch):
+    def full(self, content):
+        with open(self, "wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(UserWarning, match="No space left on device.*fits are done but not kept"):
+        counted.fit(X, Y)
+    assert counted.predict(X).shape == Y.shape
+    left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert left == [".gitignore"]
+
+
+def test_a_folder_that_cannot_be_made(counted, tmp_path):
+    (tmp_path / "file").touch()
+    counted.set_params(memory=tmp_path / "file" / "cache")
+    with pytest.warns(UserWarning, match="Not a directory.*fits are done but not kept") as said:
+        counted.fit(X, Y)
+    assert len(said) == 1
+    assert counted.predict(X).shape == Y.shape
+
+
+def test_joblib_counts_and_removes_the_fits(counted):
+    counted.fit(X, Y)
+    memory = joblib.Memory(counted.memory, verbose=0)
+    memory.reduce_size("1G")
+    clone(counted).fit(X, Y)
+    assert count() == 1
+    memory.reduce_size(0)
     clone(counted).fit(X, Y)
     assert count() == 2
 
@@ -249,12 +319,60 @@ def test_a_generator_as_random_state_is_repeated(counted):
     assert first == second
 
 
-def test_what_cannot_be_pickled_is_one_clear_error(counted, tmp_path):
-    with (
-        open(tmp_path / "log") as stream,
-        pytest.raises(TypeError, match=r"CachedEstimator cannot tell .*cannot pickle"),
-    ):
-        counted.fit(X, Y, sample_weight=stream)
+class Reader(BaseEstimator):
+    """What it learns is what is left of a stream."""
+
+    def fit(self, X, y=None, stream=None):
+        self.text_ = stream.read()
+        return self
+
+
+def test_what_cannot_be_pickled_is_fitted_without_the_cache(tmp_path):
+    (tmp_path / "text").write_text("text")
+    cached = CachedEstimator(Reader(), str(tmp_path / "cache"))
+    with open(tmp_path / "text") as stream:
+        for expected in ("text", ""):
+            with pytest.warns(UserWarning, match="cannot pickle .*: it is done without the cache"):
+                cached.fit(X, Y, stream=stream)
+            assert cached.text_ == expected
+
+
+class Keeper(BaseEstimator):
+    """What it learns cannot be pickled."""
+
+    def fit(self, X, y=None):
+        self.lock_ = threading.Lock()
+        return self
+
+
+def test_a_fit_that_cannot_be_pickled_is_not_kept(tmp_path):
+    with pytest.warns(UserWarning, match=r"is not kept in the cache.*cannot pickle .*lock"):
+        cached = CachedEstimator(Keeper(), str(tmp_path)).fit(X, Y)
+    assert not cached.lock_.locked()
+    assert not list(tmp_path.rglob("output.pkl"))
+
+
+@pytest.mark.parametrize("place", ["lambda", "partial", "closure"])
+def test_what_has_no_name_is_fitted_without_the_cache(counted, place):
+    def make(width):
+        def build(in_channels, num_classes):
+            return Counted((width,)).build(in_channels, (8, 8), num_classes)
+
+        return {
+            "lambda": lambda in_channels, num_classes: build(in_channels, num_classes),
+            "partial": functools.partial(build),
+            "closure": build,
+        }[place]
+
+    for number, width in enumerate([2, 3, 3], start=1):
+        counted.set_params(estimator__architecture=make(width))
+        with pytest.warns(
+            UserWarning, match="cannot be imported by name.*without the cache"
+        ) as said:
+            counted.fit(X, Y)
+        assert len(said) == 1
+        assert count() == number
+        assert counted.module_.network[2].out_channels == width
 
 
 def test_classes_of_a_script_are_kept(counted):
@@ -265,18 +383,33 @@ def test_classes_of_a_script_are_kept(counted):
     assert clone(counted).fit(X, Y).loss_curve_ == first.loss_curve_
 
 
-def test_a_constant_that_ones_own_code_reads_makes_another_fit(counted):
+def test_ones_own_code_counts_by_name_and_version(counted):
     program = """
-WIDTH = {}
 def make(in_channels, num_classes):
-    return Counted((WIDTH,)).build(in_channels, (8, 8), num_classes)
+    return Counted(({},)).build(in_channels, (8, 8), num_classes)
 """
-    for width, expected in [(2, 1), (2, 1), (3, 2), (2, 2)]:
+    for width, version, expected in [(2, None, 1), (3, None, 1), (3, 1, 2), (3, 1, 2), (3, "1", 3)]:
         script = {"__name__": "__main__", "Counted": Counted}
         exec(program.format(width), script)
-        counted.set_params(estimator__architecture=script["make"]).fit(X, Y)
+        counted.set_params(estimator__architecture=script["make"], version=version).fit(X, Y)
         assert count() == expected
-        assert counted.module_.network[2].out_channels == width
+    assert counted.module_.network[2].out_channels == 3
+
+
+def test_names_of_files_that_are_not_utf_8(counted, tmp_path):
+    names = []
+    for row in range(6):
+        name = os.path.join(os.fsencode(tmp_path), b"\xff%d.png" % row)
+        try:
+            open(name, "wb").close()
+        except OSError:
+            pytest.skip("this file system takes no such names")
+        Image.fromarray(X[row].reshape(8, 8)).save(os.fsdecode(name), "png")
+        names.append(os.fsdecode(name))
+    counted.set_params(estimator__memory=str(tmp_path / "images"))
+    for files, expected in [(names, 1), (names, 1), (names[::-1], 2)]:
+        counted.fit(files, np.arange(6) % 2)
+        assert count() == expected
 
 
 def test_it_is_what_the_estimator_inside_is(tmp_path):

@@ -5,22 +5,31 @@ that says which file each image came from. Folds of a cross-validation ask for o
 the same files each time, so it is single files that are looked up, not lists of them.
 """
 
+import errno
 import json
+import math
 import os
 import uuid
+import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sklearn.utils.validation import check_memory as sklearn_check_memory
 
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.runtime.sealed_files import read_sealed, write_sealed
 from sklearn_cnn.runtime.warnings import warn
 
-# Changes whenever the same file would be decoded to other pixels.
-_VERSION = 2
+# Changes whenever the same file would be decoded to other pixels, or entries are laid out anew.
+_VERSION = 3
+# What a file system says that cannot allocate, where the C library does not do it instead.
+_NO_FALLOCATE = {errno.EINVAL, errno.EOPNOTSUPP}
+_ZEROS = bytes(1 << 20)
 
 
 def check_memory(memory):
@@ -65,48 +74,108 @@ def cache_folder(memory, size, with_alpha, resize_mode):
     return Path(location.store_backend.location, "sklearn_cnn", "-".join(parts))
 
 
+class _Place(NamedTuple):
+    """Where an image lies, how many channels its file has, and the checksum of its pixels."""
+
+    entry: int
+    row: int
+    channels: int
+    checksum: int
+
+
 class ImageCache:
     """Decoded images of one size in a folder.
+
+    An entry is a file of pixels, `.images`, that is mapped into memory, and an index of it, that
+    tells shape, files and checksums. One process at a time adds entries.
 
     Parameters
     ----------
     folder : Path
-        Made where it is not there. One process at a time adds to it.
+        Made where it is not there.
+
+    Raises
+    ------
+    OSError
+        Here and from each method, if the folder cannot be read, or written to where it must be.
     """
 
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._entries, self._found, self._seen = [], {}, set()
+        self._folder, self._lock = folder, FileLock(folder / "lock")
+        self._entries, self._indices = [], []
+        self._found, self._checked = {}, set()
 
     def locked(self):
         """Return a context in which no other process adds images."""
-        return FileLock(self._folder / "lock")
+        return self._lock
 
-    def remove_strays(self):
-        """Remove arrays without an index, which a process that was killed left; when locked."""
-        for path in self._folder.glob("*.npy"):
-            if not path.with_suffix(".json").exists():
-                path.unlink()
+    def find(self, files):
+        """Take note of what others have added, and give up entries that are damaged.
 
-    def refresh(self):
-        """Take note of what others have added."""
-        for index in sorted(self._folder.glob("*.json")):
-            if index.name in self._seen:
+        Parameters
+        ----------
+        files : list of (str, int, int) or None
+            Path, size and time of modification of those whose images are to be checked.
+        """
+        self._remove_strays()
+        damaged = self._read_indices() + self._check(files)
+        if damaged:
+            warn(
+                f"{', '.join(damaged)} in the image cache {self._folder} cannot be read or "
+                "is damaged: its images are decoded again."
+            )
+
+    def _remove_strays(self):
+        """Remove what processes left that were killed, unless one adds images right now."""
+        if self._strays():
+            with suppress(Timeout), self._lock.acquire(timeout=0):
+                # looked for again: until the lock was free they may have been another's work
+                for path in self._strays():
+                    path.unlink()
+
+    def _strays(self):
+        pixels = self._folder.glob("*.images")
+        orphans = [path for path in pixels if not path.with_suffix(".index").exists()]
+        return [*orphans, *self._folder.glob("*.draft")]
+
+    def _read_indices(self):
+        """Read the indices that are new; return the names of those that cannot be used."""
+        damaged = []
+        for index in sorted(self._folder.glob("*.index")):
+            if index in self._indices:
                 continue
-            self._seen.add(index.name)
             try:
-                files = json.loads(index.read_text())
-                images = np.load(index.with_suffix(".npy"), mmap_mode="r")
-            except (OSError, ValueError, EOFError) as error:
-                warn(
-                    f"{index} of the image cache cannot be read ({error}): its images are decoded "
-                    "again.",
-                )
-                continue
-            for row, channels, *file in files:
-                self._found[tuple(file)] = (len(self._entries), row, channels)
-            self._entries.append(images)
+                shape, files = json.loads(read_sealed(index))
+                images = np.memmap(index.with_suffix(".images"), np.uint8, "r", shape=tuple(shape))
+            except (FileNotFoundError, ValueError):
+                # its pixels are a stray from now on
+                index.unlink(missing_ok=True)
+                damaged.append(index.name)
+            else:
+                self._note(index, files, images)
+        return damaged
+
+    def _note(self, index, files, images):
+        for *place, path, n_bytes, modified in files:
+            self._found[path, n_bytes, modified] = _Place(len(self._entries), *place)
+        self._entries.append(images)
+        self._indices.append(index)
+
+    def _check(self, files):
+        """Give up entries of which images that are asked for have changed; return their names."""
+        unchecked = {file for file in files if file in self._found} - self._checked
+        changed = set()
+        # in the order in which they lie on the disk
+        for file in sorted(unchecked, key=self._found.__getitem__):
+            entry, row, _, checksum = self._found[file]
+            if entry not in changed and _checksum(self._entries[entry][row]) != checksum:
+                changed.add(entry)
+        for entry in changed:
+            self._indices[entry].unlink(missing_ok=True)
+        self._found = {f: place for f, place in self._found.items() if place.entry not in changed}
+        self._checked |= unchecked
+        return sorted(self._indices[entry].with_suffix(".images").name for entry in changed)
 
     def __contains__(self, file):
         """Say whether a file, as (path, size, time of modification), has been decoded."""
@@ -126,30 +195,32 @@ class ImageCache:
         progress : callable or None
             Told how many more images are decoded.
         """
-        path = self._folder / f"{uuid.uuid4().hex}.npy"
-        entry = np.lib.format.open_memmap(path, "w+", dtype=np.uint8, shape=images.shape)
+        path = self._folder / f"{uuid.uuid4().hex}.images"
+        index = path.with_suffix(".index")
         try:
-            rows = np.arange(len(images))
-            images.read_into(torch.from_numpy(entry), rows, broken, progress)
+            _allocate(path, math.prod(images.shape))
+            entry = np.memmap(path, np.uint8, "r+", shape=images.shape)
+            images.read_into(torch.from_numpy(entry), np.arange(len(images)), broken, progress)
             entry.flush()
+            listed = [
+                (row, file.channels, _checksum(entry[row]), file.path, file.n_bytes, file.modified)
+                for row, file in enumerate(files)
+                if broken is None or row not in broken
+            ]
+            # the index comes last and at once: an entry without one does not count
+            write_sealed(index, json.dumps([images.shape, listed]).encode())
         except BaseException:
-            path.unlink()
+            path.unlink(missing_ok=True)
             raise
-        index = [
-            (row, file.channels, file.path, file.n_bytes, file.modified)
-            for row, file in enumerate(files)
-            if broken is None or row not in broken
-        ]
-        # the index comes last and at once: an entry without one does not count
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(index))
-        draft.replace(path.with_suffix(".json"))
-        self.refresh()
+        self._note(index, listed, np.memmap(path, np.uint8, "r", shape=images.shape))
+        self._checked.update(file[-3:] for file in listed)
 
     def sizes(self, files):
         """Return the set of (height, width) of those files that are cached."""
         return {
-            self._entries[self._found[file][0]].shape[1:3] for file in files if file in self._found
+            self._entries[self._found[file].entry].shape[1:3]
+            for file in files
+            if file in self._found
         }
 
     def images(self, files, channels=None):
@@ -166,8 +237,8 @@ class ImageCache:
         -------
         CachedImages
         """
-        places = [self._found.get(file, (-1, 0, 1)) for file in files]
-        entry, row, own = np.array(places).reshape(-1, 3).T
+        places = [self._found.get(file, _Place(-1, 0, 1, 0)) for file in files]
+        entry, row, own, _ = np.array(places).reshape(-1, 4).T
         used = np.unique(entry[entry >= 0])
         channels = int(own.max()) if channels is None else channels
         size = self._entries[used[0]].shape[1:3]
@@ -199,3 +270,36 @@ class CachedImages(LazyImages):
             stored = torch.from_numpy(mapped[row[chosen]])
             images[chosen] = convert_channels(stored, self._image_shape[2]).numpy()
         return torch.from_numpy(images)
+
+
+def _allocate(path, n_bytes):
+    """Make a file that has its room on the disk.
+
+    A hole in a file can be mapped, but a write into it ends the process where the disk is full.
+    """
+    with open(path, "xb") as file:
+        try:
+            if not _fallocate(file, n_bytes):
+                for start in range(0, n_bytes, len(_ZEROS)):
+                    file.write(_ZEROS[: n_bytes - start])
+                file.flush()
+        except OSError as error:
+            needed = f"{error.strerror}; {n_bytes / 1e6:.1f} MB are needed"
+            raise OSError(error.errno, needed, str(path)) from error
+
+
+def _fallocate(file, n_bytes):
+    """Reserve room for a file; say whether that can be done here."""
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    except OSError as error:
+        if error.errno not in _NO_FALLOCATE:
+            raise
+        return False
+    return True
+
+
+def _checksum(image):
+    return zlib.crc32(np.asarray(image).data)

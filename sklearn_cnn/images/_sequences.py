@@ -20,6 +20,7 @@ from sklearn_cnn.images._encoded import (
     refuse_all_broken,
 )
 from sklearn_cnn.images._shape import refuse_resizing
+from sklearn_cnn.runtime.warnings import warn
 
 
 def read_cells(cells: Any, options, expected, name, broken, with_labels):
@@ -64,9 +65,16 @@ def _open_encoded(cells, options, expected, name, broken):
     wanted, named = Wanted.by(options, expected), Name(name, cells)
     # cached images do not say whether they were resized: where none may be, they lie by themselves
     how = "unresized" if options.why_not_resized else wanted.resize_mode
-    folder = cache_folder(options.memory, wanted.size, wanted.with_alpha, how)
-    if folder is not None and all(map(_containers.is_path, cells)):
-        return _open_cached(options, ImageCache(folder), cells, wanted, named, broken)
+    # decoders turn their OSErrors into BrokenImageError: one that comes here is the cache's
+    try:
+        folder = cache_folder(options.memory, wanted.size, wanted.with_alpha, how)
+        if folder is not None and all(map(_containers.is_path, cells)):
+            return _open_cached(options, ImageCache(folder), cells, wanted, named, broken)
+    except OSError as error:
+        warn(
+            f"memory={options.memory!r} cannot be used ({error}): images are decoded without a "
+            "cache. Make room there, or choose a folder that can be written to."
+        )
     items = [attempt(look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
     refuse_all_broken(named, broken)
     _refuse_resizing(options, items, named)
@@ -92,12 +100,11 @@ def _read_arrays(images, options, name):
 def _open_cached(options, cache, paths, wanted, named, broken):
     """Return the images of files out of a cache, to which those that it lacks are added first."""
     files = [attempt(_identify, path, named, row, broken) for row, path in enumerate(paths)]
-    cache.refresh()
+    cache.find(files)
     if any(file is not None and file not in cache for file in files):
         # one process decodes while others wait, and then find what they need
         with cache.locked():
-            cache.remove_strays()
-            cache.refresh()
+            cache.find(files)
             _add_missing(options, cache, files, wanted, named, broken)
     refuse_all_broken(named, broken)
     _containers.refuse_mixed_sizes(cache.sizes(files), named.of_all)
