@@ -102,24 +102,23 @@ class TrainingBatches:
         return sizes
 
 
-def prediction_batches(images, batch_size, device):
-    """Yield images in order, in batches of exactly one size, and how many of each are real.
-
-    float32 kernels differ between batch sizes by more than the estimator contract allows,
-    so the last batch is filled up with zeros.
+def prediction_batches(images, batch_size, multiple, device):
+    """Yield images in order, in batches, and how many of each are real.
 
     Parameters
     ----------
     images : Tensor or LazyImages of shape (n, H, W, C)
         On any device.
     batch_size : int
-        Images in a batch.
+        Most images in a batch.
+    multiple : int
+        What a smaller batch is filled up to a multiple of, with zeros.
     device : torch.device
         Where batches go.
 
     Yields
     ------
-    batch : Tensor of shape (batch_size, C, H, W)
+    batch : Tensor of shape (b, C, H, W)
         In channels_last layout.
     n_real : int
         Rows of the batch that are images.
@@ -127,9 +126,9 @@ def prediction_batches(images, batch_size, device):
     starts = range(0, len(images), batch_size)
     for batch in read_ahead(images, [slice(start, start + batch_size) for start in starts]):
         n_real = len(batch)
-        if n_real < batch_size:
-            filling = batch.new_zeros((batch_size - n_real, *batch.shape[1:]))
-            batch = torch.cat([batch, filling])
+        n_more = min(-n_real % multiple, batch_size - n_real)
+        if n_more:
+            batch = torch.cat([batch, batch.new_zeros((n_more, *batch.shape[1:]))])
         # contiguous because a row of a strided X is not
         yield send(batch, device).contiguous().permute(0, 3, 1, 2), n_real
 

@@ -8,11 +8,10 @@ from skorch import NeuralNet
 
 from sklearn_cnn._warnings import warn
 from sklearn_cnn.runtime.memory import freed_memory_kept
-from sklearn_cnn.training.batch_invariance import batch_invariant
 from sklearn_cnn.training.batches import prediction_batches
 from sklearn_cnn.training.callbacks import BatchHooks, check_callbacks, copy_callbacks
 from sklearn_cnn.training.compilation import compilations_unlimited
-from sklearn_cnn.training.device import has_device, prediction_batch_size
+from sklearn_cnn.training.device import has_device, prediction_batch_size, prediction_multiple
 from sklearn_cnn.training.finetuning import FineTuning, to_train_mode
 from sklearn_cnn.training.logits import check_logits
 from sklearn_cnn.training.microbatches import MicroBatches
@@ -331,10 +330,10 @@ class Net(NeuralNet):
         is_long = len(images) > _MANY_BATCHES * batch_size
         memory_kept = freed_memory_kept(give_back=is_long)
         outputs, n_done = torch.empty(0, dtype=torch.float32), 0
-        invariant = batch_invariant(self.module_, batch_size, self._device_type)
-        with self._autocast(self.prediction_precision), memory_kept, invariant:
+        multiple = prediction_multiple(self.image_size, self._device_type)
+        with self._autocast(self.prediction_precision), memory_kept:
             device = torch.device(self.device)
-            for batch, n_real in prediction_batches(images, batch_size, device):
+            for batch, n_real in prediction_batches(images, batch_size, multiple, device):
                 rows = module(batch)
                 if are_logits:
                     check_logits(rows, len(batch), self.n_outputs)
