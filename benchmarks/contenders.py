@@ -246,7 +246,8 @@ class ForwardPass:
 
     def __init__(self, case, images, labels):
         keep_freed_memory()
-        self.network = make_network(case).to(memory_format=torch.channels_last).eval()
+        network = make_network(case, pool_first=True)
+        self.network = network.to(memory_format=torch.channels_last).eval()
 
     def fit(self, epochs):
         pass

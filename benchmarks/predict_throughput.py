@@ -2,8 +2,8 @@
 
     python benchmarks/predict_throughput.py                  all cases, about 5 minutes on two cores
     python benchmarks/predict_throughput.py --case 64x64     one case
-    python benchmarks/predict_throughput.py --case single    one 224 x 224 image, beside its bare
-                                                             forward pass
+
+Each case ends with a single image, beside the bare forward pass of the network.
 
 Needs the extra `bench`.
 """
@@ -21,29 +21,33 @@ from side_by_side import (
     write_json,
 )
 
-SINGLE = Case(
-    "ResNet-18, one image of 224 x 224 x 3",
-    "resnet18",
-    (224, 224, 3),
-    8,
-    4,
-    n_predict=1,
-    peers=("forward pass",),
-)
+# Of a single image only.
+SINGLE = {
+    f"resnet18-{side}": Case(
+        f"ResNet-18, {side} x {side} x 3", "resnet18", (side, side, 3), 8, 4, n_predict=1, peers=()
+    )
+    for side in (64, 224)
+}
 
 
 def main():
-    cases = {**CASES, "single": SINGLE}
+    cases = {**CASES, **SINGLE}
     arguments = command_line(__doc__, cases).parse_args()
     results = {}
     for key in arguments.case:
         case, repetitions = resized(cases[key], arguments)
         # what is predicted does not depend on how long training was
         case = replace(case, n_samples=min(case.n_samples, 64))
-        names = ["ours", *(arguments.contenders or case.peers)]
-        answers = measure(case, "predict", names, repetitions, arguments.threads)
-        results[key] = summary(answers, names, case.n_predict, arguments.clock)
-        print_table(f"predict: {case.title}", results[key])
+        if key in CASES:
+            names = ["ours", *(arguments.contenders or case.peers)]
+            answers = measure(case, "predict", names, repetitions, arguments.threads)
+            results[key] = summary(answers, names, case.n_predict, arguments.clock)
+            print_table(f"predict: {case.title}", results[key])
+        names = ["ours", "forward pass"]
+        answers = measure(case, "predict_one", names, repetitions, arguments.threads)
+        results[f"{key}, one image"] = rows = summary(answers, names, 1, arguments.clock)
+        print_table(f"predict one image: {case.title}", rows)
+        print(f"\nOne image takes {1 / rows[1]['ratio']:.2f} x the bare forward pass.", flush=True)
     if arguments.json:
         write_json(arguments.json, results)
 

@@ -19,6 +19,7 @@ from sklearn_cnn.runtime.device import (
     draw_seed,
     has_fast_bf16,
     prediction_batch_size,
+    prediction_multiple,
     resolve_device,
     resolve_precision,
     seeded,
@@ -179,6 +180,15 @@ def test_prediction_batches_follow_the_cost_of_an_image(image_size, size):
 )
 def test_prediction_batches_of_a_gpu_are_larger(device_type, image_size, size):
     assert prediction_batch_size(image_size, device_type) == size
+    assert prediction_multiple(image_size, device_type) == size
+
+
+@pytest.mark.parametrize(
+    ("image_size", "multiple"),
+    [((1, 1), 4), ((16, 16), 4), ((16, 17), 1), ((224, 224), 1)],
+)
+def test_one_image_on_a_cpu_does_not_pay_for_a_batch(image_size, multiple):
+    assert prediction_multiple(image_size) == multiple
 
 
 def test_the_same_random_state_draws_the_same_seed():

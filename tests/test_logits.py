@@ -81,5 +81,5 @@ def test_a_dimension_that_is_lost_is_missed_in_fit():
 
 def test_other_outputs_in_prediction_are_refused():
     fitted = CNNRegressor(VectorInLargeBatches, batch_size=8, max_epochs=1).fit(X, Y)
-    with pytest.raises(ValueError, match=r"a batch of 128, .* got \(128,\)"):
+    with pytest.raises(ValueError, match=r"a batch of 40, .* got \(40,\)"):
         fitted.predict(X)

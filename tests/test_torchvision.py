@@ -84,9 +84,7 @@ def test_every_family_is_trained():
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_step_of_training_at_the_smallest_size(name, monkeypatch):
-    # images that fill up a batch would take most of the time
-    monkeypatch.setattr("sklearn_cnn.training.net.prediction_batch_size", lambda *_: 1)
+def test_a_step_of_training_at_the_smallest_size(name):
     side = smallest_side(name)
     # plain SGD keeps no state, which for 130 million parameters is a gigabyte
     model = CNNClassifier(

@@ -91,7 +91,7 @@ class Finetuned(LearnedArchitecture):
             type(self).__name__,
         )
         check_unfreezing(self.freeze, self.unfreeze_after)
-        resolved = Finetuned(**self.get_params(deep=False))
+        resolved = type(self)(**self.get_params(deep=False))
         resolved._source = self._read_source()
         return resolved
 

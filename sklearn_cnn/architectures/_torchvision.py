@@ -131,7 +131,7 @@ class TorchvisionModel(LearnedArchitecture):
                 f"{torchvision_names()}."
             )
         check_unfreezing(self.freeze, self.unfreeze_after)
-        resolved = TorchvisionModel(**self.get_params(deep=False))
+        resolved = type(self)(**self.get_params(deep=False))
         resolved._state = self._read_weights()
         return resolved
 
