@@ -43,7 +43,7 @@ def refused(content, tensors, match):
     """Check that a file with a right checksum is refused, and changes nothing."""
     before = fuzz.snapshot()
     with pytest.raises(ValueError, match=f"^the model cannot be loaded: .*{match}"):
-        loads(pack(content, tensors))
+        loads(pack(content, tensors), CNNClassifier)
     assert fuzz.snapshot() == before
 
 
@@ -120,10 +120,11 @@ def test_paths_and_names_of_weights_stay_text(saved, expected, tmp_path, monkeyp
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
     content, tensors = classifier()
     content["parameters"]["architecture"] = saved
-    loaded = loads(pack(content, tensors))
+    loaded = loads(pack(content, tensors), CNNClassifier)
     assert repr(loaded.architecture) == repr(expected)
     np.testing.assert_array_equal(
-        loaded.decision_function(fuzz.X), loads(fuzz.models()[0]).decision_function(fuzz.X)
+        loaded.decision_function(fuzz.X),
+        loads(fuzz.models()[0], CNNClassifier).decision_function(fuzz.X),
     )
 
 
@@ -205,7 +206,7 @@ def test_the_layout_is_what_the_guide_says():
         "parameters",
         "not_saved",
         "architecture",
-        "described",
+        "fitted_architecture",
         "images",
         "target",
         "training",
@@ -216,7 +217,7 @@ def test_the_layout_is_what_the_guide_says():
 def test_a_newer_version_is_named():
     data = fuzz.models()[0].replace(b'"version":"3"', b'"version":"4"')
     with pytest.raises(ValueError, match=r"version '4' of the file format.*reads version 3"):
-        loads(data)
+        loads(data, CNNClassifier)
 
 
 def test_only_whole_json_is_read():
@@ -224,11 +225,11 @@ def test_only_whole_json_is_read():
     text = json.dumps(content)
     for changed in text[:-1], text + "1", "[]", text.replace(": 0.005", ": NaN"):
         with pytest.raises(ValueError, match="its content is no JSON"):
-            loads(pack_text(changed, tensors))
+            loads(pack_text(changed, tensors), CNNClassifier)
 
 
 def test_a_model_with_weights_that_are_not_finite_is_not_saved():
-    model = loads(fuzz.models()[0])
+    model = loads(fuzz.models()[0], CNNClassifier)
     nn.init.constant_(model.module_.network[2].weight, float("nan"))
     with pytest.raises(ValueError, match=r"network\.2\.weight holds numbers that are not finite"):
         dumps(model)
