@@ -165,6 +165,13 @@ def test_numbers_that_no_network_has(name, value, match):
     refused(content, {**tensors, name: torch.full_like(tensors[name], value)}, match)
 
 
+def test_the_state_of_another_optimizer():
+    content, tensors = classifier()
+    content["parameters"]["optimizer"] = "adam"
+    without_steps = {name: t for name, t in tensors.items() if not name.endswith(".step")}
+    refused(content, without_steps, "its optimizer has a state without 'step', and Adam has it")
+
+
 @pytest.mark.parametrize(
     "change",
     [

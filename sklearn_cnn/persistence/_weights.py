@@ -158,7 +158,11 @@ def restore_optimizer(net, groups, state):
     # torch checks the groups of a state against those that are there
     optimizer.param_groups = fresh
     by_parameter = _by_parameter(state, parameters, position)
-    optimizer.load_state_dict({"state": by_parameter, "param_groups": saved})
+    try:
+        optimizer.load_state_dict({"state": by_parameter, "param_groups": saved})
+    except KeyError as error:
+        kind = type(optimizer).__name__
+        raise ValueError(f"its optimizer has a state without {error}, and {kind} has it") from error
 
 
 def _by_parameter(state, parameters, position):
@@ -178,6 +182,12 @@ def _by_parameter(state, parameters, position):
             # torch's fused steps walk over both in the order of their memory
             tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         found.setdefault(position[name], {})[key] = tensor
-    if len({frozenset(entries) for entries in found.values()}) > 1:
+    # Adafactor keeps rows and columns of matrices, and all of vectors
+    kinds = {
+        (parameters[name].ndim > 1, frozenset(found[place]))
+        for name, place in position.items()
+        if place in found
+    }
+    if len(kinds) > len({is_matrix for is_matrix, _ in kinds}):
         raise ValueError("its optimizer has other states for some parameters than for others")
     return found
