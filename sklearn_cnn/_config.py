@@ -9,7 +9,7 @@ from torch.nn.utils import skip_init
 
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.augmentation import as_augmentation, why_not_resized
-from sklearn_cnn.images import ReadOptions, check_image_shape, check_memory
+from sklearn_cnn.images import ReadOptions, check_image_shape
 from sklearn_cnn.losses import check_loss
 from sklearn_cnn.runtime.device import resolve_device
 from sklearn_cnn.targets import check_class_weight
@@ -112,7 +112,6 @@ def read_options(parameters, estimator_name):
     """Return how an estimator of these parameters reads X in `fit`."""
     p = parameters
     check_image_shape(p["image_shape"])
-    check_memory(p["memory"])
     return ReadOptions(
         image_shape=p["image_shape"],
         channel_axis=p["channel_axis"],

@@ -436,6 +436,17 @@ def test_a_folder_that_cannot_be_written_to(mounted, paths):
 def test_a_folder_that_cannot_be_made(tmp_path, paths):
     (tmp_path / "file").touch()
     check_it_does_without(tmp_path / "file" / "cache", paths, "Not a directory")
+    without = small(memory=tmp_path / "file" / "cache")
+    with pytest.warns(UserWarning, match="Not a directory"):
+        without.fit(paths, Y)
+    with pytest.warns(UserWarning, match="Not a directory"):
+        assert np.array_equal(without.predict(paths), small().fit(paths, Y).predict(paths))
+
+
+def test_arrays_make_no_folder(tmp_path):
+    X = np.stack(IMAGES)
+    small(memory=tmp_path / "cache").fit(X, Y).predict(X)
+    assert list(tmp_path.iterdir()) == []
 
 
 LIMITED = """

@@ -165,6 +165,13 @@ def test_numbers_that_no_network_has(name, value, match):
     refused(content, {**tensors, name: torch.full_like(tensors[name], value)}, match)
 
 
+def test_no_folder_is_written_into(tmp_path):
+    content, tensors = classifier()
+    content["parameters"]["memory"] = str(tmp_path / "cache")
+    refused(content, tensors, "memory names a folder")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_state_of_another_optimizer():
     content, tensors = classifier()
     content["parameters"]["optimizer"] = "adam"

@@ -1,6 +1,5 @@
 """From X as users have it to tensors of images."""
 
-from sklearn_cnn.images._cache import check_memory
 from sklearn_cnn.images._containers import as_numpy, parse
 from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
@@ -26,7 +25,6 @@ __all__ = [
     "array_shape",
     "as_numpy",
     "check_image_shape",
-    "check_memory",
     "load_image_folder",
     "looks_channels_first",
     "parse",

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from sklearn.utils.validation import check_memory as sklearn_check_memory
+from sklearn.utils.validation import check_memory
 
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
@@ -30,17 +30,6 @@ _VERSION = 3
 # What a file system says that cannot allocate, where the C library does not do it instead.
 _NO_FALLOCATE = {errno.EINVAL, errno.EOPNOTSUPP}
 _ZEROS = bytes(1 << 20)
-
-
-def check_memory(memory):
-    """Return the joblib.Memory that `memory=` stands for.
-
-    Raises
-    ------
-    ValueError
-        If it is neither a folder nor a `Memory`.
-    """
-    return sklearn_check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
 
 
 def cache_folder(memory, size, with_alpha, resize_mode):
@@ -61,7 +50,8 @@ def cache_folder(memory, size, with_alpha, resize_mode):
     Path or None
         None if nothing is to be cached.
     """
-    location = check_memory(memory)
+    # joblib makes the folder at once
+    location = check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
     if getattr(location, "store_backend", None) is None:
         return None
     parts = [

@@ -181,6 +181,8 @@ def encode_parameters(parameters):
 def decode_estimator_parameters(values, name, known):
     """Return parameters of an estimator; those that may be objects are of the right kind."""
     parameters = decode_parameters(values, name, known)
+    if parameters.get("memory") is not None:
+        raise ValueError(f"{name}.memory names a folder, which no reader may write into")
     for key in _KINDS_OF_PARAMETERS.keys() & parameters.keys():
         value = parameters[key]
         if not (value is None or isinstance(value, (str, *_KINDS_OF_PARAMETERS[key]))):
