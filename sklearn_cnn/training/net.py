@@ -1,14 +1,16 @@
 """The skorch net inside the estimators: it carries module, loss, optimizer, history, callbacks."""
 
 import copy
+import functools
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 
 from sklearn_cnn.runtime.device import has_device
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.callbacks import copy_callbacks
-from sklearn_cnn.training.optimizers import make_optimizer
+from sklearn_cnn.training.optimizers import OPTIMIZERS, make_optimizer
 
 # Attributes that hold tensors on the device.
 _ON_DEVICE = ("module_", "criterion_", "optimizer_")
@@ -72,17 +74,35 @@ class Net(NeuralNet):
         """Return none: our history has no batch rows for them to average."""
         return []
 
+    def set_params(self, **kwargs):
+        """Set parameters, as skorch does."""
+        if "callbacks" in kwargs:
+            # skorch cannot exchange the callbacks of a net that has none
+            self.callbacks = kwargs.pop("callbacks")
+        return super().set_params(**kwargs)
+
     def initialize_optimizer(self, triggered_directly=None):
-        """Make the optimizer of the module's parameters."""
+        """Make the optimizer of the module's parameters; `optimizer__<argument>` goes to it."""
+        arguments = self.get_params_for("optimizer")
+        lr = arguments.pop("lr", self.lr)
+        weight_decay = arguments.pop("weight_decay", self.weight_decay)
+        is_name = isinstance(self.optimizer, str)
+        optimizer = OPTIMIZERS[self.optimizer] if is_name else self.optimizer
+        if arguments:
+            optimizer = functools.partial(optimizer, **arguments)
         self.optimizer_ = make_optimizer(
-            self.optimizer,
-            self.module_,
-            self.lr,
-            self.weight_decay,
-            self.lr_ratios,
-            with_frozen=self.with_frozen,
+            optimizer, self.module_, lr, weight_decay, self.lr_ratios, with_frozen=self.with_frozen
         )
         return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch of skorch's loop; its mean loss is recorded as ours records it."""
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        rows = [row for row in self.history_[-1]["batches"] if f"{prefix}_loss" in row]
+        if rows:
+            losses = [row[f"{prefix}_loss"] for row in rows]
+            sizes = [row[f"{prefix}_batch_size"] for row in rows]
+            self.history_.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
 
     def __deepcopy__(self, memo):
         """Copy the net; what its callbacks hold open is shared."""
