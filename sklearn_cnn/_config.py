@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.augmentation import as_augmentation, why_not_resized
@@ -82,8 +83,8 @@ def resolve(parameters, estimator_name, holds):
     """
     p = parameters
     weight_decay = resolve_weight_decay(p["weight_decay"], p["optimizer"])
-    # an optimizer says by itself what it does not take
-    make_optimizer(p["optimizer"], nn.Linear(1, 1), p["lr"], weight_decay)
+    # an optimizer says by itself what it does not take; layers with weights would draw numbers
+    make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), p["lr"], weight_decay)
     check_loss(p["loss"], holds)
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
     return Config(

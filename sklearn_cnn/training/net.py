@@ -86,10 +86,10 @@ class Net(NeuralNet):
         arguments = self.get_params_for("optimizer")
         lr = arguments.pop("lr", self.lr)
         weight_decay = arguments.pop("weight_decay", self.weight_decay)
-        is_name = isinstance(self.optimizer, str)
-        optimizer = OPTIMIZERS[self.optimizer] if is_name else self.optimizer
+        optimizer = self.optimizer
         if arguments:
-            optimizer = functools.partial(optimizer, **arguments)
+            kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+            optimizer = functools.partial(kind, **arguments)
         self.optimizer_ = make_optimizer(
             optimizer, self.module_, lr, weight_decay, self.lr_ratios, with_frozen=self.with_frozen
         )
