@@ -90,6 +90,35 @@ def test_a_clone_is_not_fitted_and_trains(net):
     assert_equal_weights(weights_of(net), before)
 
 
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"]
+)
+def test_a_net_that_is_not_initialized_can_be_copied(net, copied):
+    cloned = clone(net).set_params(callbacks="disable")
+    other = copied(cloned)
+    assert not other.initialized_
+    assert other.callbacks == "disable"
+    assert len(other.fit(X32, LABELS).history_) == net.max_epochs
+
+
+def test_a_net_trimmed_for_prediction_predicts(net):
+    expected = net.predict_proba(X32)
+    net.trim_for_prediction()
+    trimmed = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(trimmed.predict_proba(X32), expected)
+
+
+def test_the_net_of_a_loaded_estimator_goes_on(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    loaded = CNNClassifier.load(tmp_path / "model")
+    probabilities = loaded.net_.predict_proba(X32)
+    np.testing.assert_allclose(probabilities, fitted.predict_proba(X), atol=1e-5)
+    loss = loss_of(loaded.net_, LABELS)
+    loaded.net_.partial_fit(X32, LABELS)
+    assert loss_of(loaded.net_, LABELS) < loss
+    np.testing.assert_allclose(loaded.net_.predict_proba(X32), loaded.predict_proba(X), atol=1e-5)
+
+
 def test_training_goes_on_in_skorchs_own_loop(net):
     before, loss = weights_of(net), loss_of(net, LABELS)
     n_epochs = len(net.history_)

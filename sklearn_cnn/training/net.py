@@ -6,13 +6,14 @@ import functools
 import numpy as np
 import torch
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_cnn.runtime.device import has_device
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.callbacks import copy_callbacks
 from sklearn_cnn.training.optimizers import OPTIMIZERS, make_optimizer
 
-# Attributes that hold tensors on the device.
+# Attributes that hold tensors on the device, where they are set; the optimizer comes last.
 _ON_DEVICE = ("module_", "criterion_", "optimizer_")
 
 
@@ -107,7 +108,8 @@ class Net(NeuralNet):
     def __deepcopy__(self, memo):
         """Copy the net; what its callbacks hold open is shared."""
         state = self.__getstate__()
-        held = {name: copy_callbacks(state.pop(name) or []) for name in ("callbacks", "callbacks_")}
+        lists = [n for n in ("callbacks", "callbacks_") if isinstance(state.get(n), list)]
+        held = {name: copy_callbacks(state.pop(name)) for name in lists}
         copied = memo[id(self)] = type(self).__new__(type(self))
         copied.__setstate__({**copy.deepcopy(state, memo), **held})
         return copied
@@ -116,10 +118,11 @@ class Net(NeuralNet):
         # skorch's own state is a plain pickle inside, which classes of a notebook do not pass
         state = vars(self).copy()
         if torch.device(self.device).type != "cpu":
-            on_device = copy.deepcopy({name: state[name] for name in _ON_DEVICE})
-            _move(**on_device, device="cpu")
+            on_device = copy.deepcopy({name: state[name] for name in _ON_DEVICE if name in state})
+            _move(on_device.values(), "cpu")
             state.update(on_device)
-            state["module"], state["criterion"] = state["module_"], state["criterion_"]
+            if "module_" in on_device:
+                state["module"], state["criterion"] = state["module_"], state["criterion_"]
         return state
 
     def __setstate__(self, state):
@@ -133,12 +136,14 @@ class Net(NeuralNet):
             )
             self.device = "cpu"
             return
-        _move(self.module_, self.criterion_, self.optimizer_, self.device)
+        _move([state[name] for name in _ON_DEVICE if name in state], self.device)
 
 
-def _move(module_, criterion_, optimizer_, device):
-    """Move module, criterion and the state of the optimizer to a device, in place."""
-    module_.to(device)
-    criterion_.to(device)
-    # the optimizer moves its state to where its parameters are
-    optimizer_.load_state_dict(optimizer_.state_dict())
+def _move(parts, device):
+    """Move modules, and then the state of an optimizer, to a device, in place."""
+    for part in parts:
+        if isinstance(part, nn.Module):
+            part.to(device)
+        elif part is not None:
+            # the optimizer moves its state to where its parameters are
+            part.load_state_dict(part.state_dict())
