@@ -69,6 +69,7 @@ from sklearn_cnn.training.optimizers import (
     SCHEDULES,
     carry_over_state,
     resolve_weight_decay,
+    set_first_lr,
 )
 from sklearn_cnn.training.prediction import predict_outputs
 from sklearn_cnn.training.samples import Samples, drop, read_weights
@@ -245,10 +246,11 @@ class BaseCNN(
             return None
         self._check_same_image_shape()
         if not is_same(config.architecture, self._fitted_architecture):
+            before, now = repr(self._fitted_architecture), repr(config.architecture)
+            other = now if now != before else "another of that name"
             raise ValueError(
-                f"The architecture of the last fit is {self._fitted_architecture!r}, and cannot "
-                f"change to {config.architecture!r} when training goes on. Restore the parameter, "
-                "or start anew: fit with warm_start=False."
+                f"The architecture of the last fit is {before}, and cannot change to {other} when "
+                "training goes on. Restore the parameter, or start anew: fit with warm_start=False."
             )
         return self.net_
 
@@ -381,6 +383,7 @@ class BaseCNN(
         net = self._make_net(module, plan, device, config.callbacks)
         if last is not None:
             net.history_.extend(copy.deepcopy(list(last.history_)))
+            set_first_lr(net)
             if is_partial:
                 carry_over_state(last, net)
         return net, self._plan(config, module, plan, device, is_partial)
@@ -427,6 +430,8 @@ class BaseCNN(
             )
         if config.test_time_augmentation:
             self._averaged(net.module_)  # raises if predictions could not be averaged
+        # callbacks predict before training ends
+        self._precision, self._prediction_precision = plan.precision, plan.prediction_precision
         device = torch.device(net.device)
         batches = TrainingBatches(
             samples.on(device),
@@ -445,9 +450,9 @@ class BaseCNN(
                 train(net, batches, plan, validation, listeners)
             except KeyboardInterrupt:
                 if net.has_stepped_:
-                    self._keep(net, plan, validation)
+                    self._keep(net, validation)
                 raise
-        self._keep(net, plan, validation)
+        self._keep(net, validation)
 
     def _make_validation(self, held_out, config, device):
         if held_out is None:
@@ -462,9 +467,8 @@ class BaseCNN(
 
         return Validation(samples.on(device), score, config.patience, config.tol)
 
-    def _keep(self, net, plan, validation):
+    def _keep(self, net, validation):
         """Set what was learned."""
-        self._precision, self._prediction_precision = plan.precision, plan.prediction_precision
         # whatever parameters are set after this
         self._score_name = self._metric().name
         self.__dict__.update(self._learned(net, validation))
