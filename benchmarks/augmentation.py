@@ -23,6 +23,8 @@ from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.losses import resolve_loss
 from sklearn_cnn.targets import SingleLabel
 from sklearn_cnn.training.callbacks import BatchHooks
+from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
+from sklearn_cnn.training.loop import TrainingPlan, train_step
 from sklearn_cnn.training.samples import Samples
 
 BATCH, SIDE = 128, 32
@@ -85,16 +87,26 @@ def milliseconds(function, repeats):
     return 1000 * float(np.median(times))
 
 
+def time_of_a_step(model, batch):
+    """Return the median time of a training step on a batch, in ms."""
+    net, precision = model.net_, model.precision_
+    plan = TrainingPlan(1, "constant", precision, "float32", n_outputs=model.n_outputs_)
+    net.module_.train()
+    hooks, accumulation = BatchHooks(net), GradientAccumulation()
+    return milliseconds(
+        lambda: train_step(net, net.module_, batch, plan, accumulation, hooks), repeats=20
+    )
+
+
 def cost():
     """Print the time of one batch of 128 uint8 images of 32 x 32 x 3, and of a training step."""
     generator = torch.Generator().manual_seed(0)
     X = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
     images, y = X.permute(0, 3, 1, 2), torch.arange(BATCH) % 10
-    net = CNNClassifier(max_epochs=1, random_state=0, batch_size=BATCH).fit(X, y).net_
-    net.module_.train()
-    hooks = BatchHooks(net)
-    step_time = milliseconds(lambda: net.train_step((images, y, None), net.module_, hooks), 20)
-    print(f"training step of the default network, {net.precision}: {step_time:.1f} ms")
+    model = CNNClassifier(max_epochs=1, random_state=0, batch_size=BATCH).fit(X, y)
+    print(f"training step of the default network, {model.precision_}: ", end="")
+    step_time = time_of_a_step(model, (images, y, None))
+    print(f"{step_time:.1f} ms")
     print(f"{'':22}{'ours':>9}{'images/s':>11}{'of a step':>10}{'v2, batch':>11}{'v2, each':>10}")
     target = SingleLabel(np.arange(10))
     loss, samples = resolve_loss("log_loss", target), Samples.weighted(X, y, None)

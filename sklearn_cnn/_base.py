@@ -42,7 +42,7 @@ from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.augmentation import (
     Augmentation,
     augmentation_step,
-    mirrored_mean,
+    flip_average,
     with_parameters,
 )
 from sklearn_cnn.images import ImageSet, read_images
@@ -69,6 +69,7 @@ from sklearn_cnn.training.optimizers import (
     SCHEDULES,
     carry_over_state,
     resolve_weight_decay,
+    set_first_lr,
 )
 from sklearn_cnn.training.prediction import predict_outputs
 from sklearn_cnn.training.samples import Samples, drop, read_weights
@@ -245,10 +246,11 @@ class BaseCNN(
             return None
         self._check_same_image_shape()
         if not is_same(config.architecture, self._fitted_architecture):
+            before, now = repr(self._fitted_architecture), repr(config.architecture)
+            other = now if now != before else "another of that name"
             raise ValueError(
-                f"The architecture of the last fit is {self._fitted_architecture!r}, and cannot "
-                f"change to {config.architecture!r} when training goes on. Restore the parameter, "
-                "or start anew: fit with warm_start=False."
+                f"The architecture of the last fit is {before}, and cannot change to {other} when "
+                "training goes on. Restore the parameter, or start anew: fit with warm_start=False."
             )
         return self.net_
 
@@ -340,7 +342,7 @@ class BaseCNN(
 
     def _split(self, samples, config):
         """Split off the validation samples of `early_stopping`."""
-        strata = self._target.strata(samples.targets[samples.rows])
+        strata = self._target.strata(samples.targets[samples.indices])
         # the first training's seed: whoever goes on must not have learned from what scores them
         seed = _seed_of_training(self._seed, 0)
         split = split_off_validation(strata, len(samples), config.validation_fraction, seed)
@@ -381,6 +383,7 @@ class BaseCNN(
         net = self._make_net(module, plan, device, config.callbacks)
         if last is not None:
             net.history_.extend(copy.deepcopy(list(last.history_)))
+            set_first_lr(net)
             if is_partial:
                 carry_over_state(last, net)
         return net, self._plan(config, module, plan, device, is_partial)
@@ -427,6 +430,8 @@ class BaseCNN(
             )
         if config.test_time_augmentation:
             self._averaged(net.module_)  # raises if predictions could not be averaged
+        # callbacks predict before training ends
+        self._precision, self._prediction_precision = plan.precision, plan.prediction_precision
         device = torch.device(net.device)
         batches = TrainingBatches(
             samples.on(device),
@@ -445,9 +450,9 @@ class BaseCNN(
                 train(net, batches, plan, validation, listeners)
             except KeyboardInterrupt:
                 if net.has_stepped_:
-                    self._keep(net, plan, validation)
+                    self._keep(net, validation)
                 raise
-        self._keep(net, plan, validation)
+        self._keep(net, validation)
 
     def _make_validation(self, held_out, config, device):
         if held_out is None:
@@ -462,9 +467,8 @@ class BaseCNN(
 
         return Validation(samples.on(device), score, config.patience, config.tol)
 
-    def _keep(self, net, plan, validation):
+    def _keep(self, net, validation):
         """Set what was learned."""
-        self._precision, self._prediction_precision = plan.precision, plan.prediction_precision
         # whatever parameters are set after this
         self._score_name = self._metric().name
         self.__dict__.update(self._learned(net, validation))
@@ -565,7 +569,7 @@ class BaseCNN(
     def _averaged(self, module):
         """Return a module with test-time augmentation."""
         size = self.image_shape_[:2]
-        return mirrored_mean(module, self.augmentation, self._target, size)
+        return flip_average(module, self.augmentation, self._target, size)
 
     def save(self, path):
         """Write the fitted estimator to a file that holds no code.

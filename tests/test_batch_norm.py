@@ -10,7 +10,7 @@ from torch import nn
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet, Finetuned
-from sklearn_cnn.training import net as net_module
+from sklearn_cnn.training import loop
 
 X, Y = bars_and_discs(48)
 
@@ -31,7 +31,7 @@ class Normalized(nn.Sequential):
 def without_update(monkeypatch, estimator, *data):
     """Fit as it would be if statistics were left alone."""
     with monkeypatch.context() as patched:
-        patched.setattr(net_module, "update_batch_norm", lambda *_: None)
+        patched.setattr(loop, "update_batch_norm", lambda *_: None)
         return estimator.fit(*data)
 
 
@@ -81,7 +81,7 @@ def test_few_images_and_many_steps_need_no_update(monkeypatch, n_images, batch_s
 
 
 def test_partial_fit_keeps_the_running_averages(monkeypatch):
-    monkeypatch.setattr(net_module, "update_batch_norm", lambda *_: pytest.fail("updated"))
+    monkeypatch.setattr(loop, "update_batch_norm", lambda *_: pytest.fail("updated"))
     model = classifier().partial_fit(X, Y, classes=["bar", "disc"])
     assert model.module_[1][1].num_batches_tracked > 0
 
@@ -101,8 +101,8 @@ class Scores(Callback):
         self.scores = []
 
     def on_epoch_end(self, net, **kwargs):
-        outputs = net.raw_predict(torch.from_numpy(X[24:])).argmax(dim=1)
-        labels = np.array(["bar", "disc"])[outputs.numpy()]
+        images = X[24:].transpose(0, 3, 1, 2).astype(np.float32)
+        labels = np.array(["bar", "disc"])[net.predict_proba(images).argmax(axis=1)]
         self.scores.append(np.mean(labels == Y[24:]).item())
 
 

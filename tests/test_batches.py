@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from sklearn_cnn.training.batches import TrainingBatches, prediction_batches, resolve_batch_size
+from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.samples import Samples
 
 
-def images_of(n, channels=1):
+def images_of(n):
     """Return images whose pixels are their row's number."""
-    return torch.arange(n, dtype=torch.float32).reshape(n, 1, 1, 1).expand(n, 3, 2, channels)
+    return torch.arange(n, dtype=torch.float32).reshape(n, 1, 1, 1).expand(n, 3, 2, 1)
 
 
 def batches_of(n, batch_size, rows=None, seed=0, weights=False, **params):
@@ -146,49 +146,3 @@ def test_augmentation_sees_each_batch_and_leaves_the_samples_alone():
     assert rows == list(range(10))
     assert shapes == [(4, 1, 3, 2), (4, 1, 3, 2), (2, 1, 3, 2)]
     assert torch.equal(batches.samples.images, images_of(10))
-
-
-@pytest.mark.parametrize(
-    ("n", "multiple", "reals", "sizes"),
-    [
-        (8, 2, [4, 4], [4, 4]),
-        (9, 2, [4, 4, 1], [4, 4, 2]),
-        (3, 2, [3], [4]),
-        (1, 4, [1], [4]),
-        (2, 2, [2], [2]),
-        (7, 1, [4, 3], [4, 3]),
-        # a multiple is never more than a batch
-        (5, 3, [4, 1], [4, 3]),
-        (1, 9, [1], [4]),
-    ],
-)
-def test_the_last_prediction_batch_is_filled_up(n, multiple, reals, sizes):
-    images = images_of(n, channels=3) + 1
-    batches = list(prediction_batches(images, 4, multiple, torch.device("cpu")))
-    assert [n_real for _, n_real in batches] == reals
-    assert [tuple(batch.shape) for batch, _ in batches] == [(size, 3, 3, 2) for size in sizes]
-    real = torch.cat([batch[:n_real] for batch, n_real in batches])
-    assert torch.equal(real, images.permute(0, 3, 1, 2))
-    for batch, n_real in batches:
-        assert not batch[n_real:].any()
-        assert batch.is_contiguous(memory_format=torch.channels_last)
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_prediction_batches_keep_the_dtype(dtype):
-    for batch, _ in prediction_batches(images_of(5).to(dtype), 4, 2, torch.device("cpu")):
-        assert batch.dtype == dtype
-
-
-def test_prediction_batches_of_strided_images():
-    channels_first = torch.arange(5 * 3 * 4 * 6).reshape(5, 3, 4, 6)
-    images = channels_first.permute(0, 2, 3, 1)
-    batches = list(prediction_batches(images, 2, 2, torch.device("cpu")))
-    for batch, _ in batches:
-        assert batch.is_contiguous(memory_format=torch.channels_last)
-    real = torch.cat([batch[:n_real] for batch, n_real in batches])
-    assert torch.equal(real, channels_first)
-
-
-def test_no_images_make_no_prediction_batches():
-    assert list(prediction_batches(images_of(5)[:0], 4, 2, torch.device("cpu"))) == []

@@ -163,11 +163,11 @@ def test_a_scheduler_can_follow_the_loss_of_batches(images):
     assert fitted.history_[:, "lr"] == pytest.approx([0.0025, 0.000625, 0.00015625])
 
 
-@pytest.mark.parametrize(("lr", "factors"), [(0.01, [1 / 8, 1 / 16]), (0.001, [1 / 80, 1 / 160])])
-def test_a_schedule_goes_on_with_training(images, lr, factors):
+@pytest.mark.parametrize("lr", [0.01, 0.001])
+def test_a_schedule_goes_on_with_training(images, lr):
     fitted = lr_scheduler("LambdaLR", images, lr_lambda=lambda epoch: 0.5**epoch)
     fitted.set_params(lr=lr, max_epochs=2).fit(*images)
-    assert fitted.history_[3:, "lr"] == pytest.approx([0.01 * factor for factor in factors])
+    assert fitted.history_[3:, "lr"] == pytest.approx([lr / 8, lr / 16])
 
 
 def test_the_rate_is_the_estimators_again_without_the_scheduler(images):

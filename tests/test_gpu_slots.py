@@ -186,7 +186,7 @@ def test_other_devices_are_not_shared(device, monkeypatch):
         assert given == torch.device(device)
 
 
-def test_each_fit_asks_for_a_slot_but_those_that_go_on(monkeypatch):
+def test_each_training_asks_for_a_slot(monkeypatch):
     asked = []
 
     @contextmanager
@@ -200,4 +200,4 @@ def test_each_fit_asks_for_a_slot_but_those_that_go_on(monkeypatch):
     fitted = CNNClassifier(ConvNet((4,)), max_epochs=1, warm_start=True, device="cpu").fit(X, y)
     assert asked == [torch.device("cpu")]
     fitted.fit(X, y).partial_fit(X, y)
-    assert len(asked) == 1
+    assert len(asked) == 3

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from sklearn_cnn.training.microbatches import MicroBatches
 from torch import nn
 
 from sklearn_cnn import Augmentation, CNNClassifier
 from sklearn_cnn.architectures import TorchModule
 from sklearn_cnn.losses import WeightedLoss
+from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
 
 
 class Narrow(nn.Sequential):
@@ -46,19 +46,29 @@ def gradient_of(n_parts, weights):
     torch.manual_seed(0)
     layer, loss = nn.Linear(5, 3), WeightedLoss(nn.CrossEntropyLoss())
     batch = (torch.randn(13, 5), torch.arange(13) % 3, weights)
-    value = MicroBatches(n_parts).backward(
-        lambda images, targets, weights: loss(layer(images), targets, weights),
-        layer.zero_grad,
-        batch,
-    )
-    assert not value.requires_grad
-    return value, layer.weight.grad
+    total = 0.0
+    for (images, targets, part_weights), share in GradientAccumulation(n_parts).parts(batch):
+        value = loss(layer(images), targets, part_weights) * share
+        value.backward()
+        total += value.item()
+    return torch.tensor(total), layer.weight.grad
 
 
 @pytest.mark.parametrize("weights", [None, torch.linspace(0.1, 2, 13)])
 @pytest.mark.parametrize("n_parts", [2, 4])
 def test_parts_add_up_to_the_gradient_of_the_whole_batch(n_parts, weights):
     torch.testing.assert_close(gradient_of(n_parts, weights), gradient_of(1, weights))
+
+
+@pytest.mark.parametrize(
+    ("n_images", "sizes"), [(16, [4, 4, 4, 4]), (13, [4, 3, 3, 3]), (5, [3, 2]), (3, [3]), (1, [1])]
+)
+def test_parts_hold_two_images_at_least(n_images, sizes):
+    batch = torch.zeros(n_images, 5), torch.arange(n_images), None
+    parts = GradientAccumulation(4).parts(batch)
+    assert [len(images) for (images, _, _), _ in parts] == sizes
+    assert [share for _, share in parts] == [size / n_images for size in sizes]
+    assert torch.equal(torch.cat([targets for (_, targets, _), _ in parts]), batch[1])
 
 
 def test_memory_that_ends_halves_the_batch_and_changes_no_result(images):

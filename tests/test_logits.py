@@ -14,9 +14,10 @@ Y = np.arange(40) % 2
 class Dense(nn.Module):
     """One layer; what it returns is bent by subclasses."""
 
-    def __init__(self, in_channels, n_outputs):
+    def __init__(self, in_channels, n_outputs, image_size):
         super().__init__()
-        self.dense = nn.Linear(64 * in_channels, n_outputs)
+        height, width = image_size
+        self.dense = nn.Linear(height * width * in_channels, n_outputs)
 
     def forward(self, images):
         return self.bend(self.dense(images.flatten(1)))
@@ -75,8 +76,10 @@ def test_other_outputs_are_refused_before_they_are_learned_from(estimator, netwo
 def test_a_dimension_that_is_lost_is_missed_in_fit():
     with pytest.raises(ValueError, match=r"a batch of 2, .* logits of shape \(2, 1\), got \(2,\)"):
         CNNRegressor(Squeezed, max_epochs=1).fit(X, Y)
+    # smaller ones never go through the network alone
+    large = RNG.integers(0, 256, (10, 64, 64), dtype=np.uint8)
     with pytest.raises(ValueError, match=r"a batch of 1, .* logits of shape \(1, 2\), got \(2,\)"):
-        CNNClassifier(Squeezed, max_epochs=1).fit(X, Y)
+        CNNClassifier(Squeezed, max_epochs=1).fit(large, Y[:10])
 
 
 def test_other_outputs_in_prediction_are_refused():

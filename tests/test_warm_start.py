@@ -1,6 +1,7 @@
-"""Training that goes on takes the parameters as they are now, and keeps what did not change."""
+"""Training goes on with the weights and under the parameters as they are now."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -53,26 +54,52 @@ def go_on(model, method="fit", **params):
 
 
 def n_steps_of_optimizer(model):
-    return {int(state["step"]) for state in model.net_.optimizer_.state.values()}
+    return n_steps_of_optimizer_of(model.net_)
+
+
+def n_steps_of_optimizer_of(net):
+    return {int(state["step"]) for state in net.optimizer_.state.values()}
 
 
 def counted(model):
     return [callback.n_epochs for _, callback in model.net_.callbacks_]
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_without_a_change_everything_goes_on(method):
-    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), method)
-    assert n_steps_of_optimizer(model) == {2 * N_STEPS}
-    assert counted(model) == [2]
+@pytest.mark.parametrize(("method", "n_steps"), [("fit", N_STEPS), ("partial_fit", 2 * N_STEPS)])
+def test_weights_and_history_go_on_and_the_optimizer_in_partial_fit(method, n_steps):
+    model = classifier(callbacks=[Counter()]).fit(X, Y)
+    before, losses = model.net_, model.loss_curve_
+    go_on(model, method)
+    assert n_steps_of_optimizer(model) == {n_steps}
+    assert model.loss_curve_[:1] == losses
+    assert model.n_iter_ == 2
+    assert model.loss_curve_[1] < losses[0]
+    # the callbacks of each training are its own
+    assert counted(model) == [1]
+    # what was learned before is left as it was
+    assert n_steps_of_optimizer_of(before) == {N_STEPS}
+    assert not torch.equal(before.module_[1][-1].weight, model.module_[1][-1].weight)
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_a_changed_loss_is_the_one_that_trains(method):
-    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), method, loss="hinge")
+def test_steps_without_learning_leave_the_weights_as_they_are():
+    model = classifier(optimizer="sgd", weight_decay=0.0).fit(X, Y)
+    weights = [p.clone() for p in model.module_.parameters()]
+    go_on(model, lr=1e-30)
+    for before, after in zip(weights, model.module_.parameters(), strict=True):
+        assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize(("method", "n_steps"), [("fit", N_STEPS), ("partial_fit", 2 * N_STEPS)])
+def test_a_changed_loss_is_the_one_that_trains(method, n_steps):
+    model = go_on(classifier().fit(X, Y), method, loss="hinge")
     assert isinstance(model.net_.criterion_.loss, nn.MultiMarginLoss)
-    assert n_steps_of_optimizer(model) == {2 * N_STEPS}
-    assert counted(model) == [2]
+    assert n_steps_of_optimizer(model) == {n_steps}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_changed_rate_is_the_one_that_trains(method):
+    model = go_on(classifier(lr_schedule="constant", lr=0.01).fit(X, Y), method, lr=0.002)
+    assert model.history_[:, "lr"] == [0.01, 0.002]
 
 
 def test_a_changed_quantile_is_the_one_that_trains():
@@ -85,20 +112,29 @@ def test_a_changed_quantile_is_the_one_that_trains():
 
 
 @pytest.mark.parametrize(
-    ("params", "kind", "weight_decay"),
+    ("params", "kind", "weight_decay", "n_steps"),
     [
-        ({"optimizer": "sgd"}, torch.optim.SGD, 5e-4),
-        ({"weight_decay": 3.0}, torch.optim.AdamW, 3.0),
+        ({"optimizer": "sgd"}, torch.optim.SGD, 5e-4, None),
+        ({"optimizer": "adam"}, torch.optim.Adam, 0, N_STEPS),
+        ({"optimizer": partial(torch.optim.AdamW, eps=1e-6)}, torch.optim.AdamW, 0.5, N_STEPS),
+        # another optimizer only if `optimizer` says so
+        ({"weight_decay": 3.0}, torch.optim.AdamW, 3.0, 2 * N_STEPS),
+        ({"lr": 1e-3}, torch.optim.AdamW, 0.5, 2 * N_STEPS),
     ],
-    ids=["optimizer", "weight_decay"],
+    ids=str,
 )
-def test_a_changed_optimizer_starts_anew(params, kind, weight_decay):
-    model = go_on(classifier(callbacks=[Counter()]).fit(X, Y), **params)
-    assert isinstance(model.net_.optimizer_, kind)
+def test_a_changed_optimizer_starts_anew(params, kind, weight_decay, n_steps):
+    model = go_on(classifier().fit(X, Y), "partial_fit", **params)
+    assert type(model.net_.optimizer_) is kind
     assert model.net_.optimizer_.param_groups[0]["weight_decay"] == weight_decay
-    if kind is torch.optim.AdamW:
-        assert n_steps_of_optimizer(model) == {N_STEPS}
-    assert counted(model) == [2]
+    if n_steps is not None:
+        assert n_steps_of_optimizer(model) == {n_steps}
+
+
+def test_an_optimizer_that_is_equal_by_value_goes_on():
+    model = classifier(optimizer=partial(torch.optim.AdamW, betas=(0.8, 0.9))).fit(X, Y)
+    go_on(model, "partial_fit", optimizer=partial(torch.optim.AdamW, betas=[0.8, 0.9]))
+    assert n_steps_of_optimizer(model) == {2 * N_STEPS}
 
 
 def test_changed_callbacks_are_called():
@@ -106,7 +142,7 @@ def test_changed_callbacks_are_called():
     assert counted(model) == [1, 1]
     model.callbacks.append(Counter())
     assert counted(model.fit(X, Y)) == [1, 1, 1]
-    assert n_steps_of_optimizer(model) == {3 * N_STEPS}
+    assert [callback.n_epochs for callback in model.callbacks] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +328,9 @@ def test_training_does_not_go_on_with_another_module_of_the_same_name(make):
     module = make(4)
     model = classifier().set_params(architecture=module).fit(X, Y)
     assert go_on(model, architecture=module).n_iter_ == 2
-    with pytest.raises(ValueError, match=r"last fit is TorchModule\(.*cannot change to another of"):
+    with pytest.raises(
+        ValueError, match=r"last fit is TorchModule\(.*cannot change to another of that name"
+    ):
         go_on(model, architecture=make(5))
     assert model.n_iter_ == 2
 

@@ -116,8 +116,13 @@ def _read_numbers(X, options, expected, check_features, name):
     if expected is not None:
         _refuse_lone_image(tuple(getattr(X, "shape", ())), expected)
     if _arrays.is_rows(X):
+        # as in scikit-learn: names of columns before their values, numbers of them after
+        is_frame = hasattr(X, "columns")
+        if is_frame:
+            check_features(X)
         rows = _arrays.check_rows(X, options)
-        check_features(X)
+        if not is_frame:
+            check_features(X)
         images = _arrays.images_of_rows(rows, options, expected)
         _check_shape(images, options, expected, name)
     else:

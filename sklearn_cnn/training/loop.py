@@ -123,7 +123,9 @@ def _train_epochs(net, batches, plan, validation, listeners):
         if any(answers) or (validation is not None and validation.should_stop):
             break
     # the last step comes after the last loss: one image shows what it did
-    output = predict_outputs(net.module_, batches.first_image(), torch.device(net.device))
+    output = predict_outputs(
+        net.module_, batches.first_image(), torch.device(net.device), n_outputs=plan.n_outputs
+    )
     _finite(output.abs().max().item(), len(net.history_), "The network's output")
 
 

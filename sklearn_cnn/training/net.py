@@ -1,16 +1,19 @@
 """The skorch net inside the estimators: it carries module, loss, optimizer, history, callbacks."""
 
 import copy
+import functools
 
+import numpy as np
 import torch
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_cnn.runtime.device import has_device
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.callbacks import copy_callbacks
-from sklearn_cnn.training.optimizers import make_optimizer
+from sklearn_cnn.training.optimizers import OPTIMIZERS, make_optimizer
 
-# Attributes that hold tensors on the device.
+# Attributes that hold tensors on the device, where they are set; the optimizer comes last.
 _ON_DEVICE = ("module_", "criterion_", "optimizer_")
 
 
@@ -72,22 +75,41 @@ class Net(NeuralNet):
         """Return none: our history has no batch rows for them to average."""
         return []
 
+    def set_params(self, **kwargs):
+        """Set parameters, as skorch does."""
+        if "callbacks" in kwargs:
+            # skorch cannot exchange the callbacks of a net that has none
+            self.callbacks = kwargs.pop("callbacks")
+        return super().set_params(**kwargs)
+
     def initialize_optimizer(self, triggered_directly=None):
-        """Make the optimizer of the module's parameters."""
+        """Make the optimizer of the module's parameters; `optimizer__<argument>` goes to it."""
+        arguments = self.get_params_for("optimizer")
+        lr = arguments.pop("lr", self.lr)
+        weight_decay = arguments.pop("weight_decay", self.weight_decay)
+        optimizer = self.optimizer
+        if arguments:
+            kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+            optimizer = functools.partial(kind, **arguments)
         self.optimizer_ = make_optimizer(
-            self.optimizer,
-            self.module_,
-            self.lr,
-            self.weight_decay,
-            self.lr_ratios,
-            with_frozen=self.with_frozen,
+            optimizer, self.module_, lr, weight_decay, self.lr_ratios, with_frozen=self.with_frozen
         )
         return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch of skorch's loop; its mean loss is recorded as ours records it."""
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        rows = [row for row in self.history_[-1]["batches"] if f"{prefix}_loss" in row]
+        if rows:
+            losses = [row[f"{prefix}_loss"] for row in rows]
+            sizes = [row[f"{prefix}_batch_size"] for row in rows]
+            self.history_.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
 
     def __deepcopy__(self, memo):
         """Copy the net; what its callbacks hold open is shared."""
         state = self.__getstate__()
-        held = {name: copy_callbacks(state.pop(name) or []) for name in ("callbacks", "callbacks_")}
+        lists = [n for n in ("callbacks", "callbacks_") if isinstance(state.get(n), list)]
+        held = {name: copy_callbacks(state.pop(name)) for name in lists}
         copied = memo[id(self)] = type(self).__new__(type(self))
         copied.__setstate__({**copy.deepcopy(state, memo), **held})
         return copied
@@ -96,10 +118,11 @@ class Net(NeuralNet):
         # skorch's own state is a plain pickle inside, which classes of a notebook do not pass
         state = vars(self).copy()
         if torch.device(self.device).type != "cpu":
-            on_device = copy.deepcopy({name: state[name] for name in _ON_DEVICE})
-            _move(**on_device, device="cpu")
+            on_device = copy.deepcopy({name: state[name] for name in _ON_DEVICE if name in state})
+            _move(on_device.values(), "cpu")
             state.update(on_device)
-            state["module"], state["criterion"] = state["module_"], state["criterion_"]
+            if "module_" in on_device:
+                state["module"], state["criterion"] = state["module_"], state["criterion_"]
         return state
 
     def __setstate__(self, state):
@@ -113,12 +136,14 @@ class Net(NeuralNet):
             )
             self.device = "cpu"
             return
-        _move(self.module_, self.criterion_, self.optimizer_, self.device)
+        _move([state[name] for name in _ON_DEVICE if name in state], self.device)
 
 
-def _move(module_, criterion_, optimizer_, device):
-    """Move module, criterion and the state of the optimizer to a device, in place."""
-    module_.to(device)
-    criterion_.to(device)
-    # the optimizer moves its state to where its parameters are
-    optimizer_.load_state_dict(optimizer_.state_dict())
+def _move(parts, device):
+    """Move modules, and then the state of an optimizer, to a device, in place."""
+    for part in parts:
+        if isinstance(part, nn.Module):
+            part.to(device)
+        elif part is not None:
+            # the optimizer moves its state to where its parameters are
+            part.load_state_dict(part.state_dict())

@@ -3,12 +3,13 @@
 import functools
 import inspect
 import math
+from collections.abc import Callable
 
 import torch
 
 from sklearn_cnn.runtime.equality import is_same
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
     "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),

@@ -1,4 +1,4 @@
-"""An image has the same predictions whatever images come with it."""
+"""Batches of predictions; an image has the same whatever images come with it."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.training.prediction import prediction_batches
 
 RNG = np.random.default_rng(0)
 
@@ -87,3 +88,54 @@ def test_one_image_goes_through_the_network_alone():
         sizes.clear()
         model.predict(X[:n])
         assert sizes == expected
+
+
+def images_of(n, channels=1):
+    """Return images whose pixels are their row's number."""
+    return torch.arange(n, dtype=torch.float32).reshape(n, 1, 1, 1).expand(n, 3, 2, channels)
+
+
+@pytest.mark.parametrize(
+    ("n", "multiple", "reals", "sizes"),
+    [
+        (8, 2, [4, 4], [4, 4]),
+        (9, 2, [4, 4, 1], [4, 4, 2]),
+        (3, 2, [3], [4]),
+        (1, 4, [1], [4]),
+        (2, 2, [2], [2]),
+        (7, 1, [4, 3], [4, 3]),
+        # a multiple is never more than a batch
+        (5, 3, [4, 1], [4, 3]),
+        (1, 9, [1], [4]),
+    ],
+)
+def test_the_last_prediction_batch_is_filled_up(n, multiple, reals, sizes):
+    images = images_of(n, channels=3) + 1
+    batches = list(prediction_batches(images, 4, multiple, torch.device("cpu")))
+    assert [n_real for _, n_real in batches] == reals
+    assert [tuple(batch.shape) for batch, _ in batches] == [(size, 3, 3, 2) for size in sizes]
+    real = torch.cat([batch[:n_real] for batch, n_real in batches])
+    assert torch.equal(real, images.permute(0, 3, 1, 2))
+    for batch, n_real in batches:
+        assert not batch[n_real:].any()
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_prediction_batches_keep_the_dtype(dtype):
+    for batch, _ in prediction_batches(images_of(5).to(dtype), 4, 2, torch.device("cpu")):
+        assert batch.dtype == dtype
+
+
+def test_prediction_batches_of_strided_images():
+    channels_first = torch.arange(5 * 3 * 4 * 6).reshape(5, 3, 4, 6)
+    images = channels_first.permute(0, 2, 3, 1)
+    batches = list(prediction_batches(images, 2, 2, torch.device("cpu")))
+    for batch, _ in batches:
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+    real = torch.cat([batch[:n_real] for batch, n_real in batches])
+    assert torch.equal(real, channels_first)
+
+
+def test_no_images_make_no_prediction_batches():
+    assert list(prediction_batches(images_of(5)[:0], 4, 2, torch.device("cpu"))) == []
