@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from sklearn_cnn.architectures import Architecture, as_architecture
-from sklearn_cnn.augmentation import as_augmentation, why_not_resized
+from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape
 from sklearn_cnn.losses import check_loss
 from sklearn_cnn.runtime.device import resolve_device
@@ -87,11 +87,13 @@ def resolve(parameters, estimator_name, holds):
     # an optimizer says by itself what it does not take; layers with weights would draw numbers
     make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), p["lr"], weight_decay)
     check_loss(p["loss"], holds)
+    augmentation = as_augmentation(p["augmentation"])
+    check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
     return Config(
         architecture=as_architecture(p["architecture"]).resolve(),
-        augmentation=as_augmentation(p["augmentation"]),
+        augmentation=augmentation,
         read=read_options(p, estimator_name),
         lr_schedule=p["lr_schedule"],
         max_epochs=p["max_epochs"],

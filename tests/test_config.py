@@ -147,6 +147,18 @@ def test_a_bad_value_is_an_error_before_an_image_is_read(kind, name, value):
     check_nothing_is_read(kind(**{name: value}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "augmentation"),
+    [
+        (CNNClassifier, Augmentation(keypoints=True)),
+        (CNNClassifier, Augmentation(keypoints="boxes")),
+        (CNNRegressor, Augmentation(mixup=0.2)),
+    ],
+)
+def test_an_augmentation_for_another_kind_of_y(kind, augmentation):
+    check_nothing_is_read(kind(augmentation=augmentation))
+
+
 @pytest.mark.parametrize("kind", [CNNClassifier, CNNRegressor])
 def test_parts_that_a_learned_network_does_not_have(kind):
     source = CNNRegressor(ConvNet((2,)), max_epochs=1).fit(Pairs())

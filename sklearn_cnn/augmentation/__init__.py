@@ -6,7 +6,7 @@ from sklearn_cnn.augmentation._presets import (
     available_augmentations,
     with_parameters,
 )
-from sklearn_cnn.augmentation._steps import augmentation_step, why_not_resized
+from sklearn_cnn.augmentation._steps import augmentation_step, check_kind_of_y, why_not_resized
 from sklearn_cnn.augmentation._test_time import flip_average
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "as_augmentation",
     "augmentation_step",
     "available_augmentations",
+    "check_kind_of_y",
     "flip_average",
     "why_not_resized",
     "with_parameters",

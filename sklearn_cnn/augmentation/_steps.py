@@ -15,7 +15,7 @@ from sklearn_cnn.augmentation._changes import (
 from sklearn_cnn.augmentation._coordinates import check_coordinates
 from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.augmentation._presets import as_augmentation
-from sklearn_cnn.losses import MixedTargets
+from sklearn_cnn.losses import NUMBERS, MixedTargets
 from sklearn_cnn.targets import Continuous
 
 
@@ -70,18 +70,25 @@ def why_not_resized(spec):
     )
 
 
-def _check_target(augmentation, target):
-    if not isinstance(target, Continuous):
-        if augmentation.keypoints:
-            raise ValueError(
-                f"augmentation has keypoints={augmentation.keypoints!r}, but y holds labels. "
-                "Coordinates are for CNNRegressor."
-            )
+def check_kind_of_y(augmentation, holds):
+    """Raise a ValueError if an augmentation suits no y of some kinds; see `losses`."""
+    if not isinstance(augmentation, Augmentation):
         return
-    if augmentation.mixup:
+    if augmentation.keypoints and NUMBERS not in holds:
+        raise ValueError(
+            f"augmentation has keypoints={augmentation.keypoints!r}, but y holds labels. "
+            "Coordinates are for CNNRegressor."
+        )
+    if augmentation.mixup and NUMBERS in holds:
         raise ValueError(
             "augmentation has mixup, which mixes labels, but y holds numbers. Write mixup=0."
         )
+
+
+def _check_target(augmentation, target):
+    check_kind_of_y(augmentation, (target.holds,))
+    if not isinstance(target, Continuous):
+        return
     if augmentation.keypoints:
         check_coordinates(augmentation, target.n_outputs, augmentation.flip)
     elif augmentation.keypoints is None and target.n_outputs > 1 and moves_pixels(augmentation):
