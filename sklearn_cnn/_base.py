@@ -42,7 +42,7 @@ from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.augmentation import (
     Augmentation,
     augmentation_step,
-    mirrored_mean,
+    flip_average,
     with_parameters,
 )
 from sklearn_cnn.images import ImageSet, read_images
@@ -342,7 +342,7 @@ class BaseCNN(
 
     def _split(self, samples, config):
         """Split off the validation samples of `early_stopping`."""
-        strata = self._target.strata(samples.targets[samples.rows])
+        strata = self._target.strata(samples.targets[samples.indices])
         # the first training's seed: whoever goes on must not have learned from what scores them
         seed = _seed_of_training(self._seed, 0)
         split = split_off_validation(strata, len(samples), config.validation_fraction, seed)
@@ -569,7 +569,7 @@ class BaseCNN(
     def _averaged(self, module):
         """Return a module with test-time augmentation."""
         size = self.image_shape_[:2]
-        return mirrored_mean(module, self.augmentation, self._target, size)
+        return flip_average(module, self.augmentation, self._target, size)
 
     def save(self, path):
         """Write the fitted estimator to a file that holds no code.

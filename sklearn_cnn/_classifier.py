@@ -385,11 +385,6 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         weights = self._target.class_weights(
             self.class_weight, y if sample_weight is None else y[sample_weight > 0]
         )
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
-            raise ValueError(
-                f"class_weight must hold finite weights that are not negative, got "
-                f"{self.class_weight!r}."
-            )
         if self.class_weight == "balanced":
             self._balanced_weights = weights
         return weights

@@ -12,6 +12,7 @@ from sklearn_cnn.augmentation import as_augmentation, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape, check_memory
 from sklearn_cnn.losses import check_loss
 from sklearn_cnn.runtime.device import resolve_device
+from sklearn_cnn.targets import check_class_weight
 from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
 from sklearn_cnn.training.optimizers import make_optimizer, resolve_weight_decay
 
@@ -86,6 +87,7 @@ def resolve(parameters, estimator_name, holds):
     # an optimizer says by itself what it does not take; layers with weights would draw numbers
     make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), p["lr"], weight_decay)
     check_loss(p["loss"], holds)
+    check_class_weight(p.get("class_weight"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
     return Config(
         architecture=as_architecture(p["architecture"]).resolve(),

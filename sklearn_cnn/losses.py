@@ -150,7 +150,7 @@ def resolve_loss(loss, target):
 
 
 def check_loss(loss, holds):
-    """Raise if a loss is torch's, or derives from one, and fits no y of some kinds.
+    """Raise if a loss cannot be made, or is torch's, or derives from one, and fits no such y.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def check_loss(loss, holds):
     ValueError
         If the module expects something else.
     TypeError
-        If it is neither a name nor a module.
+        If it is neither a name nor a module, or a class that needs arguments.
     """
     if isinstance(loss, str):
         return
@@ -171,12 +171,27 @@ def check_loss(loss, holds):
     if not issubclass(kind, nn.Module):
         raise TypeError(f"loss must be a name or a torch.nn.Module, got {loss!r}.")
     known = next((base for base in kind.__mro__ if base in _EXPECTATIONS), kind)
-    if known not in _EXPECTATIONS and not known.__module__.startswith("torch.nn."):
-        return  # the user's own
+    is_torchs = known in _EXPECTATIONS or known.__module__.startswith("torch.nn.")
     expected = _EXPECTATIONS.get(known, "something else than outputs and targets")
-    if expected not in holds:
-        fitting = [f"nn.{k.__name__}" for k, v in _EXPECTATIONS.items() if v in holds]
+    if is_torchs and expected not in holds:
+        fitting = "; for ".join(f"{held} use {_losses_of(held)}" for held in holds)
         raise ValueError(
             f"loss={kind.__name__} does not fit here: {known.__name__} expects {expected}. "
-            f"For {' or '.join(holds)} use {' or '.join(fitting)}."
+            f"For {fitting}."
         )
+    if inspect.isclass(loss):
+        _check_needs_nothing(loss)
+
+
+def _losses_of(held):
+    return " or ".join(f"nn.{loss.__name__}" for loss, v in _EXPECTATIONS.items() if v == held)
+
+
+def _check_needs_nothing(kind):
+    try:
+        inspect.signature(kind).bind()
+    except TypeError as error:
+        raise TypeError(
+            f"loss={kind.__name__} cannot be made without arguments ({error}). Pass an object: "
+            f"loss={kind.__name__}(...)."
+        ) from error

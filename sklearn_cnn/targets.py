@@ -1,5 +1,8 @@
 """From y to tensors and back: each kind of target owns its losses and its decoding."""
 
+import math
+from numbers import Real
+
 import numpy as np
 import torch
 from scipy.special import expit, softmax
@@ -279,6 +282,17 @@ def check_classes(y, name="y"):
     return check_array(
         y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0, ensure_min_features=0
     )
+
+
+def check_class_weight(class_weight):
+    """Raise a ValueError if `class_weight=` holds what is no weight; y says of which classes."""
+    if not isinstance(class_weight, dict):
+        return
+    weights = class_weight.values()
+    if not all(isinstance(weight, Real) and 0 <= float(weight) < math.inf for weight in weights):
+        raise ValueError(
+            f"class_weight must hold finite weights that are not negative, got {class_weight!r}."
+        )
 
 
 def _check_indicator(y, name="y"):

@@ -7,7 +7,7 @@ from scipy.stats import beta, kstest
 from sklearn.base import clone
 
 from sklearn_cnn import Augmentation, available_augmentations
-from sklearn_cnn.augmentation._geometry import Moves
+from sklearn_cnn.augmentation._geometry import AffineTransform
 from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 
 HEIGHT, WIDTH = 20, 26
@@ -180,7 +180,7 @@ def test_a_share_as_crop_follows_the_size_of_the_image():
 def test_copying_and_interpolating_move_alike(fill, size):
     images = torch.from_numpy(noise(200, np.float32, (3, *size)))
     generator = torch.Generator().manual_seed(0)
-    moves = Moves.draw(200, size, generator, flip=True, crop=(4, 4), rotation=0, scale=0)
+    moves = AffineTransform.draw(200, size, generator, flip=True, crop=(4, 4), rotation=0, scale=0)
     copied = moves.move_images(images, fill)
     moves.turn = torch.eye(2).repeat(200, 1, 1)
     torch.testing.assert_close(moves.move_images(images, fill), copied, atol=0.02, rtol=0)
@@ -189,7 +189,7 @@ def test_copying_and_interpolating_move_alike(fill, size):
 def test_a_quarter_turn_is_exact():
     images = torch.from_numpy(noise(2, np.float32, (3, 9, 9)))
     quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]]).repeat(2, 1, 1)
-    moves = Moves((9, 9), torch.tensor([False, True]), torch.zeros(2, 2).long(), quarter)
+    moves = AffineTransform((9, 9), torch.tensor([False, True]), torch.zeros(2, 2).long(), quarter)
     turned = moves.move_images(images, "zeros")
     # x to the right and y down: from the x axis to the y axis is clockwise
     expected = torch.stack([images[0].rot90(-1, (1, 2)), images[1].flip(2).rot90(-1, (1, 2))])
@@ -200,7 +200,7 @@ def test_a_quarter_turn_is_exact():
 def test_turning_and_scaling_stay_within_their_bounds(params):
     generator = torch.Generator().manual_seed(0)
     off = {"flip": False, "crop": (0, 0), "rotation": 0, "scale": 0}
-    turn = Moves.draw(5000, (8, 8), generator, **{**off, **params}).turn
+    turn = AffineTransform.draw(5000, (8, 8), generator, **{**off, **params}).turn
     angle = torch.rad2deg(torch.atan2(turn[:, 1, 0], turn[:, 0, 0]))
     factor = torch.linalg.det(turn).sqrt()
     if "rotation" in params:

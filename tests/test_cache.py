@@ -22,7 +22,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.images import _cache, _sequences, read_images
+from sklearn_cnn.images import ReadOptions, _cache, _encoded, read_images
 from sklearn_cnn.images._cache import ImageCache, cache_folder
 from sklearn_cnn.images._decoding import decode_file
 from sklearn_cnn.runtime.sealed_files import read_sealed
@@ -37,7 +37,7 @@ def small(**params):
 
 
 def read(paths, memory, **params):
-    return read_images(small(memory=memory, **params), paths, reset=True)
+    return read_images(paths, ReadOptions(memory=memory, **params)).images
 
 
 def entries(folder):
@@ -60,7 +60,7 @@ def decoded(monkeypatch):
         log.append(file.path)
         return decode_file(file, with_alpha)
 
-    monkeypatch.setattr(_sequences, "decode_file", logged)
+    monkeypatch.setattr(_encoded, "decode_file", logged)
     return log
 
 
@@ -281,18 +281,17 @@ def test_broken_files_do_not_enter(tmp_path, paths):
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from sklearn_cnn import CNNClassifier
-from sklearn_cnn.images import _sequences, read_images
+from sklearn_cnn.images import ReadOptions, _encoded, read_images
 folder, cache, log, pause = sys.argv[1:]
-decode_file = _sequences.decode_file
+decode_file = _encoded.decode_file
 def slow(file, with_alpha=False):
     time.sleep(float(pause))
     with open(log, "a") as stream:
         stream.write(file.path + "\\n")
     return decode_file(file, with_alpha)
-_sequences.decode_file = slow
+_encoded.decode_file = slow
 paths = sorted(map(str, Path(folder).iterdir()))
-images = read_images(CNNClassifier(memory=cache), paths, reset=True)
+images = read_images(paths, ReadOptions(memory=cache)).images
 print(int(images[:].sum()))
 """
 
@@ -442,11 +441,10 @@ def test_a_folder_that_cannot_be_made(tmp_path, paths):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from sklearn_cnn import CNNClassifier
-from sklearn_cnn.images import read_images
+from sklearn_cnn.images import ReadOptions, read_images
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 paths = sorted(map(str, Path(sys.argv[1]).iterdir()))
-print(int(read_images(CNNClassifier(memory=sys.argv[2]), paths, reset=True)[:].sum()))
+print(int(read_images(paths, ReadOptions(memory=sys.argv[2])).images[:].sum()))
 """
 
 

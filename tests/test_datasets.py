@@ -55,6 +55,66 @@ def test_a_dataset_is_its_images(cells, in_memory):
     assert np.array_equal(without_labels.predict_proba(IMAGES), expected)
 
 
+class Counted(Pairs):
+    """Pairs that note which rows are read."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.rows = []
+
+    def __getitem__(self, row):
+        self.rows.append(row)
+        return super().__getitem__(row)
+
+    def n_passes(self):
+        """Return how often all rows were read; fails if one was read less or more often."""
+        n_passes, rest = divmod(len(self.rows), len(self))
+        assert rest == 0
+        assert sorted(self.rows) == sorted([*range(len(self))] * n_passes)
+        return n_passes
+
+
+@pytest.mark.parametrize("in_memory", [True, "auto"])
+@pytest.mark.parametrize("params", [{}, {"early_stopping": True}, {"handle_broken": "skip"}])
+def test_in_memory_each_item_is_read_once(cells, in_memory, params):
+    dataset, validation = Counted(cells), Counted(cells)
+    estimator = small(in_memory=in_memory, **params).fit(dataset, X_val=validation, y_val=Y)
+    assert dataset.n_passes() == 1
+    assert validation.n_passes() == 1
+    dataset.rows.clear()
+    estimator.predict(dataset)
+    assert dataset.n_passes() == 1
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+@pytest.mark.parametrize("handle_broken", ["error", "skip"])
+@pytest.mark.parametrize("make", [np.asarray, Image.fromarray])
+def test_from_the_disk_items_are_read_as_often_as_they_are_used(make, handle_broken, norm):
+    paired, alone, validation = (Counted([make(image) for image in IMAGES]) for _ in range(3))
+    estimator = small(in_memory=False, handle_broken=handle_broken)
+    estimator.set_params(architecture__norm=norm)
+    # statistics of pixels, and two epochs, after which batch normalization looks anew: it does so
+    # in the first 50 steps
+    n_used = 1 + 2 * (2 if norm == "batch" else 1)
+    # "skip" looks for broken ones first
+    is_looked_at = handle_broken == "skip"
+
+    estimator.fit(paired)
+    # one image shows what the last step did
+    assert paired.rows.pop() == 0
+    # labels come first, from the same look if there is one
+    assert paired.n_passes() == 1 + n_used
+
+    estimator.fit(alone, Y, X_val=validation, y_val=Y)
+    assert alone.rows.pop() == 0
+    assert alone.n_passes() == is_looked_at + n_used
+    assert validation.n_passes() == is_looked_at + 2
+
+    validation.rows.clear()
+    estimator.predict(validation)
+    assert validation.n_passes() == 1
+
+
 def test_unpacked_it_can_be_cross_validated(cells):
     X, y = unpack_dataset(Pairs(cells))
     assert y.tolist() == Y.tolist()

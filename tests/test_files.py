@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.images import _reader, _sequences, read_images
+from sklearn_cnn.images import ReadOptions, _encoded, _reader, _sequences, read_images
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
 from sklearn_cnn.images._resizing import resize
@@ -34,6 +34,11 @@ Y = np.arange(N) % 2
 def small(estimator=CNNClassifier, **params):
     params = {"max_epochs": 2, "batch_size": 5, "random_state": 0, **params}
     return estimator(ConvNet((4,)), **params)
+
+
+def read(X, **params):
+    """Return the images of X as the estimators read them."""
+    return read_images(X, ReadOptions(**{"in_memory": "auto", **params})).images
 
 
 @pytest.fixture
@@ -92,7 +97,7 @@ if hasattr(np.dtypes, "StringDType"):
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_containers_are_read_to_the_pixels_of_the_files(container, paths):
-    images = read_images(small(), CONTAINERS[container](paths), reset=True)
+    images = read(CONTAINERS[container](paths))
     assert images.dtype == torch.uint8
     assert np.array_equal(images.numpy(), np.stack(IMAGES))
 
@@ -167,17 +172,17 @@ def test_mixed_sizes_are_listed_with_what_to_write(tmp_path):
 def test_files_are_resized_as_arrays_are(tmp_path, mode, channels):
     images = [noise(*size, channels=channels) for size in SIZES]
     paths = write_images(tmp_path, images)
-    read = read_images(small(image_shape=(7, 6), resize_mode=mode), paths, reset=True)
-    for row, image in zip(read, images, strict=True):
+    found = read(paths, image_shape=(7, 6), resize_mode=mode)
+    for row, image in zip(found, images, strict=True):
         alone = torch.from_numpy(image.reshape(1, *image.shape[:2], channels))
         assert torch.equal(row, resize(alone, (7, 6), mode)[0])
 
 
 def test_gray_among_colour_becomes_colour(tmp_path):
     images = [noise(), noise(channels=1)]
-    read = read_images(small(), write_images(tmp_path, images), reset=True)
-    assert np.array_equal(read[0], images[0])
-    assert np.array_equal(read[1], np.dstack([images[1]] * 3))
+    found = read(write_images(tmp_path, images))
+    assert np.array_equal(found[0], images[0])
+    assert np.array_equal(found[1], np.dstack([images[1]] * 3))
 
 
 def test_all_gray_stays_gray_and_makes_colour_gray_in_prediction(tmp_path):
@@ -203,10 +208,10 @@ def test_image_shape_names_the_channels(tmp_path, channels, is_pil):
     images = [noise(channels=c) for c in (1, 3, 4)]
     X = write_images(tmp_path, images)
     X = [Image.open(path) for path in X] if is_pil else X
-    read = read_images(small(image_shape=(6, 5, channels)), X, reset=True)
+    found = read(X, image_shape=(6, 5, channels))
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
     expected = [np.asarray(Image.fromarray(image).convert(mode)) for image in images]
-    assert np.array_equal(read.numpy(), np.stack(expected).reshape(read.shape))
+    assert np.array_equal(found.numpy(), np.stack(expected).reshape(found.shape))
 
 
 def test_two_channels_are_refused(paths):
@@ -260,18 +265,18 @@ def test_a_memmap_beyond_the_free_memory_is_streamed(tmp_path, monkeypatch, dtyp
     np.save(tmp_path / "X.npy", np.stack(IMAGES).astype(dtype))
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     kept = small().fit(mapped, Y)
-    assert not isinstance(read_images(small(), mapped, reset=True), LazyImages)
+    assert not isinstance(read(mapped), LazyImages)
     monkeypatch.setattr(_reader, "free_memory", lambda: mapped.nbytes)
-    assert isinstance(read_images(small(), mapped, reset=True), LazyImages)
+    assert isinstance(read(mapped), LazyImages)
     assert_same_fit(kept, small().fit(mapped, Y), mapped)
 
 
 def test_files_beyond_the_free_memory_are_streamed(paths, monkeypatch):
     monkeypatch.setattr(_reader, "free_memory", lambda: 2 * np.stack(IMAGES).nbytes)
-    assert not isinstance(read_images(small(), paths, reset=True), LazyImages)
+    assert not isinstance(read(paths), LazyImages)
     monkeypatch.setattr(_reader, "free_memory", lambda: 2 * np.stack(IMAGES).nbytes - 1)
-    assert isinstance(read_images(small(), paths, reset=True), LazyImages)
-    assert not isinstance(read_images(small(in_memory=True), paths, reset=True), LazyImages)
+    assert isinstance(read(paths), LazyImages)
+    assert not isinstance(read(paths, in_memory=True), LazyImages)
 
 
 def test_threads_end(paths):
@@ -281,7 +286,7 @@ def test_threads_end(paths):
 
 
 def test_a_consumer_that_stops_early_leaves_no_thread(paths):
-    images = read_images(small(in_memory=False), paths, reset=True)
+    images = read(paths, in_memory=False)
     before = threading.active_count()
     batches = read_ahead(images, [slice(start, start + 2) for start in range(0, N, 2)])
     assert torch.equal(next(batches), torch.from_numpy(np.stack(IMAGES[:2])))
@@ -302,7 +307,7 @@ def test_an_interrupt_in_training_leaves_no_thread(paths):
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_ctrl_c_while_files_are_read_ends_the_fit(in_memory, paths, monkeypatch):
-    decode_file = _sequences.decode_file
+    decode_file = _encoded.decode_file
 
     def slow(file, with_alpha=False):
         time.sleep(0.05)
@@ -311,7 +316,7 @@ def test_ctrl_c_while_files_are_read_ends_the_fit(in_memory, paths, monkeypatch)
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_sequences, "decode_file", slow)
+    monkeypatch.setattr(_encoded, "decode_file", slow)
     threads, before = threading.active_count(), signal.signal(signal.SIGALRM, interrupt)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)
@@ -498,5 +503,5 @@ def test_skipping_in_a_validation_set(paths, broken):
 
 
 def test_gray_by_convert_channels_is_what_the_estimator_reads(paths):
-    read = read_images(small(image_shape=(8, 7, 1)), paths, reset=True)
-    assert torch.equal(read, convert_channels(torch.from_numpy(np.stack(IMAGES)), 1))
+    found = read(paths, image_shape=(8, 7, 1))
+    assert torch.equal(found, convert_channels(torch.from_numpy(np.stack(IMAGES)), 1))

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_cnn import ImageReader
-from sklearn_cnn.images import _sequences
+from sklearn_cnn.images import _encoded
 from sklearn_cnn.images._decoding import decode_file
 
 N = 12
@@ -64,7 +64,7 @@ def test_memory_of_a_pipeline_caches_what_it_returns(tmp_path, paths, monkeypatc
         log.append(file.path)
         return decode_file(file, with_alpha)
 
-    monkeypatch.setattr(_sequences, "decode_file", logged)
+    monkeypatch.setattr(_encoded, "decode_file", logged)
     pipeline = make_pipeline(
         ImageReader(), LogisticRegression(max_iter=500), memory=str(tmp_path / "cache")
     )

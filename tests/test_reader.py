@@ -9,23 +9,22 @@ import pytest
 import scipy.sparse
 import torch
 
-from sklearn_cnn import CNNClassifier
-from sklearn_cnn.images import as_numpy, read_images
+from sklearn_cnn import ImageReader
+from sklearn_cnn.images import ReadOptions, as_numpy, read_images
 from sklearn_cnn.images._resizing import resize
 
 GRAY = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 COLOUR = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
 
 
-def read(X, **params):
-    return read_images(CNNClassifier(**params), X, reset=True)
+def read(X, expected=None, **params):
+    """Return the images of X, as `fit` reads them or, where a shape is expected, `predict`."""
+    return read_images(X, ReadOptions(**params), expected=expected).images
 
 
 def reader_of(X, **params):
-    """Return an estimator that has seen X as `fit` does."""
-    estimator = CNNClassifier(**params)
-    read_images(estimator, X, reset=True)
-    return estimator
+    """Return an estimator that has seen X in `fit`."""
+    return ImageReader(**params).fit(X)
 
 
 def object_array(cells, shape=(-1,)):
@@ -343,45 +342,42 @@ def test_something_else_among_images_is_named_by_its_position():
 @pytest.mark.parametrize("X", [GRAY, COLOUR], ids=["gray", "colour"])
 @pytest.mark.parametrize("image_shape", [None, (4, 5)])
 def test_one_image_in_a_batch_can_be_predicted(X, image_shape):
-    estimator = reader_of(X, image_shape=image_shape)
-    assert_pixels(read_images(estimator, X[:1], reset=False), X[:1])
-    assert_pixels(read_images(estimator, [X[0]], reset=False), X[:1])
-    assert_pixels(read_images(estimator, X[:1].reshape(1, -1), reset=False), X[:1])
+    fitted = tuple(read(X, image_shape=image_shape).shape[1:])
+    for batch in X[:1], [X[0]], X[:1].reshape(1, -1):
+        assert_pixels(read(batch, fitted, image_shape=image_shape), X[:1])
 
 
 @pytest.mark.parametrize("X", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_a_lone_image_is_an_error_that_says_what_to_write(X):
     with pytest.raises(ValueError, match=r"X\[np\.newaxis\]"):
-        read_images(reader_of(X), X[0], reset=False)
+        reader_of(X).transform(X[0])
 
 
 def test_another_size_at_predict_is_an_error():
-    estimator = reader_of(COLOUR)
+    reader = reader_of(COLOUR)
     with pytest.raises(ValueError, match=r"4 x 4 x 3.*fitted on images of 4 x 5 x 3"):
-        read_images(estimator, COLOUR[:, :, :4], reset=False)
+        reader.transform(COLOUR[:, :, :4])
     with pytest.raises(ValueError, match=r"4 x 5 x 1.*fitted on images of 4 x 5 x 3"):
-        read_images(estimator, GRAY[:2], reset=False)
+        reader.transform(GRAY[:2])
 
 
 def test_image_shape_resizes_at_predict_too():
-    estimator = reader_of(COLOUR, image_shape=(8, 8))
     other = np.full((2, 30, 20, 3), 9, dtype=np.uint8)
-    images = read_images(estimator, other, reset=False)
+    images = read(other, (8, 8, 3), image_shape=(8, 8))
     assert images.shape == (2, 8, 8, 3)
     assert (images == 9).all()
 
 
 def test_an_array_read_anew_replaces_the_shape():
-    estimator = reader_of(COLOUR)
-    read_images(estimator, GRAY, reset=True)
-    assert estimator.image_shape_ == (4, 5, 1)
-    assert estimator.n_features_in_ == 20
+    reader = reader_of(COLOUR).fit(GRAY)
+    assert reader.image_shape_ == (4, 5, 1)
+    assert reader.n_features_in_ == 20
 
 
 @pytest.mark.parametrize("name", ["X", "X_val"])
 def test_errors_call_the_data_by_its_name(name):
     with pytest.raises(ValueError, match=rf"^{name} holds images of 2 sizes"):
-        read_images(CNNClassifier(), [np.zeros((3, 3)), np.zeros((4, 4))], reset=True, name=name)
+        read_images([np.zeros((3, 3)), np.zeros((4, 4))], ReadOptions(), name=name)
 
 
 @pytest.mark.parametrize(

@@ -19,24 +19,24 @@ def weighted(weights):
 def test_without_weights_all_rows_count_the_same():
     samples = weighted(None)
     assert samples.weights is None
-    assert samples.rows.tolist() == [0, 1, 2, 3, 4]
-    assert samples.rows.dtype == torch.int64
+    assert samples.indices.tolist() == [0, 1, 2, 3, 4]
+    assert samples.indices.dtype == torch.int64
     assert len(samples) == 5
 
 
 def test_rows_of_weight_zero_are_left_out_and_the_rest_averages_one():
     samples = weighted([0, 1, 3, 0, 2])
-    assert samples.rows.tolist() == [1, 2, 4]
+    assert samples.indices.tolist() == [1, 2, 4]
     assert len(samples) == 3
     assert samples.weights.dtype == torch.float64
-    assert samples.weights[samples.rows].tolist() == [0.5, 1.5, 1.0]
+    assert samples.weights[samples.indices].tolist() == [0.5, 1.5, 1.0]
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1, 1], [0.3] * 5, [0, 7, 7, 0, 7]])
 def test_equal_weights_are_no_weights(weights):
     samples = weighted(weights)
     assert samples.weights is None
-    assert samples.rows.tolist() == np.flatnonzero(weights).tolist()
+    assert samples.indices.tolist() == np.flatnonzero(weights).tolist()
 
 
 @pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-200, 1e200, 5e307])
@@ -49,9 +49,9 @@ def test_the_scale_of_the_weights_does_not_matter(scale):
 
 def test_weights_may_be_further_apart_than_float32_can_say():
     samples = weighted([1e-60, 1e-60, 3e-60, 1e300, 1e-60])
-    assert samples.rows.tolist() == [3]  # the others are nothing as shares of the largest
+    assert samples.indices.tolist() == [3]  # the others are nothing as shares of the largest
     samples = weighted([1e-60, 1e-60, 3e-60, 1, 1e-60])
-    assert samples.rows.tolist() == [0, 1, 2, 3, 4]
+    assert samples.indices.tolist() == [0, 1, 2, 3, 4]
     assert samples.on(torch.device("cpu")).weights.tolist() == [0, 0, 0, 5, 0]
     assert samples.subset([1, 2]).weights[1:3].tolist() == pytest.approx([0.5, 1.5], rel=1e-12)
 
@@ -71,18 +71,18 @@ def test_no_weight_at_all_is_an_error():
 def test_a_subset_picks_among_the_rows_that_count(positions):
     samples = weighted([0, 1, 3, 0, 2])
     subset = samples.subset(positions)
-    assert subset.rows.tolist() == [4, 1]
+    assert subset.indices.tolist() == [4, 1]
     assert len(subset) == 2
     assert subset.images is samples.images
     assert subset.targets is samples.targets
-    assert samples.rows.tolist() == [1, 2, 4]
+    assert samples.indices.tolist() == [1, 2, 4]
 
 
 def test_the_weights_of_a_subset_average_one():
     samples = weighted([0, 2, 4, 8, 2])
     assert samples.weights.tolist() == [0, 0.5, 1, 2, 0.5]
     subset = samples.subset([0, 2])
-    assert subset.weights[subset.rows].tolist() == [0.4, 1.6]
+    assert subset.weights[subset.indices].tolist() == [0.4, 1.6]
     assert samples.subset([0, 3]).weights is None
     assert samples.weights.tolist() == [0, 0.5, 1, 2, 0.5]
 
@@ -91,9 +91,9 @@ def test_the_weights_of_a_subset_average_one():
 def test_compact_samples_are_the_rows_that_count(weights):
     samples = weighted(weights).subset([1, 0])
     compact = samples.compact()
-    assert torch.equal(compact.images, IMAGES[samples.rows])
-    assert torch.equal(compact.targets, TARGETS[samples.rows])
-    assert compact.rows.tolist() == [0, 1]
+    assert torch.equal(compact.images, IMAGES[samples.indices])
+    assert torch.equal(compact.targets, TARGETS[samples.indices])
+    assert compact.indices.tolist() == [0, 1]
     if weights is None:
         assert compact.weights is None
     else:
@@ -103,7 +103,7 @@ def test_compact_samples_are_the_rows_that_count(weights):
 @pytest.mark.parametrize("weights", [[0, 1, 3, 0, 2], None])
 def test_all_tensors_move_to_a_device(weights):
     moved = weighted(weights).on(torch.device("meta"))
-    tensors = [moved.images, moved.targets, moved.rows]
+    tensors = [moved.images, moved.targets, moved.indices]
     if weights is not None:
         assert moved.weights.dtype == torch.float32  # not every device has float64
         tensors.append(moved.weights)

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from sklearn_cnn.images._shape import ImageShape, array_shape, fits, flat_row_shape
+from sklearn_cnn.images._shape import ImageShape, array_shape, flat_row_shape, has_channels
 
 
 @pytest.fixture
@@ -201,12 +201,12 @@ def test_no_images_still_have_a_shape():
     assert array_shape((0, 5, 7, 3)) == (5, 7, 3)
 
 
-def test_channels_fit_unless_others_are_named():
+def test_any_channels_will_do_unless_others_are_named():
     gray, colour = ImageShape(5, 7, 1), ImageShape(5, 7, 3)
-    assert fits(gray, (9, 9))
-    assert fits(colour, (9, 9))
-    assert fits(colour, (9, 9, 3))
-    assert not fits(gray, (9, 9, 3))
+    assert has_channels(gray, (9, 9))
+    assert has_channels(colour, (9, 9))
+    assert has_channels(colour, (9, 9, 3))
+    assert not has_channels(gray, (9, 9, 3))
 
 
 def test_an_image_shape_has_a_size_and_reads_well():

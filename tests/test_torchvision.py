@@ -11,6 +11,7 @@ from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import TorchvisionModel
 from sklearn_cnn.architectures._heads import as_stem_weight, last_linear_name
 from sklearn_cnn.architectures._torchvision import torchvision_names
+from sklearn_cnn.images import pixel_statistics
 
 # Smallest side in pixels that a family takes; 1 for those that are not here.
 SMALLEST = {
@@ -256,7 +257,7 @@ def test_inception_gets_the_pixels_of_its_own_transformation():
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     standardize = TorchvisionModel("googlenet", weights="DEFAULT").standardization(
-        pixels.permute(0, 2, 3, 1), torch.arange(1)
+        pixel_statistics(pixels.permute(0, 2, 3, 1), torch.arange(1))
     )
     with torch.no_grad():
         torch.testing.assert_close(

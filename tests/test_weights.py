@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sklearn_cnn.architectures import TorchvisionModel
-from sklearn_cnn.architectures._weights import fit_into, read_weights_file
+from sklearn_cnn.architectures._weights import load_into, read_weights_file
 
 
 class Code:
@@ -104,7 +104,7 @@ def test_old_names_of_densenet(tmp_path):
 
 def test_weights_that_fit_are_loaded():
     target, source = network(), network()
-    fit_into(target, source.state_dict(), "3", "weights")
+    load_into(target, source.state_dict(), "3", "weights")
     assert all(map(torch.equal, target.state_dict().values(), source.state_dict().values()))
 
 
@@ -112,7 +112,7 @@ def test_a_head_of_another_size_stays_as_it_is():
     target, state = network(), network().state_dict()
     state["3.weight"], state["3.bias"] = torch.ones(5, 2), torch.ones(5)
     head = target[3].weight.clone()
-    fit_into(target, state, "3", "weights")
+    load_into(target, state, "3", "weights")
     assert torch.equal(target[3].weight, head)
     assert torch.equal(target[0].weight, state["0.weight"])
 
@@ -130,11 +130,11 @@ def test_weights_of_another_network_are_refused_and_nothing_is_loaded(change, me
     change(state)
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
     with pytest.raises(ValueError, match=f"these are not weights of Sequential: they {message}"):
-        fit_into(target, state, "3", "these")
+        load_into(target, state, "3", "these")
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
 
 
 def test_long_lists_of_names_are_cut():
     state = {f"layer{i}": torch.ones(1) for i in range(9)}
     with pytest.raises(ValueError, match="layer0, layer1, layer2 and 6 more"):
-        fit_into(network(), state, "3", "these")
+        load_into(network(), state, "3", "these")

@@ -13,6 +13,7 @@ from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._heads import (
     FINE_TUNING_CONSTRAINTS,
     LearnedArchitecture,
+    check_parts,
     check_unfreezing,
     freeze_parts,
     replace_head,
@@ -91,8 +92,9 @@ class Finetuned(LearnedArchitecture):
             type(self).__name__,
         )
         check_unfreezing(self.freeze, self.unfreeze_after)
-        resolved = Finetuned(**self.get_params(deep=False))
+        resolved = type(self)(**self.get_params(deep=False))
         resolved._source = self._read_source()
+        check_parts(resolved._source.module.network, self.freeze)
         return resolved
 
     def build(self, in_channels, image_size, n_outputs):

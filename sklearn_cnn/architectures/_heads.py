@@ -62,17 +62,23 @@ def freeze_parts(network, freeze):
         network.requires_grad_(False)
         network.get_submodule(last_linear_name(network)).requires_grad_(True)
         return
+    check_parts(network, freeze)
     for name in freeze or ():
-        try:
-            network.get_submodule(name).requires_grad_(False)
-        except AttributeError as error:
+        network.get_submodule(name).requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"freeze={freeze!r} leaves nothing that could learn.")
+
+
+def check_parts(network, freeze):
+    """Raise a ValueError if `freeze=` names a part that a network does not have."""
+    known = {name for name, _ in network.named_modules()}
+    for name in freeze if isinstance(freeze, (list, tuple)) else ():
+        if name not in known:
             names = [part for part, _ in network.named_children()]
             raise ValueError(
                 f"freeze={freeze!r}: the network has no part named {name!r}. Its parts are "
                 f"{names}, and their own parts in dotted form."
-            ) from error
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ValueError(f"freeze={freeze!r} leaves nothing that could learn.")
+            )
 
 
 class LearnedArchitecture(Architecture):

@@ -18,7 +18,7 @@ from sklearn_cnn.architectures._heads import (
     last_linear_name,
 )
 from sklearn_cnn.architectures._standardize import Standardize
-from sklearn_cnn.architectures._weights import fit_into, read_weights_file
+from sklearn_cnn.architectures._weights import load_into, read_weights_file
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
@@ -131,7 +131,7 @@ class TorchvisionModel(LearnedArchitecture):
                 f"{torchvision_names()}."
             )
         check_unfreezing(self.freeze, self.unfreeze_after)
-        resolved = TorchvisionModel(**self.get_params(deep=False))
+        resolved = type(self)(**self.get_params(deep=False))
         resolved._state = self._read_weights()
         return resolved
 
@@ -167,7 +167,7 @@ class TorchvisionModel(LearnedArchitecture):
         network = self._make(in_channels, tuple(image_size), n_outputs, is_random=state is None)
         if state is not None:
             state = self._adapted(state, network, in_channels, image_size)
-            fit_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
+            load_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
         freeze_parts(network, self.freeze)
         return network
 

@@ -88,7 +88,7 @@ def _check_torch(path):
         )
 
 
-def fit_into(network, state, head, source):
+def load_into(network, state, head, source):
     """Load weights into a network; a last layer of another size stays as it is.
 
     Parameters

@@ -7,14 +7,14 @@ from sklearn_cnn.augmentation._presets import (
     with_parameters,
 )
 from sklearn_cnn.augmentation._steps import augmentation_step, why_not_resized
-from sklearn_cnn.augmentation._test_time import mirrored_mean
+from sklearn_cnn.augmentation._test_time import flip_average
 
 __all__ = [
     "Augmentation",
     "as_augmentation",
     "augmentation_step",
     "available_augmentations",
-    "mirrored_mean",
+    "flip_average",
     "why_not_resized",
     "with_parameters",
 ]

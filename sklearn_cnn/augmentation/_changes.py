@@ -5,7 +5,7 @@ from numbers import Integral
 import torch
 
 from sklearn_cnn.augmentation._coordinates import move_coordinates
-from sklearn_cnn.augmentation._geometry import Moves
+from sklearn_cnn.augmentation._geometry import AffineTransform
 from sklearn_cnn.augmentation._pixels import change_colour, erase
 
 # Where no byte is above this one, rounding undoes much of a change: all of it in images of 0 and 1.
@@ -54,7 +54,7 @@ def change(augmentation, images, coordinates, generator):
     """
     if moves_pixels(augmentation):
         size = tuple(images.shape[2:])
-        moves = Moves.draw(
+        moves = AffineTransform.draw(
             len(images),
             size,
             generator,

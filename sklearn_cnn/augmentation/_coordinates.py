@@ -46,7 +46,7 @@ def move_coordinates(augmentation, moves, coordinates):
     ----------
     augmentation : Augmentation
         With `keypoints`.
-    moves : Moves
+    moves : AffineTransform
     coordinates : Tensor of shape (b, n_coordinates)
         In pixels.
     """

@@ -22,7 +22,7 @@ def uniform(n, low, high, generator):
 
 
 @dataclass
-class Moves:
+class AffineTransform:
     """Where each image of a batch goes: flipped, turned and scaled about its centre, shifted.
 
     Parameters
@@ -169,7 +169,7 @@ def move_boxes(moves, boxes):
 
     Parameters
     ----------
-    moves : Moves
+    moves : AffineTransform
     boxes : Tensor of shape (b, k, 4)
         x0, y0, x1, y1 of two opposite corners.
 

@@ -51,7 +51,7 @@ def augmentation_step(spec, target, loss, samples):
             "augmentation mixes losses (mixup), which needs one of each image. Give the loss a "
             '`reduction`, with "none" returning a loss for each sample.'
         )
-    in_floats = hold_few_values(samples.images, samples.rows)
+    in_floats = hold_few_values(samples.images, samples.indices)
     return _AugmentationStep(augmentation, target, in_floats)
 
 

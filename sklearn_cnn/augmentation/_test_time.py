@@ -4,12 +4,12 @@ import torch
 
 from sklearn_cnn.augmentation._augmentation import Augmentation
 from sklearn_cnn.augmentation._coordinates import check_coordinates, move_coordinates
-from sklearn_cnn.augmentation._geometry import Moves
+from sklearn_cnn.augmentation._geometry import AffineTransform
 from sklearn_cnn.augmentation._presets import as_augmentation
 from sklearn_cnn.targets import Continuous
 
 
-def mirrored_mean(module, spec, target, size):
+def flip_average(module, spec, target, size):
     """Return what averages the outputs of a module over images and their mirror images.
 
     Parameters
@@ -59,7 +59,7 @@ def _mirror_back(augmentation, target, size):
     def mirror_back(outputs):
         flipped = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device)
         still = torch.zeros(len(outputs), 2, dtype=torch.int64, device=outputs.device)
-        moves = Moves(size, flipped, still, None)
+        moves = AffineTransform(size, flipped, still, None)
         back = move_coordinates(augmentation, moves, target.to_units(outputs))
         return target.from_units(back)
 

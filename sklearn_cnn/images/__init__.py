@@ -1,7 +1,8 @@
 """From X as users have it to tensors of images."""
 
 from sklearn_cnn.images._cache import check_memory
-from sklearn_cnn.images._containers import as_numpy, parse, unpack_dataset
+from sklearn_cnn.images._containers import as_numpy, parse
+from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages

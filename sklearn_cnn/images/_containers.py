@@ -94,47 +94,6 @@ def image_of(cell):
     return cell
 
 
-def unpack_dataset(dataset):
-    """Separate the images of a torch Dataset from their labels.
-
-    scikit-learn's cross-validation and metrics need y by itself. This reads the whole Dataset
-    into memory, so that random transforms in it are drawn once: `augmentation` is the place
-    for those. For photos that do not fit in memory pass paths, or the Dataset itself to `fit`.
-
-    Parameters
-    ----------
-    dataset : torch.utils.data.Dataset
-        With a length and integer indexing, of (image, label) pairs. Images are PIL images or
-        arrays.
-
-    Returns
-    -------
-    X : list of length n
-        The images as the Dataset has them.
-    y : ndarray of shape (n,) or (n, n_outputs)
-        The labels.
-
-    Raises
-    ------
-    TypeError
-        If the Dataset has no length or does not hold pairs.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from torch.utils.data import TensorDataset
-    >>> from sklearn_cnn import unpack_dataset
-    >>> dataset = TensorDataset(torch.zeros(4, 8, 8), torch.tensor([0, 1, 0, 1]))
-    >>> X, y = unpack_dataset(dataset)
-    >>> len(X), y
-    (4, array([0, 1, 0, 1]))
-    """
-    refuse_lone(dataset)
-    cells = [dataset[row] for row in range(len(dataset))]
-    labels = [label_of(cell, row) for row, cell in enumerate(cells)]
-    return [image for image, _ in cells], stack_labels(labels)
-
-
 class Parsed(NamedTuple):
     """What X is, asked once.
 

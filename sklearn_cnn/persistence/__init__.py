@@ -3,12 +3,12 @@
 from sklearn_cnn.architectures._finetuned import set_network_reader
 from sklearn_cnn.persistence._estimator import (
     dumps,
-    is_built_from_a_file,
     load_estimator,
     load_network,
     loads,
     save_estimator,
 )
+from sklearn_cnn.persistence._network import is_built_from_a_file
 
 __all__ = ["dumps", "is_built_from_a_file", "load_estimator", "loads", "save_estimator"]
 

@@ -22,7 +22,6 @@ MIN_FAN_IN_FOR_BF16 = 256
 # tiny images more go through at once, where the calls cost more than the products.
 _CPU_PREDICTION = 64 * (64 * 64) ** 2
 _TINY, _LARGEST_TINY, _LARGEST = 16 * 16, 128, 64
-_MIDDLING = 64 * 64
 # A GPU needs more at a time to be busy, and has its answer sooner.
 _GPU_PREDICTION = 256 * 64 * 64
 _LARGEST_ON_GPU = 1024
@@ -188,11 +187,10 @@ def prediction_batch_size(image_size, device_type="cpu"):
 def prediction_multiple(image_size, device_type="cpu"):
     """Return the multiple of images that the last batch of a prediction is filled up to.
 
-    float32 kernels differ between batch sizes. On a CPU torch has others for a single image, which
-    two avoid: then predictions are mostly the same to the last bit. Four tiny ones also fill the
-    vectors that activations are computed in. From 64 x 64 on two take twice as long as one, more
-    than that is worth: probabilities differ by less than 1e-6. On a GPU any size may have
-    kernels of its own, and a whole batch takes hardly longer.
+    float32 kernels differ between batch sizes. Where four tiny images go through a CPU at least,
+    predictions are the same to the last bit; a single larger one does not wait for others, and
+    its probabilities differ by about 1e-6 at most from those that it has among them. On a GPU
+    any size may have kernels of its own, and a whole batch takes hardly longer.
 
     Parameters
     ----------
@@ -205,10 +203,7 @@ def prediction_multiple(image_size, device_type="cpu"):
     """
     if device_type != "cpu":
         return prediction_batch_size(image_size, device_type)
-    pixels = image_size[0] * image_size[1]
-    if pixels >= _MIDDLING:
-        return 1
-    return 4 if pixels <= _TINY else 2
+    return 4 if image_size[0] * image_size[1] <= _TINY else 1
 
 
 def _mps_is_available():

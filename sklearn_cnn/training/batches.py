@@ -13,7 +13,7 @@ from sklearn_cnn.training.residency import send
 from sklearn_cnn.training.samples import Samples
 
 # batch_size="auto" gives an epoch about this many steps, within the bounds.
-_STEPS_AN_EPOCH = 45
+_STEPS_PER_EPOCH = 45
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
 # Batches of lazy images that are read before they are needed.
 _N_AHEAD = 2
@@ -36,7 +36,7 @@ def resolve_batch_size(batch_size, n_samples):
         At most `n_samples`.
     """
     if batch_size == "auto":
-        power = round(math.log2(max(n_samples / _STEPS_AN_EPOCH, 1)))
+        power = round(math.log2(max(n_samples / _STEPS_PER_EPOCH, 1)))
         batch_size = min(max(2**power, _SMALLEST_BATCH), _LARGEST_BATCH)
     return min(batch_size, n_samples)
 
@@ -72,7 +72,7 @@ class TrainingBatches:
 
     def __iter__(self):
         """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
-        of, device = self.samples, self.samples.rows.device
+        of, device = self.samples, self.samples.indices.device
         order = torch.randperm(len(self), generator=self.generator, device=device)
         for drawn, images in self._in_order(order):
             batch = images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
@@ -80,19 +80,19 @@ class TrainingBatches:
 
     def first_image(self):
         """Return the first image, of shape (1, H, W, C)."""
-        images, first = self.samples.images, self.samples.rows[:1]
+        images, first = self.samples.images, self.samples.indices[:1]
         return images[first.to(images.device)]
 
     def images(self):
         """Yield the images of each batch as they are, in an order that is always the same."""
         # mixed nevertheless: sorted by class, no batch would be like the whole
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
-        for _, images in self._in_order(order.to(self.samples.rows.device)):
+        for _, images in self._in_order(order.to(self.samples.indices.device)):
             yield images
 
     def _in_order(self, order):
         """Yield the rows of each batch, and its images on the device."""
-        rows, images = self.samples.rows[order], self.samples.images
+        rows, images = self.samples.indices[order], self.samples.images
         # one transfer an epoch, where the images stayed on the host
         places = rows.to(images.device).split(self._sizes())
         for drawn, batch in zip(rows.split(self._sizes()), read_ahead(images, places), strict=True):

@@ -3,7 +3,7 @@
 from sklearn_cnn.runtime.memory import fits, free_memory
 
 
-def place(images, device):
+def to_device(images, device):
     """Return images on a device if they fit there, else as they are.
 
     Parameters

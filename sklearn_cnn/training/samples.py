@@ -7,7 +7,7 @@ import torch
 
 from sklearn_cnn._compat import check_sample_weight, safe_indexing
 from sklearn_cnn.images import LazyImages, as_numpy, pixel_statistics
-from sklearn_cnn.training.residency import place
+from sklearn_cnn.training.residency import to_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Samples:
         As the loss takes them.
     weights : Tensor of shape (n,) or None
         Those of the rows that count have a mean of one; None where these weigh the same.
-    rows : Tensor of int64
+    indices : Tensor of int64
         The rows that count. A split is two subsets of rows, without a copy of the images.
     """
 
     images: torch.Tensor | LazyImages
     targets: torch.Tensor
     weights: torch.Tensor | None
-    rows: torch.Tensor
+    indices: torch.Tensor
 
     @classmethod
     def weighted(cls, images, targets, weights):
@@ -55,34 +55,34 @@ class Samples:
         return cls(images, targets, _of_mean_one(weights, rows), rows)
 
     def __len__(self):
-        return len(self.rows)
+        return len(self.indices)
 
     def pixel_statistics(self):
         """Return the `PixelStatistics` of the rows that count."""
-        return pixel_statistics(self.images, self.rows)
+        return pixel_statistics(self.images, self.indices)
 
     def subset(self, positions):
-        """Return the samples at some positions of `rows`, without a copy of the images."""
-        rows = self.rows[positions]
-        weights = None if self.weights is None else _of_mean_one(self.weights, rows)
-        return dataclasses.replace(self, weights=weights, rows=rows)
+        """Return the samples at some positions of `indices`, without a copy of the images."""
+        indices = self.indices[positions]
+        weights = None if self.weights is None else _of_mean_one(self.weights, indices)
+        return dataclasses.replace(self, weights=weights, indices=indices)
 
     def compact(self):
         """Return the rows that count alone: copies, but for images that are read when needed."""
         images: torch.Tensor | LazyImages
         if isinstance(self.images, LazyImages):
-            images = self.images.select(self.rows)
+            images = self.images.select(self.indices)
         else:
-            images = self.images[self.rows]
-        weights = None if self.weights is None else self.weights[self.rows]
-        return Samples(images, self.targets[self.rows], weights, torch.arange(len(self)))
+            images = self.images[self.indices]
+        weights = None if self.weights is None else self.weights[self.indices]
+        return Samples(images, self.targets[self.indices], weights, torch.arange(len(self)))
 
     def on(self, device):
         """Return the samples on a device; images that do not fit there stay where they are."""
         # float64 until here: not every device has it
         weights = None if self.weights is None else self.weights.to(device, torch.float32)
-        images = place(self.images, device)
-        return Samples(images, self.targets.to(device), weights, self.rows.to(device))
+        images = to_device(self.images, device)
+        return Samples(images, self.targets.to(device), weights, self.indices.to(device))
 
 
 def _as_shares(weights):

@@ -1,0 +1,137 @@
+"""What was learned of images and of y, as plain values and back."""
+
+import math
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from sklearn_cnn.persistence._checks import (
+    Record,
+    boolean,
+    integer,
+    list_of,
+    one_of,
+    optional,
+    text,
+)
+from sklearn_cnn.persistence._values import decode, encode
+from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
+
+TARGETS = ("labels", "indicator", "numbers")
+_DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
+_LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**24
+
+
+def decode_images(entries, name):
+    """Return the shape of images, and the number and names of scikit-learn's features, or None."""
+    record = Record(entries, name)
+    shape = record.take("shape", list_of, integer, 1, _LARGEST_SIDE)
+    if len(shape) != 3:
+        raise ValueError(f"{name}.shape is not height, width and channels")
+    n_features = record.take("n_features", optional, integer, 1, math.prod(shape))
+    names = record.take("feature_names", optional, list_of, text)
+    record.end()
+    if n_features not in (None, 1, math.prod(shape)):
+        raise ValueError(f"{name}.n_features does not agree with the images")
+    if names is not None and len(names) != n_features:
+        raise ValueError(f"{name}.feature_names are not as many as the features")
+    return tuple(shape), n_features, names
+
+
+def set_images(estimator, shape, n_features, names):
+    """Set what `decode_images` returned."""
+    estimator.image_shape_ = shape
+    if n_features is not None:
+        estimator.n_features_in_ = n_features
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def encode_images(estimator):
+    """Return the form of images that an estimator has learned, as plain values."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return {
+        "shape": list(estimator.image_shape_),
+        "n_features": getattr(estimator, "n_features_in_", None),
+        "feature_names": None if names is None else names.tolist(),
+    }
+
+
+def encode_target(target):
+    """Return what y was, as plain values."""
+    if isinstance(target, SingleLabel):
+        return {"kind": "labels", "classes": encode(target.classes)}
+    if isinstance(target, MultiLabel):
+        return {"kind": "indicator", "n_labels": target.n_outputs}
+    return {
+        "kind": "numbers",
+        "is_1d": target.is_1d,
+        "dtype": np.dtype(target.dtype).name,
+        "mean": encode(target.mean),
+        "scale": encode(target.scale),
+    }
+
+
+def targets_of(kind):
+    """Return which kinds of y a class of estimators takes."""
+    return TARGETS[:2] if issubclass(kind, ClassifierMixin) else TARGETS[2:]
+
+
+def decode_target(entries, name, expected):
+    """Return what y was, one of the expected kinds."""
+    record = Record(entries, name)
+    target: SingleLabel | MultiLabel | Continuous
+    what = record.take("kind", one_of, expected)
+    if what == "labels":
+        classes = record.take("classes", _array)
+        if classes.ndim != 1 or not 1 <= len(classes) == len(set(classes.tolist())):
+            raise ValueError(f"{name}.classes are not distinct labels")
+        target = SingleLabel(classes)
+    elif what == "indicator":
+        target = MultiLabel(record.take("n_labels", integer, 1, _MOST_OUTPUTS))
+    else:
+        target = _numbers(record, name)
+    record.end()
+    return target
+
+
+def _numbers(record, name):
+    target = Continuous.__new__(Continuous)
+    target.is_1d = record.take("is_1d", boolean)
+    target.dtype = _DTYPES[record.take("dtype", one_of, _DTYPES)]
+    target.mean = record.take("mean", _array, "f")
+    target.scale = record.take("scale", _array, "f")
+    target.n_outputs = target.mean.size
+    shape = (1,) if target.is_1d else (target.n_outputs,)
+    if target.mean.shape != shape or target.scale.shape != shape or (target.scale <= 0).any():
+        raise ValueError(f"{name}: mean and scale are not those of numbers")
+    return target
+
+
+def _array(value, name, kinds="biufOSUmM"):
+    array = decode(value, name)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.size == 0:
+        raise ValueError(f"{name} is no array that belongs there")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return array
+
+
+def decode_class_weights(value, name, target):
+    """Return weights of the classes of a target."""
+    weights = _array(value, name, "f")
+    several = isinstance(target, MultiLabel)
+    if weights.shape != (target.n_outputs, *(2,) * several) or (weights < 0).any():
+        raise ValueError(f"{name} are not weights of the classes")
+    return weights
+
+
+def decode_history_row(entries, name):
+    """Return the figures of an epoch."""
+    if not isinstance(entries, dict) or "train_loss" not in entries:
+        raise ValueError(f"{name} is no epoch")
+    row = {key: decode(value, f"{name}.{key}") for key, value in entries.items()}
+    for key in {"train_loss", "valid_score"} & row.keys():
+        if type(row[key]) not in (int, float):
+            raise ValueError(f"{name}.{key} is no number")
+    return row
