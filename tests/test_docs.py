@@ -6,6 +6,7 @@ for one epoch a fit, in this process whatever `n_jobs` says. Shell commands are 
 
 import functools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -15,7 +16,7 @@ from image_files import noise, write_images
 from sklearn import datasets
 from sklearn.utils import Bunch
 
-from sklearn_cnn.training.net import Net
+from sklearn_cnn import _base
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,18 +43,18 @@ def run(page, text):
 @pytest.fixture
 def few_digits(monkeypatch):
     """Few digits, and one epoch a fit."""
-    load, fit = datasets.load_digits, Net.fit
+    load, train = datasets.load_digits, _base.train
 
     def load_few(*, return_X_y=False):
         digits = load()
         few = Bunch(**{name: digits[name][:60] for name in ("data", "target", "images")})
         return (few.data, few.target) if return_X_y else few
 
-    def fit_once(net, batches, validation=None, epochs=None, *rest):  # noqa: ARG001
-        return fit(net, batches, validation, 1, *rest)
+    def train_once(net, batches, plan, *rest):
+        train(net, batches, replace(plan, n_epochs=1), *rest)
 
     monkeypatch.setattr(datasets, "load_digits", load_few)
-    monkeypatch.setattr(Net, "fit", fit_once)
+    monkeypatch.setattr(_base, "train", train_once)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -23,10 +23,34 @@ ESTIMATORS = [
 ]
 
 
+# Checks that want a score, or predictions that training has made alike; the others train as short
+# as can be.
+THAT_NEED_LEARNING = {
+    "check_class_weight_classifiers",
+    "check_classifiers_classes",
+    "check_classifiers_multilabel_representation_invariance",
+    "check_classifiers_train",
+    "check_regressors_int",
+    "check_regressors_train",
+}
+EPOCHS_OF_CLASSIFIERS = 8
+
+
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: STOCHASTIC)
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(estimator, check):
-    check(estimator)
+    epochs = 1
+    if getattr(check, "func", check).__name__ in THAT_NEED_LEARNING:
+        epochs = EPOCHS_OF_CLASSIFIERS if is_classifier(estimator) else estimator.max_epochs
+    check(clone(estimator).set_params(max_epochs=epochs))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS[:2], ids=lambda e: type(e).__name__)
+@pytest.mark.filterwarnings("ignore")
+def test_checks_of_learning_hold_with_all_defaults(estimator):
+    kind = type(estimator).__name__
+    check = "check_classifiers_train" if "Classifier" in kind else "check_regressors_train"
+    getattr(estimator_checks, check)(kind, clone(estimator))
 
 
 # scikit-learn runs these on its own estimators beside `check_estimator`
