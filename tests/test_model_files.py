@@ -179,6 +179,16 @@ def test_the_state_of_another_optimizer():
     refused(content, without_steps, "its optimizer has a state without 'step', and Adam has it")
 
 
+@pytest.mark.parametrize(("key", "shape"), [("exp_avg", ()), ("exp_avg_sq", ()), ("step", (4,))])
+def test_a_state_that_a_fused_step_would_read_beyond(key, shape):
+    content, tensors = classifier()
+    changed = {
+        name: torch.ones(shape) if name.endswith(f".{key}") else tensor
+        for name, tensor in tensors.items()
+    }
+    refused(content, changed, f"its optimizer has a state .*{key} of another shape")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -243,6 +253,24 @@ def test_only_whole_json_is_read():
     for changed in text[:-1], text + "1", "[]", text.replace(": 0.005", ": NaN"):
         with pytest.raises(ValueError, match="its content is no JSON"):
             loads(pack_text(changed, tensors), CNNClassifier)
+
+
+def test_json_takes_no_more_time_than_its_length():
+    content, tensors = classifier()
+    text = json.dumps(content)
+    keys = ",".join(f'"{i}":0' for i in range(10**6))
+    twice = text.replace("{", f'{{{keys},"0":0,', 1)
+    with pytest.raises(ValueError, match="duplicate key '0'"):
+        loads(pack_text(twice, tensors), CNNClassifier)
+    # of equal hashes
+    content["parameters"]["class_weight"] = {"dict": [[i * (2**61 - 1), 1] for i in range(10**5)]}
+    refused(content, tensors, "more than 64 bits")
+
+
+def test_metadata_may_be_null():
+    header = b'{"__metadata__":null}'
+    with pytest.raises(ValueError, match="holds no estimator"):
+        loads(len(header).to_bytes(8, "little") + header, CNNClassifier)
 
 
 def test_a_model_with_weights_that_are_not_finite_is_not_saved():

@@ -2,6 +2,9 @@
 
 import math
 
+# Those of 64 bits. Larger ones become no float, and keys of equal hash can be made of them.
+WHOLE_NUMBERS = range(-(2**63), 2**64)
+
 
 class Record:
     """A JSON object whose entries are taken one by one, each through a check.

@@ -21,6 +21,7 @@ from sklearn_cnn.architectures import Architecture, ConvNet, Finetuned, ResNet, 
 from sklearn_cnn.architectures._torchvision import torchvision_models, torchvision_names
 from sklearn_cnn.augmentation import Augmentation
 from sklearn_cnn.persistence._checks import (
+    WHOLE_NUMBERS,
     boolean,
     dict_of,
     integer,
@@ -108,7 +109,9 @@ def encode(value):
     TypeError
         If there is something else in it.
     """
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, str):
+        return value
+    if type(value) is int and value in WHOLE_NUMBERS:
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"float": str(value)}
