@@ -202,7 +202,10 @@ def test_a_state_that_a_fused_step_would_read_beyond(key, shape):
         lambda content: content.update(architecture={"TorchvisionModel": {"name": "vit_h_14"}}),
         lambda content: content["target"].update(classes={"array": ["<U9999999", [1], ["a"]]}),
         lambda content: content["target"].update(classes={"array": ["<f8", [10**9], [1.0]]}),
-        lambda content: content["target"].update(kind="indicator", n_labels=10**20),
+        lambda content: content.update(target={"kind": "indicator", "n_labels": 2**24}),
+        lambda content: content["parameters"].update(
+            callbacks=[{"array": ["<U4000000", [1], ["a"]]}] * 10
+        ),
     ],
 )
 def test_memory_is_not_asked_for_before_shapes_agree(change):
@@ -265,6 +268,27 @@ def test_json_takes_no_more_time_than_its_length():
     # of equal hashes
     content["parameters"]["class_weight"] = {"dict": [[i * (2**61 - 1), 1] for i in range(10**5)]}
     refused(content, tensors, "more than 64 bits")
+
+
+def test_values_take_no_more_time_than_their_number():
+    content, tensors = classifier()
+    weights = [{"weights": "ResNet18_Weights.IMAGENET1K_V1"}] * 10**5
+    content["parameters"].update(callbacks=weights, memory="cache")
+    refused(content, tensors, "memory names a folder")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["<i8", [10], [*range(9, -1, -1)]],
+        ["<i8", [10], [0, *range(9)]],
+        ["|O", [10], ["a", *range(9)]],
+    ],
+)
+def test_labels_that_no_fit_makes(labels):
+    content, tensors = classifier()
+    content["target"]["classes"] = {"array": labels}
+    refused(content, tensors, "not distinct labels in their order")
 
 
 def test_metadata_may_be_null():
