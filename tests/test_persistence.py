@@ -413,6 +413,14 @@ def test_a_missing_device_is_named(tmp_path, monkeypatch):
     assert_same(loaded, model)
 
 
+def test_loading_in_inference_mode(tmp_path):
+    model = classifier(max_epochs=1).fit(X, Y)
+    model.save(tmp_path / "model.safetensors")
+    with torch.inference_mode():
+        loaded = CNNClassifier.load(tmp_path / "model.safetensors")
+    assert_same(loaded.partial_fit(X, Y), model.partial_fit(X, Y))
+
+
 def test_loading_leaves_global_generators_alone(tmp_path):
     classifier(max_epochs=1).fit(X, Y).save(tmp_path / "model.safetensors")
     torch.manual_seed(5)

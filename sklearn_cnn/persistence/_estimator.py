@@ -134,6 +134,7 @@ def _check_own_weights(weights):
 
 
 @new_tensors_on_cpu()
+@torch.inference_mode(False)
 def loads(data, kind, architecture=None, name="the model"):
     """Return the estimator that `dumps` wrote.
 
@@ -193,6 +194,7 @@ def loads(data, kind, architecture=None, name="the model"):
 
 
 @new_tensors_on_cpu()
+@torch.inference_mode(False)
 def load_network(path):
     """Return the network that an estimator in a file has learned, and nothing else of it.
 
@@ -283,8 +285,7 @@ def _restore_training(entries, name, estimator, module):
     ratios = record.take("lr_ratios", dict_of, parameters, number, 0)
     will_unfreeze = record.take("will_unfreeze", boolean)
     plan = FineTuning(ratios, unfreeze_after=1 if will_unfreeze else None)
-    with torch.inference_mode(False):
-        net = estimator._make_net(module, plan, _device_for(estimator))
+    net = estimator._make_net(module, plan, _device_for(estimator))
     net.lr = record.take("lr", number, 0)
     estimator._precision = record.take("precision", one_of, _PRECISIONS)
     estimator._prediction_precision = record.take("prediction_precision", one_of, _PRECISIONS)
