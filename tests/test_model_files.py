@@ -84,6 +84,7 @@ def test_no_attribute_is_set_but_those_of_a_list(room, name):
         {"Finetuned": {"source": "pipe"}},
         {"TorchvisionModel": {"name": "resnet18", "weights": "DEFAULT"}},
         {"TorchvisionModel": {"name": "resnet18", "weights": "pipe"}},
+        {"TorchvisionModel": {"name": "resnet18", "weights": ""}},
         {"Augmentation": {}},
         "resnet18",
         None,
@@ -163,6 +164,22 @@ def test_pickle_is_not_reached(tmp_path, monkeypatch):
 def test_numbers_that_no_network_has(name, value, match):
     content, tensors = classifier()
     refused(content, {**tensors, name: torch.full_like(tensors[name], value)}, match)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("image_shape", [{"tensor": ["<f4", [2], [1.0, 1.0]]}], "image_shape cannot change"),
+        ("optimizer", {"betas": {"tuple": [None, 0.9]}}, "is no Adam "),
+        ("optimizer", {"fused": True, "foreach": True}, "is no Adam .*cannot be"),
+    ],
+)
+def test_parameters_that_torch_refuses(name, value, match):
+    content, tensors = classifier()
+    if name == "optimizer":
+        value = {"partial": [{"optimizer": "Adam"}, {"dict": [list(p) for p in value.items()]}]}
+    content["parameters"][name] = value
+    refused(content, tensors, match)
 
 
 def test_no_folder_is_written_into(tmp_path):

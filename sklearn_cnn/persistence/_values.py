@@ -372,7 +372,13 @@ def _decode_partial(content, name, depth):
     for key, value in keywords.items():
         one_of(key, f"{name}: an argument", known.keys() - {"params"})
         _check_optimizer_argument(value, f"{name}.{key}", known[key].default)
-    return functools.partial(optimizer, **keywords)
+    made = functools.partial(optimizer, **keywords)
+    try:
+        made([torch.zeros(1)])
+    # how torch refuses numbers that are not in its range, or flags that do not go together
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{name} is no {optimizer.__name__} ({error})") from error
+    return made
 
 
 def _check_optimizer_argument(value, name, default):
