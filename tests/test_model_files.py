@@ -139,6 +139,13 @@ def test_what_is_no_regular_file_is_refused_at_once(name, tmp_path):
         CNNClassifier.load(tmp_path / name)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="needs Linux")
+def test_a_file_without_end_is_refused_at_once(tmp_path):
+    (tmp_path / "model").symlink_to("/proc/self/pagemap")
+    with pytest.raises(ValueError, match="it is no safetensors file"):
+        CNNClassifier.load(tmp_path / "model")
+
+
 def test_pickle_is_not_reached(tmp_path, monkeypatch):
     path = tmp_path / "model"
     path.write_bytes(fuzz.models()[0])
