@@ -131,6 +131,41 @@ def test_paths_and_names_of_weights_stay_text(saved, expected, tmp_path, monkeyp
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, text: content.update(estimator=text),
+        lambda content, text: content.update(architecture={"own": text, "parameters": {}}),
+        lambda content, text: content["parameters"].update(lr={text: 1}),
+        lambda content, text: content.update({text: 1}),
+    ],
+)
+def test_an_error_is_a_line_whatever_a_file_holds(change):
+    content, tensors = classifier()
+    change(content, "\x1b[2J\n" + "x" * 10**6)
+    with pytest.raises(ValueError, match="the model cannot be loaded") as caught:
+        loads(pack(content, tensors), CNNClassifier)
+    assert len(str(caught.value)) < 2500
+    assert str(caught.value).isprintable()
+
+
+def test_a_warning_is_a_line_whatever_a_file_holds():
+    content, tensors = classifier()
+    content["not_saved"] = {"callbacks": "\x1b[2J\n" + "x" * 10**6}
+    with pytest.warns(UserWarning, match="these parameters did not come back") as said:
+        loads(pack(content, tensors), CNNClassifier)
+    assert len(str(said[0].message)) < 2500
+    assert str(said[0].message).isprintable()
+
+
+@pytest.mark.parametrize("name", ["other", "optimizer.network.2.weight.exp_avg"])
+def test_tensors_that_nothing_reads(name):
+    content, tensors = classifier()
+    content["optimizer"] = None
+    tensors = {n: t for n, t in tensors.items() if n.startswith("module.")}
+    refused(content, {**tensors, name: torch.ones(1)}, "unknown tensors")
+
+
 @pytest.mark.parametrize("name", ["model", "folder"])
 def test_what_is_no_regular_file_is_refused_at_once(name, tmp_path):
     os.mkfifo(tmp_path / "model")
