@@ -257,7 +257,7 @@ class BaseCNN(
     def _check_same_image_shape(self):
         """Raise if `image_shape` is not that of the images which the network was made for."""
         asked = self.image_shape or ()
-        if tuple(asked) != self.image_shape_[: len(asked)]:
+        if not is_same(asked, self.image_shape_[: len(asked)]):
             raise ValueError(
                 f"The images of the last fit have the shape {self.image_shape_}, and image_shape "
                 f"cannot change to {tuple(asked)} when training goes on. Restore the parameter, or "

@@ -377,10 +377,8 @@ def _key(value):
 
 def _load(path):
     """Return a fitted estimator; None if there is none, or it is damaged, which is said."""
-    if not path.exists():
-        return None
     try:
-        return pickle.loads(read_sealed(path))
+        return pickle.loads(read_sealed(path)) if path.exists() else None
     except Exception as error:  # pickles raise whatever the classes raise that they name
         warn(f"The fit in {path} cannot be loaded ({error!r}): it is done anew.")
         return None

@@ -49,6 +49,12 @@ def test_the_device_that_is_asked_for_is_taken(machine, asked):
     assert resolve_device("mps").type == "mps"
 
 
+@pytest.mark.parametrize("asked", ["cpu:1", "cpu:999"])
+def test_there_is_one_cpu(asked):
+    with pytest.raises(ValueError, match="the CPU is one device"):
+        resolve_device(asked)
+
+
 @pytest.mark.parametrize("asked", ["cuda", "cuda:0", "mps", torch.device("cuda")])
 def test_a_device_that_the_machine_lacks_is_an_error(machine, asked):
     machine()

@@ -84,6 +84,7 @@ def test_no_attribute_is_set_but_those_of_a_list(room, name):
         {"Finetuned": {"source": "pipe"}},
         {"TorchvisionModel": {"name": "resnet18", "weights": "DEFAULT"}},
         {"TorchvisionModel": {"name": "resnet18", "weights": "pipe"}},
+        {"TorchvisionModel": {"name": "resnet18", "weights": ""}},
         {"Augmentation": {}},
         "resnet18",
         None,
@@ -130,12 +131,54 @@ def test_paths_and_names_of_weights_stay_text(saved, expected, tmp_path, monkeyp
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, text: content.update(estimator=text),
+        lambda content, text: content.update(architecture={"own": text, "parameters": {}}),
+        lambda content, text: content["parameters"].update(lr={text: 1}),
+        lambda content, text: content.update({text: 1}),
+    ],
+)
+def test_an_error_is_a_line_whatever_a_file_holds(change):
+    content, tensors = classifier()
+    change(content, "\x1b[2J\n" + "x" * 10**6)
+    with pytest.raises(ValueError, match="the model cannot be loaded") as caught:
+        loads(pack(content, tensors), CNNClassifier)
+    assert len(str(caught.value)) < 2500
+    assert str(caught.value).isprintable()
+
+
+def test_a_warning_is_a_line_whatever_a_file_holds():
+    content, tensors = classifier()
+    content["not_saved"] = {"callbacks": "\x1b[2J\n" + "x" * 10**6}
+    with pytest.warns(UserWarning, match="these parameters did not come back") as said:
+        loads(pack(content, tensors), CNNClassifier)
+    assert len(str(said[0].message)) < 2500
+    assert str(said[0].message).isprintable()
+
+
+@pytest.mark.parametrize("name", ["other", "optimizer.network.2.weight.exp_avg"])
+def test_tensors_that_nothing_reads(name):
+    content, tensors = classifier()
+    content["optimizer"] = None
+    tensors = {n: t for n, t in tensors.items() if n.startswith("module.")}
+    refused(content, {**tensors, name: torch.ones(1)}, "unknown tensors")
+
+
 @pytest.mark.parametrize("name", ["model", "folder"])
 def test_what_is_no_regular_file_is_refused_at_once(name, tmp_path):
     os.mkfifo(tmp_path / "model")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match=f"{name}' cannot be loaded: it is no regular file"):
         CNNClassifier.load(tmp_path / name)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="needs Linux")
+def test_a_file_without_end_is_refused_at_once(tmp_path):
+    (tmp_path / "model").symlink_to("/proc/self/pagemap")
+    with pytest.raises(ValueError, match="it is no safetensors file"):
+        CNNClassifier.load(tmp_path / "model")
 
 
 def test_pickle_is_not_reached(tmp_path, monkeypatch):
@@ -165,6 +208,22 @@ def test_numbers_that_no_network_has(name, value, match):
     refused(content, {**tensors, name: torch.full_like(tensors[name], value)}, match)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("image_shape", [{"tensor": ["<f4", [2], [1.0, 1.0]]}], "image_shape cannot change"),
+        ("optimizer", {"betas": {"tuple": [None, 0.9]}}, "is no Adam "),
+        ("optimizer", {"fused": True, "foreach": True}, "is no Adam .*cannot be"),
+    ],
+)
+def test_parameters_that_torch_refuses(name, value, match):
+    content, tensors = classifier()
+    if name == "optimizer":
+        value = {"partial": [{"optimizer": "Adam"}, {"dict": [list(p) for p in value.items()]}]}
+    content["parameters"][name] = value
+    refused(content, tensors, match)
+
+
 def test_no_folder_is_written_into(tmp_path):
     content, tensors = classifier()
     content["parameters"]["memory"] = str(tmp_path / "cache")
@@ -177,6 +236,16 @@ def test_the_state_of_another_optimizer():
     content["parameters"]["optimizer"] = "adam"
     without_steps = {name: t for name, t in tensors.items() if not name.endswith(".step")}
     refused(content, without_steps, "its optimizer has a state without 'step', and Adam has it")
+
+
+@pytest.mark.parametrize(("key", "shape"), [("exp_avg", ()), ("exp_avg_sq", ()), ("step", (4,))])
+def test_a_state_that_a_fused_step_would_read_beyond(key, shape):
+    content, tensors = classifier()
+    changed = {
+        name: torch.ones(shape) if name.endswith(f".{key}") else tensor
+        for name, tensor in tensors.items()
+    }
+    refused(content, changed, f"its optimizer has a state .*{key} of another shape")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +261,10 @@ def test_the_state_of_another_optimizer():
         lambda content: content.update(architecture={"TorchvisionModel": {"name": "vit_h_14"}}),
         lambda content: content["target"].update(classes={"array": ["<U9999999", [1], ["a"]]}),
         lambda content: content["target"].update(classes={"array": ["<f8", [10**9], [1.0]]}),
-        lambda content: content["target"].update(kind="indicator", n_labels=10**20),
+        lambda content: content.update(target={"kind": "indicator", "n_labels": 2**24}),
+        lambda content: content["parameters"].update(
+            callbacks=[{"array": ["<U4000000", [1], ["a"]]}] * 10
+        ),
     ],
 )
 def test_memory_is_not_asked_for_before_shapes_agree(change):
@@ -243,6 +315,45 @@ def test_only_whole_json_is_read():
     for changed in text[:-1], text + "1", "[]", text.replace(": 0.005", ": NaN"):
         with pytest.raises(ValueError, match="its content is no JSON"):
             loads(pack_text(changed, tensors), CNNClassifier)
+
+
+def test_json_takes_no_more_time_than_its_length():
+    content, tensors = classifier()
+    text = json.dumps(content)
+    keys = ",".join(f'"{i}":0' for i in range(10**6))
+    twice = text.replace("{", f'{{{keys},"0":0,', 1)
+    with pytest.raises(ValueError, match="duplicate key '0'"):
+        loads(pack_text(twice, tensors), CNNClassifier)
+    # of equal hashes
+    content["parameters"]["class_weight"] = {"dict": [[i * (2**61 - 1), 1] for i in range(10**5)]}
+    refused(content, tensors, "more than 64 bits")
+
+
+def test_values_take_no_more_time_than_their_number():
+    content, tensors = classifier()
+    weights = [{"weights": "ResNet18_Weights.IMAGENET1K_V1"}] * 10**5
+    content["parameters"].update(callbacks=weights, memory="cache")
+    refused(content, tensors, "memory names a folder")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["<i8", [10], [*range(9, -1, -1)]],
+        ["<i8", [10], [0, *range(9)]],
+        ["|O", [10], ["a", *range(9)]],
+    ],
+)
+def test_labels_that_no_fit_makes(labels):
+    content, tensors = classifier()
+    content["target"]["classes"] = {"array": labels}
+    refused(content, tensors, "not distinct labels in their order")
+
+
+def test_metadata_may_be_null():
+    header = b'{"__metadata__":null}'
+    with pytest.raises(ValueError, match="holds no estimator"):
+        loads(len(header).to_bytes(8, "little") + header, CNNClassifier)
 
 
 def test_a_model_with_weights_that_are_not_finite_is_not_saved():

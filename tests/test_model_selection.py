@@ -284,6 +284,16 @@ def test_a_folder_that_cannot_be_made(counted, tmp_path):
     assert counted.predict(X).shape == Y.shape
 
 
+def test_a_fit_that_may_not_be_looked_for(counted, monkeypatch):
+    def forbidden(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    with pytest.warns(UserWarning, match="Permission denied.*it is done anew"):
+        counted.fit(X, Y)
+    assert counted.predict(X).shape == Y.shape
+
+
 def test_joblib_counts_and_removes_the_fits(counted):
     counted.fit(X, Y)
     memory = joblib.Memory(counted.memory, verbose=0)

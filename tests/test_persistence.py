@@ -356,6 +356,26 @@ def test_saves_of_one_name_in_several_threads_leave_a_whole_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_saves_of_one_name_in_several_processes_do_not_remove_each_others_parts(tmp_path):
+    script = (
+        "import sys\n"
+        "from sklearn_cnn.persistence._files import replace_file\n"
+        "for _ in range(1000):\n"
+        "    replace_file(sys.argv[1], b'content')\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "file")]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_the_longest_name(tmp_path):
+    path = tmp_path / ("x" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    model = classifier(max_epochs=1).fit(X, Y)
+    model.save(path)
+    assert_same(CNNClassifier.load(path), model)
+
+
 def test_mode_of_the_file_and_links_to_it_stay(tmp_path):
     path, link = tmp_path / "model.safetensors", tmp_path / "link"
     model = classifier(max_epochs=1).fit(X, Y)
@@ -374,7 +394,8 @@ def test_mode_of_the_file_and_links_to_it_stay(tmp_path):
 def test_a_file_is_not_put_in_the_place_of_something_else(tmp_path):
     model = classifier(max_epochs=1).fit(X, Y)
     os.mkfifo(tmp_path / "pipe")
-    for path in tmp_path, tmp_path / "pipe":
+    (tmp_path / "loop").symlink_to("loop")
+    for path in tmp_path, tmp_path / "pipe", tmp_path / "loop":
         with pytest.raises(ValueError, match="is there already and no regular file"):
             model.save(path)
 
@@ -411,6 +432,14 @@ def test_a_missing_device_is_named(tmp_path, monkeypatch):
         loaded = CNNClassifier.load(tmp_path / "model.safetensors")
     assert loaded.device_ == "cpu"
     assert_same(loaded, model)
+
+
+def test_loading_in_inference_mode(tmp_path):
+    model = classifier(max_epochs=1).fit(X, Y)
+    model.save(tmp_path / "model.safetensors")
+    with torch.inference_mode():
+        loaded = CNNClassifier.load(tmp_path / "model.safetensors")
+    assert_same(loaded.partial_fit(X, Y), model.partial_fit(X, Y))
 
 
 def test_loading_leaves_global_generators_alone(tmp_path):

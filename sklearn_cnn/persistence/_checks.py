@@ -2,6 +2,12 @@
 
 import math
 
+# Those of 64 bits. Larger ones become no float, and keys of equal hash can be made of them.
+WHOLE_NUMBERS = range(-(2**63), 2**64)
+
+# Characters, which torchvision's list of names needs.
+_LONGEST_LINE = 2000
+
 
 class Record:
     """A JSON object whose entries are taken one by one, each through a check.
@@ -94,6 +100,13 @@ def shown(value):
     """Return how a value is spelled in an error, which no file makes longer than a line."""
     spelled = repr(value)
     return spelled if len(spelled) <= 60 else spelled[:57] + "..."
+
+
+def in_one_line(words):
+    """Return what a file made of an error or a warning, as a terminal may show it."""
+    shortened = words if len(words) <= _LONGEST_LINE else words[:_LONGEST_LINE] + "..."
+    # control characters clear a terminal, or write over what it shows
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shortened)
 
 
 def _is(value, kinds, name, described):

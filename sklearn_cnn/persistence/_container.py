@@ -5,10 +5,13 @@ What the JSON says is not looked at here; docs/file_format.md describes the whol
 
 import hashlib
 import json
+from collections import Counter
 
 import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
+
+from sklearn_cnn.persistence._checks import WHOLE_NUMBERS, shown
 
 FORMAT = "sklearn_cnn estimator"
 VERSION = 3
@@ -83,7 +86,8 @@ def unpack(data):
     except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"it is no safetensors file, or a broken one ({error})") from error
     header = _parse(data[8 : 8 + int.from_bytes(data[:8], "little")], "its header")
-    metadata = header.get("__metadata__", {})
+    # safetensors takes null for none
+    metadata = header.get("__metadata__") or {}
     if metadata.get("format") != FORMAT:
         raise ValueError(
             "it holds no estimator of sklearn_cnn. Weights alone go into an architecture: "
@@ -119,7 +123,12 @@ def _parse(text, name):
     if len(text) > _LONGEST_JSON or text.count(b"[") + text.count(b"{") > _MOST_CONTAINERS:
         raise ValueError(f"{name} is too long")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_whole_number,
+        )
     except RecursionError as error:
         raise ValueError(f"{name} is nested too deeply") from error
     except ValueError as error:
@@ -132,9 +141,16 @@ def _parse(text, name):
 def _unique(pairs):
     entries = dict(pairs)
     if len(entries) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"duplicate keys {sorted({n for n in names if names.count(n) > 1})}")
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"duplicate key {shown(name)}")
     return entries
+
+
+def _whole_number(digits):
+    # the time that a text takes to become a number grows with the square of its length
+    if len(digits) > 20 or int(digits) not in WHOLE_NUMBERS:
+        raise ValueError(f"{shown(digits)} has more than 64 bits")
+    return int(digits)
 
 
 def _refuse_constant(name):

@@ -19,6 +19,7 @@ from sklearn_cnn.persistence._checks import (
     anything,
     boolean,
     dict_of,
+    in_one_line,
     integer,
     list_of,
     number,
@@ -134,6 +135,7 @@ def _check_own_weights(weights):
 
 
 @new_tensors_on_cpu()
+@torch.inference_mode(False)
 def loads(data, kind, architecture=None, name="the model"):
     """Return the estimator that `dumps` wrote.
 
@@ -185,6 +187,7 @@ def loads(data, kind, architecture=None, name="the model"):
         if groups is not None:
             restore_optimizer(net, groups, _part(tensors, _OPTIMIZER))
         content.end()
+        _check_names(tensors, (_MODULE,) if groups is None else (_MODULE, _OPTIMIZER))
     vars(estimator).update({**estimator._learned(net, None), **fitted})
     if is_given or isinstance(structure, TorchModule):
         lost.pop("architecture", None)
@@ -193,6 +196,7 @@ def loads(data, kind, architecture=None, name="the model"):
 
 
 @new_tensors_on_cpu()
+@torch.inference_mode(False)
 def load_network(path):
     """Return the network that an estimator in a file has learned, and nothing else of it.
 
@@ -226,7 +230,7 @@ def _named(name):
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{name} cannot be loaded: {error}.") from error
+        raise ValueError(f"{name} cannot be loaded: {in_one_line(str(error))}.") from error
 
 
 def _part(tensors, prefix):
@@ -236,6 +240,12 @@ def _part(tensors, prefix):
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _check_names(tensors, prefixes):
+    unknown = sorted(name for name in tensors if not name.startswith(prefixes))
+    if unknown:
+        raise ValueError(f"it holds unknown tensors {unknown[:3]}")
 
 
 def _check_kind(name, kind):
@@ -283,8 +293,7 @@ def _restore_training(entries, name, estimator, module):
     ratios = record.take("lr_ratios", dict_of, parameters, number, 0)
     will_unfreeze = record.take("will_unfreeze", boolean)
     plan = FineTuning(ratios, unfreeze_after=1 if will_unfreeze else None)
-    with torch.inference_mode(False):
-        net = estimator._make_net(module, plan, _device_for(estimator))
+    net = estimator._make_net(module, plan, _device_for(estimator))
     net.lr = record.take("lr", number, 0)
     estimator._precision = record.take("precision", one_of, _PRECISIONS)
     estimator._prediction_precision = record.take("prediction_precision", one_of, _PRECISIONS)
@@ -307,6 +316,7 @@ def _warn_of_lost(lost):
     if lost:
         described = ", ".join(f"{name}={value}" for name, value in lost.items())
         warn(
-            f"A saved estimator holds plain values only, so these parameters did not come back: "
-            f"{described}. Predictions do not need them; set them again before you train on.",
+            "A saved estimator holds plain values only, so these parameters did not come back: "
+            f"{in_one_line(described)}. Predictions do not need them; set them again before you "
+            "train on.",
         )

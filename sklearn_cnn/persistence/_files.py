@@ -1,10 +1,9 @@
 """Reading and replacing a file as a whole."""
 
 import errno
-import glob
 import os
 import stat
-import threading
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,11 +27,13 @@ def read_file(path):
     """
     # opening a pipe would wait for somebody to write into it
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise ValueError("it is no regular file")
     with open(descriptor, "rb") as file:
-        return file.read()
+        # some of /proc, which a link may lead to, have no size and no end
+        return file.read(status.st_size)
 
 
 def replace_file(path, data):
@@ -54,10 +55,13 @@ def replace_file(path, data):
     """
     # following links by hand, since replacing would replace the link
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    # a link that is left is one of a loop
+    if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ValueError(f"{str(path)!r} is there already and no regular file.")
-    _remove_strays(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    _remove_strays(path.parent)
+    # a name of its own: whoever takes a part for a stray removes no other by its name, and the
+    # longest name of a file has room for no more
+    part = path.with_name(f".sklearn_cnn-{uuid.uuid4().hex}.part")
     try:
         with _new_file(part) as file:
             file.write(data)
@@ -94,9 +98,9 @@ def _new_file(path):
         file.close()
 
 
-def _remove_strays(path):
-    """Remove what earlier writers of a file left when they were killed."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+def _remove_strays(folder):
+    """Remove what earlier writers in a folder left when they were killed."""
+    for part in folder.glob(".sklearn_cnn-*.part"):
         if not part.is_file():
             continue
         # one that is being written is locked, or on Windows cannot be removed

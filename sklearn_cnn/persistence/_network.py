@@ -84,12 +84,11 @@ def decode_structure(saved, name, given, kind):
             f"Finetuned(FrozenEstimator({load}))"
         )
     architecture = decode(saved, name)
-    if not is_built_from_a_file(architecture) or getattr(architecture, "weights", None):
+    if not is_built_from_a_file(architecture) or getattr(architecture, "weights", None) is not None:
         raise ValueError(f"{name} is none that builds layers")
     return architecture
 
 
-@torch.inference_mode(False)
 def build_module(structure, image_shape, n_outputs, weights):
     """Build the module anew, with the weights of the file in place of any of its own."""
     height, width, channels = image_shape

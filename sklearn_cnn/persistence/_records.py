@@ -14,12 +14,12 @@ from sklearn_cnn.persistence._checks import (
     optional,
     text,
 )
-from sklearn_cnn.persistence._values import decode, encode
+from sklearn_cnn.persistence._values import decode, decode_array, encode
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 
 TARGETS = ("labels", "indicator", "numbers")
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
-_LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**24
+_LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**20
 
 
 def decode_images(entries, name):
@@ -84,8 +84,8 @@ def decode_target(entries, name, expected):
     what = record.take("kind", one_of, expected)
     if what == "labels":
         classes = record.take("classes", _array)
-        if classes.ndim != 1 or not 1 <= len(classes) == len(set(classes.tolist())):
-            raise ValueError(f"{name}.classes are not distinct labels")
+        if classes.ndim != 1 or not _ascend(classes):
+            raise ValueError(f"{name}.classes are not distinct labels in their order")
         target = SingleLabel(classes)
     elif what == "indicator":
         target = MultiLabel(record.take("n_labels", integer, 1, _MOST_OUTPUTS))
@@ -93,6 +93,14 @@ def decode_target(entries, name, expected):
         target = _numbers(record, name)
     record.end()
     return target
+
+
+def _ascend(labels):
+    try:
+        return bool((labels[1:] > labels[:-1]).all())
+    # objects of several types have no order
+    except TypeError:
+        return False
 
 
 def _numbers(record, name):
@@ -109,8 +117,8 @@ def _numbers(record, name):
 
 
 def _array(value, name, kinds="biufOSUmM"):
-    array = decode(value, name)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.size == 0:
+    array = decode_array(value, name)
+    if array.dtype.kind not in kinds or array.size == 0:
         raise ValueError(f"{name} is no array that belongs there")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name} holds numbers that are not finite")

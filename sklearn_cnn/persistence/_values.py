@@ -21,6 +21,7 @@ from sklearn_cnn.architectures import Architecture, ConvNet, Finetuned, ResNet, 
 from sklearn_cnn.architectures._torchvision import torchvision_models, torchvision_names
 from sklearn_cnn.augmentation import Augmentation
 from sklearn_cnn.persistence._checks import (
+    WHOLE_NUMBERS,
     boolean,
     dict_of,
     integer,
@@ -108,7 +109,9 @@ def encode(value):
     TypeError
         If there is something else in it.
     """
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, str):
+        return value
+    if type(value) is int and value in WHOLE_NUMBERS:
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"float": str(value)}
@@ -241,7 +244,14 @@ def _encode_scalar(value):
     return encode(value)
 
 
-def _decode_array(content, name, depth):
+def decode_array(value, name):
+    """Return the one array of its kind in a file, which may hold text."""
+    if not isinstance(value, dict) or value.keys() != {"array"}:
+        raise ValueError(f"{name} is no array")
+    return _decode_array(value["array"], f"{name}.array", 0, with_text=True)
+
+
+def _decode_array(content, name, depth, with_text=False):
     dtype, shape, entries = _parts(content, name, 3)
     if not _ARRAY_DTYPE.fullmatch(text(dtype, name)):
         raise ValueError(f"{name} is of dtype {shown(dtype)}, which no array of a model has")
@@ -249,6 +259,9 @@ def _decode_array(content, name, depth):
     entries = list_of(entries, name, decode, depth)
     try:
         dtype = np.dtype(dtype)
+        if dtype.kind in "US" and not with_text:
+            # each could ask for the largest size with a few bytes
+            raise ValueError("parameters hold text in lists")
         if dtype.itemsize * len(entries) > _LARGEST_ARRAY:
             raise ValueError("it is too large")
         return _filled(dtype, entries).reshape(shape)
@@ -296,12 +309,17 @@ def _decode_dict(content, name, depth):
 
 
 def _decode_weights(content, name):
-    members = {
+    members = _torchvision_weights()
+    return members[one_of(content, name, members)]
+
+
+@functools.cache
+def _torchvision_weights():
+    return {
         str(member): member
         for model in torchvision_names()
         for member in torchvision_models().get_model_weights(model)
     }
-    return members[one_of(content, name, members)]
 
 
 def _decode_device(content, name):
@@ -354,7 +372,13 @@ def _decode_partial(content, name, depth):
     for key, value in keywords.items():
         one_of(key, f"{name}: an argument", known.keys() - {"params"})
         _check_optimizer_argument(value, f"{name}.{key}", known[key].default)
-    return functools.partial(optimizer, **keywords)
+    made = functools.partial(optimizer, **keywords)
+    try:
+        made([torch.zeros(1)])
+    # how torch refuses numbers that are not in its range, or flags that do not go together
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{name} is no {optimizer.__name__} ({error})") from error
+    return made
 
 
 def _check_optimizer_argument(value, name, default):

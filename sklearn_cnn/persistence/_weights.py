@@ -14,23 +14,22 @@ _OPTIMIZER_STATE = {
     "acc_delta",
     "ax",
     "col_var",
-    "eta",
     "exp_avg",
     "exp_avg_sq",
     "exp_inf",
     "max_exp_avg_sq",
     "momentum_buffer",
-    "mu",
-    "mu_product",
     "prev",
     "row_var",
     "square_avg",
     "grad_avg",
-    "step",
     "step_size",
     "sum",
     "variance",
 }
+# What they keep one number of. Fused steps read as many of the others as there are weights, from
+# wherever such a tensor lies.
+_SCALARS = {"eta", "mu", "mu_product", "step"}
 # Of a group of parameters: what is not among the optimizer's own arguments, or moves.
 _GROUP = ("lr", "initial_lr", "lr_ratio", "weight_decay")
 
@@ -170,15 +169,15 @@ def _by_parameter(state, parameters, position):
     found: dict[int, dict[str, torch.Tensor]] = {}
     for full_name, tensor in state.items():
         name, _, key = full_name.rpartition(".")
-        if name not in position or key not in _OPTIMIZER_STATE:
+        if name not in position or key not in _OPTIMIZER_STATE | _SCALARS:
             raise ValueError(f"its optimizer has an unknown state {shown(full_name)}")
         parameter = parameters[name]
-        fits = tensor.ndim == 0 or tensor.shape == parameter.shape
+        fits = tensor.shape == (() if key in _SCALARS else parameter.shape)
         if not fits and not (key in ("row_var", "col_var") and tensor.numel() < parameter.numel()):
             raise ValueError(f"its optimizer has a state {full_name} of another shape")
         if not tensor.is_floating_point() or not math.isfinite(tensor.double().abs().sum()):
             raise ValueError(f"its optimizer has a state {full_name} that is not finite")
-        if tensor.shape == parameter.shape:
+        if key not in _SCALARS and fits:
             # torch's fused steps walk over both in the order of their memory
             tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         found.setdefault(position[name], {})[key] = tensor

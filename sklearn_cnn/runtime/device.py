@@ -64,6 +64,8 @@ def resolve_device(device="auto"):
         raise ValueError(f"device={device!r} is not a device that torch knows: {error}") from error
     if resolved.type not in ("cpu", "cuda", "mps"):
         raise ValueError(f'device={device!r} must be "auto", or a "cpu", "cuda" or "mps" device.')
+    if resolved.type == "cpu" and resolved.index:
+        raise ValueError(f'device={device!r} was asked for, but the CPU is one device: "cpu".')
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={device!r} was asked for, but torch finds no CUDA device on this machine. "
