@@ -204,17 +204,22 @@ class BaseCNN(
             If `early_stopping=True` finds no sample to spare.
         """
         _check_pair(X_val, y_val, sample_weight_val)
+        # resolve
         config = self._resolve()
         last = self._net_to_go_on_with(config) if self.warm_start else None
+        # read
         given = self._read(X, y, sample_weight, config, last)
         validation = None
         if X_val is not None:
             validation = self._read(X_val, y_val, sample_weight_val, config, last, name="X_val")
+        # encode
         samples, held_out = self._encode(given, validation, last)
         with self._seeded(config) as (seed, device):
             if validation is None and config.patience is not None:
                 samples, held_out = self._split(samples, config)
+            # build
             net, plan = self._build(config, samples, last, device)
+            # train
             left = drop(given.read.broken, X, given.y, sample_weight)
             callbacks = SklearnCallbacks(self, self._learned, config.max_epochs, *left)
             self._train(net, plan, config, samples, held_out, [callbacks], seed)
