@@ -235,7 +235,7 @@ def test_the_state_of_another_optimizer():
     content, tensors = classifier()
     content["parameters"]["optimizer"] = "adam"
     without_steps = {name: t for name, t in tensors.items() if not name.endswith(".step")}
-    refused(content, without_steps, "its optimizer has a state without 'step', and Adam has it")
+    refused(content, without_steps, "its optimizer has the states")
 
 
 @pytest.mark.parametrize(("key", "shape"), [("exp_avg", ()), ("exp_avg_sq", ()), ("step", (4,))])

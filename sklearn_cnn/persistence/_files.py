@@ -32,6 +32,10 @@ def read_file(path):
         os.close(descriptor)
         raise ValueError("it is no regular file")
     with open(descriptor, "rb") as file:
+        # the header's length and its first bracket: a file of hundreds of gigabytes is not read
+        # to find that it is none of safetensors'
+        if file.peek(9)[8:9] not in (b"{", b"") and file.peek(2)[:2] != b"PK":
+            raise ValueError("it is no safetensors file, or a broken one")
         # some of /proc, which a link may lead to, have no size and no end
         return file.read(status.st_size)
 

@@ -5,9 +5,12 @@ import math
 from contextlib import contextmanager
 
 import torch
+from torch import nn
+from torch.nn.utils import skip_init
 from torch.overrides import TorchFunctionMode
 
 from sklearn_cnn.persistence._checks import Record, list_of, number, one_of, shown
+from sklearn_cnn.training.optimizers import make_optimizer
 
 # What torch's optimizers keep for a parameter.
 _OPTIMIZER_STATE = {
@@ -157,11 +160,8 @@ def restore_optimizer(net, groups, state):
     # torch checks the groups of a state against those that are there
     optimizer.param_groups = fresh
     by_parameter = _by_parameter(state, parameters, position)
-    try:
-        optimizer.load_state_dict({"state": by_parameter, "param_groups": saved})
-    except KeyError as error:
-        kind = type(optimizer).__name__
-        raise ValueError(f"its optimizer has a state without {error}, and {kind} has it") from error
+    _check_kinds(by_parameter, [parameters[name] for name in names], _rehearsed_state(net))
+    optimizer.load_state_dict({"state": by_parameter, "param_groups": saved})
 
 
 def _by_parameter(state, parameters, position):
@@ -181,12 +181,34 @@ def _by_parameter(state, parameters, position):
             # torch's fused steps walk over both in the order of their memory
             tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         found.setdefault(position[name], {})[key] = tensor
-    # Adafactor keeps rows and columns of matrices, and all of vectors
-    kinds = {
-        (parameters[name].ndim > 1, frozenset(found[place]))
-        for name, place in position.items()
-        if place in found
-    }
-    if len(kinds) > len({is_matrix for is_matrix, _ in kinds}):
-        raise ValueError("its optimizer has other states for some parameters than for others")
     return found
+
+
+def _rehearsed_state(net):
+    """Return what the optimizer of a net keeps for a matrix and for a vector, after one step."""
+    layer = skip_init(nn.Linear, 2, 2, dtype=torch.float32)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer = make_optimizer(net.optimizer, layer, net.lr, net.weight_decay)
+    try:
+        optimizer.step()
+    # torch asserts what some optimizers need of their arguments
+    except (AssertionError, RuntimeError, ValueError, OverflowError) as error:
+        raise ValueError(f"its optimizer cannot take a step ({error})") from error
+    return [
+        {key for key, value in optimizer.state[parameter].items() if value is not None}
+        for parameter in (layer.weight, layer.bias)
+    ]
+
+
+def _check_kinds(found, parameters, expected):
+    """Raise unless the state of each parameter that has stepped is what its optimizer keeps."""
+    of_matrix, of_vector = expected
+    for place, entries in found.items():
+        keys = of_matrix if parameters[place].ndim > 1 else of_vector
+        if entries.keys() != keys:
+            raise ValueError(
+                f"its optimizer has the states {sorted(entries)} for a parameter, and not "
+                f"{sorted(keys)}"
+            )
