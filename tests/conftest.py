@@ -18,3 +18,33 @@ def close_figures():
 
     yield
     plt.close("all")
+
+
+# Files that take most of the time: processes of their own, trainings by the dozen, what several
+# estimators are put through. `-m "not slow"` leaves them out, and is a complete first answer: every
+# room has its tests, and both estimators scikit-learn's checks.
+SLOW_FILES = {
+    "test_cache.py",
+    "test_digest.py",
+    "test_distributed.py",
+    "test_docs.py",
+    "test_docstrings.py",
+    "test_examples.py",
+    "test_fork.py",
+    "test_fuzz_files.py",
+    "test_image_contract.py",
+    "test_manners.py",
+    "test_meta_estimators.py",
+    "test_model_selection.py",
+    "test_nothing_silently_wrong.py",
+    "test_prediction.py",
+    "test_torchvision.py",
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is slow."""
+    for item in items:
+        in_contract = item.path.name == "test_estimator_contract.py"
+        if item.path.name in SLOW_FILES or (in_contract and "early_stopping" in item.name):
+            item.add_marker(pytest.mark.slow)
