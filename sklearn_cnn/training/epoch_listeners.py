@@ -9,6 +9,9 @@ from tqdm.auto import tqdm
 class EpochListener(Protocol):
     """Something that is told of each epoch."""
 
+    #: Whether it looks at the network, beyond the figures of the epoch.
+    looks_at_net: bool
+
     def epoch_begins(self, net):
         """Take note that an epoch begins."""
 
@@ -36,6 +39,7 @@ class SklearnCallbacks:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator = estimator
         self.learned = learned
+        self.looks_at_net = bool(getattr(estimator, "_skl_callbacks", ()))
         self.data = {"X": X, "y": y, "metadata": metadata}
         self.fit_context = estimator._init_callback_context(max_subtasks=n_epochs)
         self.fit_context.call_on_fit_task_begin(estimator=estimator, **self.data)
@@ -71,6 +75,8 @@ class ProgressBar:
     name : str
         What stands in front of the bar.
     """
+
+    looks_at_net = False
 
     def __init__(self, n_epochs, name):
         self.bar = tqdm(total=n_epochs, desc=name, unit="epoch")

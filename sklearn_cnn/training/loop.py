@@ -111,7 +111,14 @@ def _train_epochs(net, batches, plan, validation, listeners):
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
         _record(net, "train_loss", _finite(loss.item(), len(net.history_)))
-        if plan.is_whole:
+        # a pass over the images, which an epoch that nobody looks at need not pay for
+        is_looked_at = (
+            epoch + 1 == plan.n_epochs
+            or validation is not None
+            or len(net.callbacks_) > 0
+            or any(listener.looks_at_net for listener in listeners)
+        )
+        if plan.is_whole and is_looked_at:
             n_steps = (epoch + 1) * batches.n_steps
             in_prediction = autocast(net.device, plan.prediction_precision)
             update_batch_norm(net.module_, batches, n_steps, in_prediction)
