@@ -34,10 +34,11 @@ from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
     fine_tuning_of,
+    head_name,
     initialize,
-    last_linear,
     penultimate,
 )
+from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.augmentation import (
     Augmentation,
@@ -510,7 +511,8 @@ class BaseCNN(
 
     @property
     def _n_features_out(self):
-        return last_linear(self.module_).in_features
+        head = head_name(self._architecture, self.module_)
+        return n_inputs_of_head(self.module_.get_submodule(head))
 
     @new_tensors_on_cpu()
     def transform(self, X):
@@ -524,15 +526,16 @@ class BaseCNN(
         Returns
         -------
         ndarray of shape (n, n_features), float32
-            The input of the last `nn.Linear`.
+            The input of the last `nn.Linear`, or of the layer that the architecture names.
 
         Raises
         ------
         ValueError
-            If X cannot be used, the network has no `nn.Linear`, or its output is not finite.
+            If X cannot be used, the network has no such layer, or its output is not finite.
         """
         check_is_fitted(self)
-        return self._outputs(X, penultimate(self.module_))
+        head = head_name(self._architecture, self.module_)
+        return self._outputs(X, penultimate(self.module_, head))
 
     @new_tensors_on_cpu()
     def _raw_predict(self, X):

@@ -313,7 +313,9 @@ def test_a_path_counts_with_the_file_that_it_names(tmp_path):
 
 def test_the_digest_is_the_same_in_another_process():
     # Python hashes text with another seed in each process, which changes the order of sets
-    program = "from sklearn_cnn.runtime.digest import value_key; print(value_key({'a', 'b', 'c'}, {}))"
+    program = (
+        "from sklearn_cnn.runtime.digest import value_key; print(value_key({'a', 'b', 'c'}, {}))"
+    )
     other = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONHASHSEED": "1"},

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sklearn_cnn._compat import replace_state_dict_hook
-from sklearn_cnn.architectures._heads import last_linear_name
+from sklearn_cnn.architectures._heads import last_linear_name, mean_over_space
 from sklearn_cnn.architectures._logits import check_logits
 from sklearn_cnn.runtime.seeds import float32_by_default
 
@@ -91,28 +91,32 @@ def fine_tuning_of(architecture, module):
     return dataclasses.replace(plan, lr_ratios=ratios)
 
 
-def penultimate(module):
-    """Return a callable that maps images to the input of the module's last Linear.
+def penultimate(module, head=None):
+    """Return a callable that maps images to the input of the module's last layer.
 
     Parameters
     ----------
     module : nn.Module
+    head : str, default=None
+        Name of that layer; None takes the last Linear.
 
     Returns
     -------
     callable
-        Maps images of shape (b, C, H, W) to features of shape (b, n_features).
+        Maps images of shape (b, C, H, W) to features of shape (b, n_features), the mean over
+        tokens or pixels where the layer sees them one by one.
     """
     # a copy of the layers around the same tensors: other threads may be predicting with the module
     tensors = itertools.chain(module.parameters(), module.buffers())
     twin = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    layer = last_linear(twin) if head is None else twin.get_submodule(head)
     seen = []
-    last_linear(twin).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
     def features(images):
         seen.clear()
         twin(images)
-        return seen[-1].flatten(1)
+        return mean_over_space(seen[-1], layer)
 
     return features
 
@@ -126,6 +130,11 @@ def last_linear(module):
         If it has none.
     """
     return module.get_submodule(last_linear_name(module))
+
+
+def head_name(architecture, module):
+    """Return the name, in an assembled module, of the layer that `transform` shows the input of."""
+    return f"network.{architecture.head_names(module.network)[-1]}"
 
 
 def _check_output(module, architecture, images, n_outputs):

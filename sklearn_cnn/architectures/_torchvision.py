@@ -10,14 +10,17 @@ from torch.func import functional_call
 
 from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._heads import (
-    FINE_TUNING_CONSTRAINTS,
-    LearnedArchitecture,
-    as_stem_weight,
-    check_unfreezing,
     freeze_parts,
     last_linear_name,
+    stem_name,
+    with_stem_of,
 )
-from sklearn_cnn.architectures._standardize import Standardize
+from sklearn_cnn.architectures._learned import (
+    FINE_TUNING_CONSTRAINTS,
+    LearnedArchitecture,
+    check_unfreezing,
+    learned_standardization,
+)
 from sklearn_cnn.architectures._weights import fit_into, read_weights_file
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
@@ -166,9 +169,9 @@ class TorchvisionModel(LearnedArchitecture):
         state = self._state if hasattr(self, "_state") else self.resolve()._state
         network = self._make(in_channels, tuple(image_size), n_outputs, is_random=state is None)
         if state is not None:
-            state = self._adapted(state, network, in_channels, image_size)
+            state = self._adapted(state, network, image_size)
             fit_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
-        freeze_parts(network, self.freeze)
+        freeze_parts(network, self.freeze, self.head_names(network))
         return network
 
     def standardization(self, pixels):
@@ -191,20 +194,8 @@ class TorchvisionModel(LearnedArchitecture):
         """
         if self.weights is None:
             return super().standardization(pixels)
-        is_bytes = pixels.sample.dtype == torch.uint8
-        if not is_bytes and (pixels.low < 0 or pixels.high > 1):
-            raise ValueError(
-                f"weights={self.weights!r} were trained on pixels from 0 to 1, but X has "
-                f"floats from {pixels.low:g} to {pixels.high:g}. Pass pixels as uint8 from 0 to "
-                "255, or as floats in [0, 1]."
-            )
         mean, std = self._pixel_statistics()
-        n_channels = len(pixels.mean)
-        channels = torch.arange(n_channels) % len(mean)
-        if n_channels == 1:
-            mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
-        scale = 255.0 if is_bytes else 1.0
-        return Standardize(mean[channels] * scale, std[channels] * scale)
+        return learned_standardization(pixels, mean, std, f"weights={self.weights!r}")
 
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.
@@ -300,34 +291,28 @@ class TorchvisionModel(LearnedArchitecture):
         """Return mean and standard deviation of pixels in [0, 1] that the weights expect."""
         if self.name in _WITH_AUXILIARY_HEADS:
             # what torchvision's `transform_input` makes of its usual standardization
-            return torch.full((3,), 0.5), torch.full((3,), 0.5)
+            return (0.5,) * 3, (0.5,) * 3
         default = torchvision_models().get_model_weights(self.name).DEFAULT
         preset = (self._torchvision_weights() or default).transforms()
-        return torch.tensor(preset.mean), torch.tensor(preset.std)
+        return preset.mean, preset.std
 
-    def _adapted(self, state, network, in_channels, image_size):
+    def _adapted(self, state, network, image_size):
         """Return a state dict whose first convolution and positions suit the images."""
         state = {
             name: tensor for name, tensor in state.items() if not name.startswith(_AUXILIARY_PARTS)
         }
         if self.name.startswith("squeezenet"):
             state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
-        stem = _stem_name(network) + ".weight"
-        if getattr(state.get(stem), "ndim", 0) == 4:
-            state[stem] = as_stem_weight(state[stem], in_channels)
+        state = with_stem_of(network, state)
         if "encoder.pos_embedding" in state:
             transformer = torchvision_models().vision_transformer
             state = transformer.interpolate_embeddings(image_size[0], network.patch_size, state)
         return state
 
 
-def _stem_name(network):
-    return next(n for n, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
-
-
 def _replace_stem(network, in_channels):
     """Put a first convolution for another number of channels in the place of the old one."""
-    name = _stem_name(network)
+    name = stem_name(network)
     old = network.get_submodule(name)
     if old.in_channels == in_channels:
         return

@@ -1,6 +1,7 @@
 """The network of a file: what builds its layers, and its weights in them."""
 
 import torch
+from sklearn.base import clone
 
 from sklearn_cnn.architectures import (
     Architecture,
@@ -57,7 +58,9 @@ def encode_structure(architecture):
     try:
         return encode_architecture(architecture)
     except TypeError:
-        own = architecture.params if isinstance(architecture, TorchModule) else {}
+        own = {}
+        if isinstance(architecture, TorchModule):
+            own = {"head": architecture.head, **architecture.params}
         return {"own": repr(architecture), "parameters": encode_parameters(own)[0]}
 
 
@@ -74,7 +77,7 @@ def decode_structure(saved, name, given, kind):
         architecture = as_architecture(given)
         if own is not None and isinstance(architecture, TorchModule):
             parameters = {**parameters, **architecture.params}
-            architecture = TorchModule(architecture.module, **parameters)
+            architecture = clone(architecture).set_params(**parameters)
         return architecture
     if own is not None:
         load = f"{kind}.load(path, architecture=...)"
