@@ -142,7 +142,8 @@ def _check_output(module, architecture, images, n_outputs):
     shape = tuple(images.shape[1:])
     try:
         outputs, last = _traced(module, images.permute(0, 3, 1, 2))
-    except (RuntimeError, ValueError) as error:
+    # timm asserts sizes
+    except (RuntimeError, ValueError, AssertionError) as error:
         raise ValueError(
             f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
         ) from error

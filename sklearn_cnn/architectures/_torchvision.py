@@ -21,7 +21,7 @@ from sklearn_cnn.architectures._learned import (
     check_unfreezing,
     learned_standardization,
 )
-from sklearn_cnn.architectures._weights import fit_into, read_weights_file
+from sklearn_cnn.architectures._weights import downloading, fit_into, read_weights_file
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
@@ -124,6 +124,8 @@ class TorchvisionModel(LearnedArchitecture):
             If `weights` is a path without a file.
         IsADirectoryError
             If it is the path of a folder.
+        OSError
+            If the weights cannot be downloaded.
         """
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
@@ -265,7 +267,9 @@ class TorchvisionModel(LearnedArchitecture):
         named = self._torchvision_weights()
         if named is None:
             return read_weights_file(self.weights)
-        return named.get_state_dict(check_hash=True, weights_only=True)
+        place = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(named.url))
+        with downloading(f"weights={self.weights!r}", named.url, place):
+            return named.get_state_dict(check_hash=True, weights_only=True)
 
     def _torchvision_weights(self):
         """Return the member of torchvision's enumeration that `weights` names, if it does."""

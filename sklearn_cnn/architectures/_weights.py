@@ -2,6 +2,8 @@
 
 import os
 import re
+from contextlib import contextmanager
+from itertools import zip_longest
 
 import torch
 from safetensors import SafetensorError
@@ -79,6 +81,34 @@ def load_tensors(path):
             ) from error
 
 
+@contextmanager
+def downloading(source, url, place=None):
+    """Say in the error of a download that fails what to do instead.
+
+    Parameters
+    ----------
+    source : str
+        What to call the weights.
+    url : str
+        Where they are.
+    place : str, default=None
+        The file where a copy would be found.
+
+    Raises
+    ------
+    OSError
+        If it fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        copied = "" if place is None else f"copy it to {place!r}, or "
+        raise OSError(
+            f"{source} cannot be downloaded ({error}). Without internet: fetch {url} on another "
+            f"machine; {copied}pass the file, weights='path/to/{url.rpartition('/')[2]}'."
+        ) from error
+
+
 def _check_torch(path):
     release = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
     if release < _SAFE_TORCH:
@@ -112,20 +142,39 @@ def fit_into(network, state, head, source):
     of_head = {f"{head}.weight", f"{head}.bias"}
     if _has_other_outputs(state.get(f"{head}.weight"), expected[f"{head}.weight"]):
         state = {name: tensor for name, tensor in state.items() if name not in of_head}
-    # old files do not count the batches that a normalization has seen
-    missing = [n for n in expected if n not in {*state, *of_head} and "num_batches" not in n]
-    excess = [n for n in state if n not in expected]
-    unlike = [n for n in expected if n in state and not _has_shape(expected[n], state[n].shape)]
-    if missing or excess or unlike:
-        raise ValueError(
-            f"{source} are not weights of {type(network).__name__}: "
-            f"{_listed(missing, excess, unlike)}.\n"
-            f"{_side_by_side(state, expected, missing, excess, unlike)}"
-        )
+    refuse_misfits(
+        state, expected, of_head, f"{source} are not weights of {type(network).__name__}"
+    )
     # torch keeps the versions of layers in its own dict
     complete = network.state_dict()
     complete.update(state)
     network.load_state_dict(complete)
+
+
+def refuse_misfits(state, expected, optional, what):
+    """Raise if tensors are not those of a network.
+
+    Parameters
+    ----------
+    state, expected : dict of str to Tensor
+        Learned weights, and the state dict of the network.
+    optional : collection of str
+        Names that may be missing.
+    what : str
+        How the error begins.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes differ, with a table of them.
+    """
+    # old files do not count the batches that a normalization has seen
+    missing = [n for n in expected if n not in {*state, *optional} and "num_batches" not in n]
+    excess = [n for n in state if n not in expected]
+    unlike = [n for n in expected if n in state and not _has_shape(expected[n], state[n].shape)]
+    if missing or excess or unlike:
+        table = _side_by_side(state, expected, missing, excess, unlike)
+        raise ValueError(f"{what}: {_listed(missing, excess, unlike)}.\n{table}")
 
 
 def _read_safetensors(path):
@@ -157,14 +206,16 @@ def _some(names):
 
 
 def _side_by_side(state, expected, missing, excess, unlike):
-    """Return a table of the tensors that do not fit, those of equal shapes in one row."""
-    rows, left = [(name, name) for name in unlike], list(excess)
+    """Return a table of the tensors that do not fit, those of equal shapes in one row first."""
+    rows, left, alone = [(name, name) for name in unlike], list(excess), []
     for ours in missing:
         theirs = next((n for n in left if _has_shape(expected[ours], state[n].shape)), None)
-        rows.append((theirs, ours))
-        if theirs is not None:
+        if theirs is None:
+            alone.append(ours)
+        else:
             left.remove(theirs)
-    rows += [(theirs, None) for theirs in left]
+            rows.append((theirs, ours))
+    rows += zip_longest(left, alone)
     lines = [("in the weights", "in the network")]
     for theirs, ours in rows[:_MOST_ROWS]:
         lines.append((_described(theirs, state), _described(ours, expected)))

@@ -7,6 +7,7 @@ from sklearn_cnn.architectures import (
     Architecture,
     ConvNet,
     ResNet,
+    TimmModel,
     TorchModule,
     TorchvisionModel,
     as_architecture,
@@ -28,7 +29,7 @@ from sklearn_cnn.persistence._weights import (
 )
 from sklearn_cnn.runtime.seeds import float32_by_default, seeded
 
-_BUILT_FROM_A_FILE = (ConvNet, ResNet, TorchvisionModel)
+_BUILT_FROM_A_FILE = (ConvNet, ResNet, TimmModel, TorchvisionModel)
 # Values of an image that a network of the user's own, which may look at one, is built for.
 _LARGEST_IMAGE = 2**28
 
