@@ -71,7 +71,7 @@ from sklearn_cnn.training.optimizers import (
     carry_over_state,
     resolve_weight_decay,
 )
-from sklearn_cnn.training.prediction import predict_outputs
+from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 from sklearn_cnn.training.samples import Samples, drop, read_weights
 
 # Parameters with parameters of their own, and what replaces a name by its object.
@@ -545,9 +545,10 @@ class BaseCNN(
 
     def _outputs(self, X, module, n_outputs=None):
         """Return what a module makes of X."""
+        parameters, name = self.get_params(deep=False), type(self).__name__
         read = read_images(
             X,
-            prediction_options(self.get_params(deep=False), type(self).__name__),
+            prediction_options(parameters, name, self._fitted_architecture),
             expected=self.image_shape_,
             check_features=partial(check_features, self, False),
         )
@@ -555,14 +556,7 @@ class BaseCNN(
         outputs = predict_outputs(
             module, read.images, device, self._prediction_precision, n_outputs
         ).numpy()
-        unfit = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
-        if len(unfit) > 0:
-            raise ValueError(
-                f"The network's output is NaN or infinite for {len(unfit)} of {len(outputs)} "
-                f"images, the first of them X[{unfit[0]}]. Bring the pixels of X to the unit that "
-                "they had in fit. If they have it, weights of module_ are NaN or infinite: fit "
-                "anew."
-            )
+        refuse_not_finite(outputs)
         return outputs
 
     def _averaged(self, module):

@@ -103,6 +103,23 @@ class Architecture(BaseEstimator):
         """
         return FineTuning()
 
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return False
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Files and images of several sizes are resized to it where `image_shape=None`.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            Height and width; None, the default, without learned weights.
+        """
+        return
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

@@ -167,6 +167,11 @@ class Finetuned(LearnedArchitecture):
             )
         return standardize
 
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return True
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

@@ -23,6 +23,25 @@ def last_linear_name(module):
     return names[-1]
 
 
+def mean_of_outputs(outputs, name):
+    """Return what a layer makes of images as (b, n_features): the mean over tokens or pixels.
+
+    Maps are (b, C, H, W); of square ones it shows where the channels come last.
+    """
+    if not isinstance(outputs, torch.Tensor) or not 2 <= outputs.ndim <= 4:
+        found = tuple(getattr(outputs, "shape", ())) or type(outputs).__name__
+        raise ValueError(
+            f"layer={name!r} returns {found}, and not maps (n, C, H, W), tokens (n, t, C) or "
+            "features (n, C). Name another layer."
+        )
+    if outputs.ndim == 2:
+        return outputs
+    if outputs.ndim == 3:
+        return outputs.mean(dim=1)
+    _, first, second, last = outputs.shape
+    return outputs.mean(dim=(1, 2) if first == second != last else (2, 3))
+
+
 def check_head_name(network, name):
     """Raise unless a network has a layer of a name that can be its last one.
 

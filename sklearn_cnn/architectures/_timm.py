@@ -188,6 +188,21 @@ class TimmModel(LearnedArchitecture):
             pixels, learned.mean, learned.std, f"weights={self.weights!r}"
         )
 
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return bool(self.weights)
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            Height and width that timm names for the weights; None without weights.
+        """
+        return tuple(self._configuration().input_size[1:]) if self.weights else None
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

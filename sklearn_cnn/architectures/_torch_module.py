@@ -37,6 +37,8 @@ from sklearn_cnn.architectures._weights import fit_into, read_weights_file
 
 # Parameters of a `TorchModule` itself; all others are arguments of the constructor.
 _OWN = ("weights", "mean", "std", "head", *FINE_TUNING_CONSTRAINTS)
+# Height and width of images that most networks learned on ImageNet with.
+_USUAL_SIZE = (224, 224)
 
 
 class TorchModule(LearnedArchitecture):
@@ -280,6 +282,22 @@ class TorchModule(LearnedArchitecture):
             return super().standardization(pixels)
         what = "The weights" if self.weights is None else f"weights={self.weights!r}"
         return learned_standardization(pixels, self.mean, self.std, what)
+
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return self.weights is not None or isinstance(self.module, nn.Module)
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            224 x 224, what most weights are for, with `weights` or `mean`; else None.
+        """
+        is_learned = self.weights is not None or self.mean is not None
+        return _USUAL_SIZE if is_learned else None
 
     def head_names(self, network):
         """Return which layer of a network is its last one.

@@ -199,6 +199,24 @@ class TorchvisionModel(LearnedArchitecture):
         mean, std = self._pixel_statistics()
         return learned_standardization(pixels, mean, std, f"weights={self.weights!r}")
 
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return self.weights is not None
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            Height and width that torchvision tested the weights with; None without weights.
+        """
+        if self.weights is None:
+            return None
+        [side] = self._preset().crop_size
+        return side, side
+
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.
 
@@ -296,9 +314,13 @@ class TorchvisionModel(LearnedArchitecture):
         if self.name in _WITH_AUXILIARY_HEADS:
             # what torchvision's `transform_input` makes of its usual standardization
             return (0.5,) * 3, (0.5,) * 3
-        default = torchvision_models().get_model_weights(self.name).DEFAULT
-        preset = (self._torchvision_weights() or default).transforms()
+        preset = self._preset()
         return preset.mean, preset.std
+
+    def _preset(self):
+        """Return how torchvision prepares images for the weights; by default for its own ones."""
+        default = torchvision_models().get_model_weights(self.name).DEFAULT
+        return (self._torchvision_weights() or default).transforms()
 
     def _adapted(self, state, network, image_size):
         """Return a state dict whose first convolution and positions suit the images."""
