@@ -34,10 +34,11 @@ from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
     fine_tuning_of,
+    head_name,
     initialize,
-    last_linear,
     penultimate,
 )
+from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.augmentation import (
     Augmentation,
@@ -71,7 +72,7 @@ from sklearn_cnn.training.optimizers import (
     resolve_weight_decay,
     set_first_lr,
 )
-from sklearn_cnn.training.prediction import predict_outputs
+from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 from sklearn_cnn.training.samples import Samples, drop, read_weights
 
 # Parameters with parameters of their own, and what replaces a name by its object.
@@ -519,7 +520,8 @@ class BaseCNN(
 
     @property
     def _n_features_out(self):
-        return last_linear(self.module_).in_features
+        head = head_name(self._architecture, self.module_)
+        return n_inputs_of_head(self.module_.get_submodule(head))
 
     @new_tensors_on_cpu()
     def transform(self, X):
@@ -533,15 +535,16 @@ class BaseCNN(
         Returns
         -------
         ndarray of shape (n, n_features), float32
-            The input of the last `nn.Linear`.
+            The input of the last `nn.Linear`, or of the layer that the architecture names.
 
         Raises
         ------
         ValueError
-            If X cannot be used, the network has no `nn.Linear`, or its output is not finite.
+            If X cannot be used, the network has no such layer, or its output is not finite.
         """
         check_is_fitted(self)
-        return self._outputs(X, penultimate(self.module_))
+        head = head_name(self._architecture, self.module_)
+        return self._outputs(X, penultimate(self.module_, head))
 
     @new_tensors_on_cpu()
     def _raw_predict(self, X):
@@ -551,9 +554,10 @@ class BaseCNN(
 
     def _outputs(self, X, module, n_outputs=None):
         """Return what a module makes of X."""
+        parameters, name = self.get_params(deep=False), type(self).__name__
         read = read_images(
             X,
-            prediction_options(self.get_params(deep=False), type(self).__name__),
+            prediction_options(parameters, name, self._fitted_architecture),
             expected=self.image_shape_,
             check_features=partial(check_features, self, False),
         )
@@ -561,14 +565,7 @@ class BaseCNN(
         outputs = predict_outputs(
             module, read.images, device, self._prediction_precision, n_outputs
         ).numpy()
-        unfit = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
-        if len(unfit) > 0:
-            raise ValueError(
-                f"The network's output is NaN or infinite for {len(unfit)} of {len(outputs)} "
-                f"images, the first of them X[{unfit[0]}]. Bring the pixels of X to the unit that "
-                "they had in fit. If they have it, weights of module_ are NaN or infinite: fit "
-                "anew."
-            )
+        refuse_not_finite(outputs)
         return outputs
 
     def _averaged(self, module):

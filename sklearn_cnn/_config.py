@@ -91,10 +91,11 @@ def resolve(parameters, estimator_name, holds):
     check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
+    architecture = as_architecture(p["architecture"]).resolve()
     return Config(
-        architecture=as_architecture(p["architecture"]).resolve(),
+        architecture=architecture,
         augmentation=augmentation,
-        read=read_options(p, estimator_name),
+        read=read_options(p, estimator_name, architecture),
         lr_schedule=p["lr_schedule"],
         max_epochs=p["max_epochs"],
         batch_size=p["batch_size"],
@@ -110,9 +111,9 @@ def resolve(parameters, estimator_name, holds):
     )
 
 
-def read_options(parameters, estimator_name):
+def read_options(parameters, estimator_name, architecture):
     """Return how an estimator of these parameters reads X in `fit`."""
-    p = parameters
+    p, why_not = parameters, why_not_resized(parameters["augmentation"])
     check_image_shape(p["image_shape"])
     return ReadOptions(
         image_shape=p["image_shape"],
@@ -123,10 +124,12 @@ def read_options(parameters, estimator_name):
         handle_broken=p["handle_broken"],
         estimator_name=estimator_name,
         verbose=bool(p["verbose"]),
-        why_not_resized=why_not_resized(p["augmentation"]),
+        why_not_resized=why_not,
+        recommended_size=None if why_not else architecture.recommended_size(),
     )
 
 
-def prediction_options(parameters, estimator_name):
-    """Return how an estimator of these parameters reads X in prediction."""
-    return replace(read_options(parameters, estimator_name), handle_broken="error")
+def prediction_options(parameters, estimator_name, architecture):
+    """Return how an estimator that was fitted with an architecture reads X in prediction."""
+    options = read_options(parameters, estimator_name, architecture)
+    return replace(options, handle_broken="error")

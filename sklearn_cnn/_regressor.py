@@ -32,7 +32,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         (H, W) or (H, W, C). How flat rows unflatten (these are never resized), and the size
         that images and files of any size are resized to, in `fit` and in `predict`. None: the
         size seen in `fit` is the size; flat rows whose length is a perfect square are square gray
-        images, others strips of height 1; guesses that may be wrong warn.
+        images, others strips of height 1; guesses that may be wrong warn. With learned weights,
+        files and images of several sizes are resized to the one that the weights recommend.
     channel_axis : {-1, 1}, default=-1
         Where X of four dimensions keeps its channels, and in which order flat rows hold
         them: -1 for (H, W, C), 1 for (C, H, W).

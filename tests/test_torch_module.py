@@ -30,6 +30,14 @@ class Passed(nn.Module):
         self.arguments = arguments
 
 
+# Parameters of every TorchModule, beside the arguments of its constructor.
+OWN = TorchModule(nn.Identity()).get_params()
+
+
+def arguments(architecture):
+    return {n: v for n, v in architecture.get_params().items() if n not in OWN}
+
+
 def build(module, /, **params):
     return TorchModule(module, **params).build(3, (20, 30), 5)
 
@@ -99,7 +107,7 @@ def test_an_instance_is_copied():
 
 def test_an_instance_has_no_parameters():
     architecture = TorchModule(nn.Sequential(nn.Linear(2, 2)))
-    assert architecture.get_params() == {}
+    assert arguments(architecture) == {}
     assert repr(architecture) == "TorchModule(<Sequential instance>)"
     with pytest.raises(ValueError, match="Invalid parameter 'width' for <Sequential instance>"):
         architecture.set_params(width=3)
@@ -163,9 +171,9 @@ def test_each_build_is_a_module_of_its_own():
 def test_parameters_are_those_of_the_constructor():
     architecture = TorchModule(Net, width=4)
     assert isinstance(architecture, Architecture)
-    assert architecture.get_params() == {"width": 4, "depth": 1}
+    assert arguments(architecture) == {"width": 4, "depth": 1}
     assert architecture.set_params(width=6, depth=3) is architecture
-    assert architecture.get_params() == {"width": 6, "depth": 3}
+    assert arguments(architecture) == {"width": 6, "depth": 3}
     assert architecture.build(3, (8, 8), 2).arguments == (3, 2, 6, 3)
     assert TorchModule(functools.partial(Net, width=2)).get_params()["width"] == 2
 
@@ -175,12 +183,16 @@ def test_a_constructor_may_have_parameters_called_module_and_params():
         return Passed(module=module, params=params)
 
     architecture = TorchModule(factory, module=3)
-    assert architecture.get_params() == {"module": 3, "params": 2}
+    assert arguments(architecture) == {"module": 3, "params": 2}
     assert clone(architecture).set_params(params=4).build(1, (8, 8), 2).arguments == {
         "module": 3,
         "params": 4,
     }
-    assert architecture.get_params(deep=False) == {"module": factory, "params": {"module": 3}}
+    assert architecture.get_params(deep=False) == {
+        **OWN,
+        "module": factory,
+        "params": {"module": 3},
+    }
     assert "factory" in repr(CNNClassifier(architecture))
     assert "factory" in repr(clone(CNNClassifier(architecture)))
 
@@ -282,7 +294,7 @@ def test_a_factory_must_return_a_module(factory, found):
 def test_what_builds_no_module_is_refused_by_the_fit_and_shown_before(given, message):
     architecture = TorchModule(given)
     assert repr(architecture) == f"TorchModule({given!r})"
-    assert architecture.get_params() == {}
+    assert arguments(architecture) == {}
     assert clone(architecture).module is given
     estimator = CNNClassifier(architecture)
     assert (
@@ -324,9 +336,9 @@ def test_arguments_by_position_are_no_parameters():
     def factory(width=8, /, depth=1):
         return Passed(width=width, depth=depth)
 
-    assert TorchModule(factory).get_params() == {"depth": 1}
+    assert arguments(TorchModule(factory)) == {"depth": 1}
     assert build(factory, depth=2).arguments == {"width": 8, "depth": 2}
-    with pytest.raises(ValueError, match=r"Invalid parameter 'width'.*are: \['depth'\]"):
+    with pytest.raises(ValueError, match=r"Invalid parameter 'width'.*are: \['depth', 'freeze'"):
         build(factory, width=4)
 
 

@@ -10,6 +10,7 @@ from sklearn_cnn.architectures._registry import (
 )
 from sklearn_cnn.architectures._resnet import ResNet
 from sklearn_cnn.architectures._summary import summary
+from sklearn_cnn.architectures._timm import TimmModel
 from sklearn_cnn.architectures._torch_module import TorchModule
 from sklearn_cnn.architectures._torchvision import TorchvisionModel
 
@@ -18,6 +19,7 @@ __all__ = [
     "ConvNet",
     "Finetuned",
     "ResNet",
+    "TimmModel",
     "TorchModule",
     "TorchvisionModel",
     "as_architecture",

@@ -9,7 +9,11 @@ import torch
 from torch import nn
 
 from sklearn_cnn._compat import replace_state_dict_hook
-from sklearn_cnn.architectures._heads import last_linear_name
+from sklearn_cnn.architectures._heads import (
+    last_linear_name,
+    mean_of_outputs,
+    mean_over_space,
+)
 from sklearn_cnn.architectures._logits import check_logits
 from sklearn_cnn.runtime.seeds import float32_by_default
 
@@ -37,13 +41,41 @@ def assemble(architecture, pixels, n_outputs):
     ValueError
         If the network cannot take the images, returns another shape, or probabilities.
     """
-    height, width, channels = pixels.sample.shape[1:]
-    network = architecture.build(channels, (height, width), n_outputs)
-    # the user's own may have named another dtype
-    module = as_module(architecture.standardization(pixels), network).float()
+    module = _build(architecture, pixels, n_outputs)
     # lazy layers get their shape, and so can be laid out, in this first pass
     _check_output(module, architecture, pixels.sample[:2], n_outputs)
     return in_channels_last(module.float())
+
+
+@float32_by_default()
+def assemble_trunk(architecture, pixels):
+    """Build a module for its features alone: what its last layer returns does not matter.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    pixels : PixelStatistics
+
+    Returns
+    -------
+    nn.Sequential
+        Of `standardize` and `network`, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the network cannot take the images.
+    """
+    module = _build(architecture, pixels, n_outputs=1)
+    _first_pass(module, architecture, pixels.sample[:2])
+    return in_channels_last(module.float())
+
+
+def _build(architecture, pixels, n_outputs):
+    height, width, channels = pixels.sample.shape[1:]
+    network = architecture.build(channels, (height, width), n_outputs)
+    # the user's own may have named another dtype
+    return as_module(architecture.standardization(pixels), network).float()
 
 
 def in_channels_last(module):
@@ -91,30 +123,64 @@ def fine_tuning_of(architecture, module):
     return dataclasses.replace(plan, lr_ratios=ratios)
 
 
-def penultimate(module):
-    """Return a callable that maps images to the input of the module's last Linear.
+def penultimate(module, head=None):
+    """Return a callable that maps images to the input of the module's last layer.
 
     Parameters
     ----------
     module : nn.Module
+    head : str, default=None
+        Name of that layer; None takes the last Linear.
 
     Returns
     -------
     callable
-        Maps images of shape (b, C, H, W) to features of shape (b, n_features).
+        Maps images of shape (b, C, H, W) to features of shape (b, n_features), the mean over
+        tokens or pixels where the layer sees them one by one.
     """
-    # a copy of the layers around the same tensors: other threads may be predicting with the module
-    tensors = itertools.chain(module.parameters(), module.buffers())
-    twin = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    twin = _twin(module)
+    layer = last_linear(twin) if head is None else twin.get_submodule(head)
     seen = []
-    last_linear(twin).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
     def features(images):
         seen.clear()
         twin(images)
-        return seen[-1].flatten(1)
+        return mean_over_space(seen[-1], layer)
 
     return features
+
+
+def layer_outputs(module, name):
+    """Return a callable that maps images to the outputs of a layer, pooled over space.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+        Of the layer.
+
+    Returns
+    -------
+    callable
+        Maps images of shape (b, C, H, W) to features of shape (b, n_features): the mean over
+        the pixels of maps, or over tokens.
+    """
+    twin, seen = _twin(module), []
+    twin.get_submodule(name).register_forward_hook(lambda _, _inputs, output: seen.append(output))
+
+    def features(images):
+        seen.clear()
+        twin(images)
+        return mean_of_outputs(seen[-1], name)
+
+    return features
+
+
+def _twin(module):
+    # a copy of the layers around the same tensors: other threads may be predicting with the module
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
 
 
 def last_linear(module):
@@ -128,21 +194,34 @@ def last_linear(module):
     return module.get_submodule(last_linear_name(module))
 
 
+def head_name(architecture, module):
+    """Return the name, in an assembled module, of the layer that `transform` shows the input of."""
+    return f"network.{architecture.head_names(module.network)[-1]}"
+
+
 def _check_output(module, architecture, images, n_outputs):
     """Send two images through the module, before any work is done."""
-    shape = tuple(images.shape[1:])
-    try:
-        outputs, last = _traced(module, images.permute(0, 3, 1, 2))
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
-        ) from error
+    outputs, last = _first_pass(module, architecture, images)
     if last is not None:
         raise ValueError(
             f"{architecture!r} ends in {last}. A network must return logits, since the loss and "
             "predict_proba apply it themselves. Leave that layer out."
         )
     check_logits(outputs, len(images), n_outputs, repr(architecture))
+
+
+def _first_pass(module, architecture, images):
+    """Return what `_traced` returns for two images; a ValueError if the network cannot take them.
+
+    timm asserts sizes.
+    """
+    shape = tuple(images.shape[1:])
+    try:
+        return _traced(module, images.permute(0, 3, 1, 2))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ValueError(
+            f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
+        ) from error
 
 
 def _traced(module, images):

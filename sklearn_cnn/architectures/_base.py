@@ -6,6 +6,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_cnn.architectures._fine_tuning import FineTuning
+from sklearn_cnn.architectures._heads import last_linear_name
 from sklearn_cnn.architectures._standardize import Standardize
 from sklearn_cnn.architectures._summary import table_of_layers
 from sklearn_cnn.runtime.device import new_tensors_on_cpu
@@ -101,6 +102,45 @@ class Architecture(BaseEstimator):
             begin to learn. By default all parts learn alike.
         """
         return FineTuning()
+
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return False
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Files and images of several sizes are resized to it where `image_shape=None`.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            Height and width; None, the default, without learned weights.
+        """
+        return
+
+    def head_names(self, network):
+        """Return which layers of a network are its last ones.
+
+        The others are its trunk; `transform` returns the input of the last of them.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        tuple of str
+            Names of submodules. By default the last Linear.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+        """
+        return (last_linear_name(network),)
 
     @new_tensors_on_cpu()
     def summary(self, image_shape, n_outputs=1):

@@ -10,13 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._base import Architecture
-from sklearn_cnn.architectures._heads import (
+from sklearn_cnn.architectures._heads import check_parts, freeze_parts, replace_head
+from sklearn_cnn.architectures._learned import (
     FINE_TUNING_CONSTRAINTS,
     LearnedArchitecture,
-    check_parts,
     check_unfreezing,
-    freeze_parts,
-    replace_head,
 )
 from sklearn_cnn.runtime.fitted import is_network_estimator
 
@@ -135,8 +133,10 @@ class Finetuned(LearnedArchitecture):
                 f"channels, but X has images of {in_channels}."
             )
         network = copy.deepcopy(source.module.network).cpu()
-        replace_head(network, n_outputs)
-        freeze_parts(network, self.freeze)
+        heads = source.architecture.head_names(network)
+        for head in heads:
+            replace_head(network, n_outputs, head)
+        freeze_parts(network, self.freeze, heads)
         return network
 
     def standardization(self, pixels):
@@ -167,6 +167,26 @@ class Finetuned(LearnedArchitecture):
                 "0 to 255 or 0 to 1."
             )
         return standardize
+
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return True
+
+    def head_names(self, network):
+        """Return which layers of a network are its last ones.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        tuple of str
+            Those of the source's architecture.
+        """
+        return self._learned().architecture.head_names(network)
 
     def without_weights(self):
         """Return the architecture that the source was fitted with.

@@ -1,20 +1,9 @@
-"""The last layer of a network: where it is, what takes its place, what learns beside it."""
-
-from numbers import Integral, Real
+"""The ends of a network: its last layer, its first convolution, and what takes their place."""
 
 import torch
 from torch import nn
 
-from sklearn_cnn._compat import Interval
-from sklearn_cnn.architectures._base import Architecture
-from sklearn_cnn.architectures._fine_tuning import FineTuning
-
-# Parameters that every architecture with learned weights has.
-FINE_TUNING_CONSTRAINTS: dict = {
-    "freeze": ["boolean", list, tuple],
-    "head_lr_ratio": [Interval(Real, 0, None, closed="neither")],
-    "unfreeze_after": [Interval(Integral, 1, None, closed="left"), None],
-}
+_MOST_CANDIDATES = 10
 
 
 def last_linear_name(module):
@@ -34,23 +23,107 @@ def last_linear_name(module):
     return names[-1]
 
 
-def replace_head(network, n_outputs):
-    """Put a Linear with fresh weights in the place of the last one; return its name."""
-    name = last_linear_name(network)
+def mean_of_outputs(outputs, name):
+    """Return what a layer makes of images as (b, n_features): the mean over tokens or pixels.
+
+    Maps are (b, C, H, W); of square ones it shows where the channels come last.
+    """
+    if not isinstance(outputs, torch.Tensor) or not 2 <= outputs.ndim <= 4:
+        found = tuple(getattr(outputs, "shape", ())) or type(outputs).__name__
+        raise ValueError(
+            f"layer={name!r} returns {found}, and not maps (n, C, H, W), tokens (n, t, C) or "
+            "features (n, C). Name another layer."
+        )
+    if outputs.ndim == 2:
+        return outputs
+    if outputs.ndim == 3:
+        return outputs.mean(dim=1)
+    _, first, second, last = outputs.shape
+    return outputs.mean(dim=(1, 2) if first == second != last else (2, 3))
+
+
+def check_head_name(network, name):
+    """Raise unless a network has a layer of a name that can be its last one.
+
+    Raises
+    ------
+    ValueError
+        With the names of those that can: Linear layers and convolutions of 1 x 1.
+    """
+    layers = dict(network.named_modules())
+    if not _can_be_head(layers.get(name)):
+        names = [n for n, layer in layers.items() if _can_be_head(layer)][-_MOST_CANDIDATES:]
+        found = "has no such layer" if name not in layers else f"has {layers[name]} there"
+        raise ValueError(
+            f"head={name!r} must name an nn.Linear, or an nn.Conv2d of 1 x 1, but "
+            f"{type(network).__name__} {found}. {_candidates(names)}"
+        )
+
+
+def auto_head_name(network):
+    """Return the name of the last Linear.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the names of what could be the head instead.
+    """
+    linear = [n for n, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    if not linear:
+        names = [n for n, layer in network.named_modules() if _can_be_head(layer)]
+        raise ValueError(
+            'head="auto" replaces the last nn.Linear, but '
+            f"{type(network).__name__} has none. {_candidates(names[-_MOST_CANDIDATES:])}"
+        )
+    return linear[-1]
+
+
+def replace_head(network, n_outputs, name):
+    """Put a layer of its kind with fresh weights in the place of the last one.
+
+    Parameters
+    ----------
+    network : nn.Module
+    n_outputs : int
+    name : str
+        Of a Linear, or of a convolution of 1 x 1.
+    """
     old = network.get_submodule(name)
-    new = nn.Linear(old.in_features, n_outputs, bias=old.bias is not None)
+    n_inputs, has_bias = n_inputs_of_head(old), old.bias is not None
+    if isinstance(old, nn.Linear):
+        new: nn.Module = nn.Linear(n_inputs, n_outputs, bias=has_bias)
+    else:
+        new = nn.Conv2d(n_inputs, n_outputs, kernel_size=1, bias=has_bias)
     network.set_submodule(name, new)
-    return name
 
 
-def freeze_parts(network, freeze):
+def n_inputs_of_head(layer):
+    """Return how many features a last layer sees."""
+    return layer.weight.shape[1]
+
+
+def n_outputs_of_head(layer):
+    """Return how many outputs a last layer has."""
+    return layer.weight.shape[0]
+
+
+def mean_over_space(inputs, layer):
+    """Return what a last layer sees as (b, n_features): the mean over tokens or pixels."""
+    if isinstance(layer, nn.Linear):
+        return inputs if inputs.ndim == 2 else inputs.flatten(1, -2).mean(dim=1)
+    return inputs.mean(dim=(2, 3))
+
+
+def freeze_parts(network, freeze, heads):
     """Turn off the gradients of parts of a network.
 
     Parameters
     ----------
     network : nn.Module
     freeze : bool or sequence of str
-        True: all but the last Linear. Names: the submodules of these names.
+        True: all but the heads. Names: the submodules of these names.
+    heads : sequence of str
+        Names of the last layers.
 
     Raises
     ------
@@ -60,7 +133,8 @@ def freeze_parts(network, freeze):
     network.requires_grad_(True)
     if freeze is True:
         network.requires_grad_(False)
-        network.get_submodule(last_linear_name(network)).requires_grad_(True)
+        for head in heads:
+            network.get_submodule(head).requires_grad_(True)
         return
     check_parts(network, freeze)
     for name in freeze or ():
@@ -79,44 +153,6 @@ def check_parts(network, freeze):
                 f"freeze={freeze!r}: the network has no part named {name!r}. Its parts are "
                 f"{names}, and their own parts in dotted form."
             )
-
-
-class LearnedArchitecture(Architecture):
-    """Base class of architectures that start from learned weights, with a last Linear of their own.
-
-    Subclasses have the parameters of `FINE_TUNING_CONSTRAINTS`.
-    """
-
-    head_lr_ratio: float
-    unfreeze_after: int | None
-
-    def fine_tuning(self, network):
-        """Return how the parts of the network differ in learning.
-
-        Parameters
-        ----------
-        network : torch.nn.Module
-            What `build` returned.
-
-        Returns
-        -------
-        FineTuning
-            Names of its parameters to ratios of the learning rate, and when frozen parts
-            begin to learn.
-        """
-        head = last_linear_name(network) + "."
-        names = [name for name, _ in network.named_parameters() if not name.startswith(head)]
-        ratios = {} if self.head_lr_ratio == 1 else dict.fromkeys(names, 1 / self.head_lr_ratio)
-        return FineTuning(ratios, self.unfreeze_after)
-
-
-def check_unfreezing(freeze, unfreeze_after):
-    """Refuse to unfreeze what is not frozen."""
-    if unfreeze_after is not None and not freeze:
-        raise ValueError(
-            f"unfreeze_after={unfreeze_after} has no effect with freeze={freeze!r}. Write "
-            "freeze=True, or leave unfreeze_after out."
-        )
 
 
 def as_stem_weight(weight, in_channels):
@@ -138,3 +174,40 @@ def as_stem_weight(weight, in_channels):
         return weight.sum(dim=1, keepdim=True)
     taken = torch.arange(in_channels) % n_channels
     return weight[:, taken] * (n_channels / in_channels)
+
+
+def stem_name(network):
+    """Return the name of the first convolution; None if there is none."""
+    names = (name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
+    return next(names, None)
+
+
+def with_stem_of(network, state):
+    """Return a state dict whose first convolution is made for the channels of the network's."""
+    stem = stem_name(network)
+    weight = state.get(f"{stem}.weight")
+    if stem is None or getattr(weight, "ndim", 0) != 4 or network.get_submodule(stem).groups != 1:
+        return state
+    in_channels = network.get_submodule(stem).in_channels
+    return {**state, f"{stem}.weight": as_stem_weight(weight, in_channels)}
+
+
+def adapt_stem(network, in_channels):
+    """Make the first convolution one for another number of channels, with its weights adapted."""
+    name = stem_name(network)
+    stem = None if name is None else network.get_submodule(name)
+    # the layer itself stays: its class may pad in a way of its own
+    if stem is not None and stem.groups == 1 and stem.in_channels != in_channels:
+        stem.weight = nn.Parameter(as_stem_weight(stem.weight.detach(), in_channels))
+        stem.in_channels = in_channels
+
+
+def _can_be_head(layer):
+    is_pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
+    return isinstance(layer, nn.Linear) or (is_pointwise and layer.groups == 1)
+
+
+def _candidates(names):
+    if not names:
+        return "It has no layer that could be replaced: write head=None and fit its outputs to y."
+    return f"Write head= with the name of its last layer; what can be replaced is {names}."

@@ -1,49 +1,97 @@
 """The user's own `nn.Module`, its class or a factory as an architecture."""
 
 import copy
-import functools
 import inspect
+import os
 
 from sklearn.base import clone
 from torch import nn
 
+from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._base import Architecture
-
-# What a constructor may call the facts of the data that we pass to it.
-_FACT_NAMES = {
-    "in_channels": "in_channels",
-    "num_classes": "n_outputs",
-    "n_outputs": "n_outputs",
-    "image_size": "image_size",
-    "image_shape": "image_shape",
-}
-_WHAT_IS_PASSED = (
-    "Passed are, by name, whichever of in_channels, num_classes (or n_outputs), image_size and "
-    "image_shape it names, and the parameters that are set, as in TorchModule(Net, width=8). If it "
-    "calls them otherwise, wrap it in a function: "
-    "lambda in_channels, num_classes: Net(in_channels, num_classes)."
+from sklearn_cnn.architectures._constructors import (
+    arguments_of,
+    check_arguments,
+    construct,
+    defaults_of,
+    name_of,
+    named_arguments,
 )
-_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+from sklearn_cnn.architectures._heads import (
+    adapt_stem,
+    auto_head_name,
+    check_head_name,
+    freeze_parts,
+    n_outputs_of_head,
+    replace_head,
+    with_stem_of,
+)
+from sklearn_cnn.architectures._learned import (
+    FINE_TUNING_CONSTRAINTS,
+    LearnedArchitecture,
+    check_statistics,
+    check_unfreezing,
+    learned_standardization,
+)
+from sklearn_cnn.architectures._weights import load_into, read_weights_file
+
+# Parameters of a `TorchModule` itself; all others are arguments of the constructor.
+_OWN = ("weights", "mean", "std", "head", *FINE_TUNING_CONSTRAINTS)
+# Height and width of images that most networks learned on ImageNet with.
+_USUAL_SIZE = (224, 224)
 
 
-class TorchModule(Architecture):
+class TorchModule(LearnedArchitecture):
     """The user's own torch module as an architecture: its class, a function, or an instance.
 
-    A constructor is passed whichever of `in_channels`, `num_classes` (or `n_outputs`),
-    `image_size` (height, width) and `image_shape` (height, width, channels) it names, and
-    `params`; `**kwargs` name none of them. Its output must be logits of shape (n, n_outputs).
+    A constructor is passed whichever of `in_channels` (or `in_chans`), `num_classes` (or
+    `n_outputs`), `image_size` (height, width) and `image_shape` (height, width, channels) it
+    names, and `params`; `**kwargs` name none of them. Its output must be logits of shape
+    (n, n_outputs).
 
     An instance is copied in each fit and never trained itself: each fit starts from the
     weights that it has, and parts whose parameters have `requires_grad` off do not learn.
+
+    With `weights` or `head`, a network of any library becomes a backbone: its last layer is made
+    for y, and its first convolution for the channels of the images.
 
     Parameters
     ----------
     module : type, callable or torch.nn.Module
         A subclass of `torch.nn.Module`, a function or a `functools.partial` that returns a
         module, or a module.
+    weights : str or path, default=None
+        File of learned weights to start from, a `state_dict` of this network: `.safetensors`, or
+        what `torch.save` wrote, read with `weights_only=True`. A last layer of another number
+        of outputs than in the file is replaced.
+    mean, std : sequence of float, default=None
+        What standardizes each channel of pixels in [0, 1], as torchvision gives them; pixels of
+        dtype uint8 are divided by 255 first, and floats outside of [0, 1] are refused. None:
+        pixels of any scale are standardized by mean and standard deviation of the training
+        images.
+    head : str, default=None
+        The layer that is made to fit y where it has another number of outputs: "auto", the last
+        `nn.Linear`, or the name of an `nn.Linear` or of a convolution of 1 x 1. None: "auto" with
+        `weights`, else the network is used as it is.
+    freeze : bool or sequence of str, default=False
+        What does not learn: with True all but the last layer, else the parts of the network
+        of these names. Frozen parts compute in training what they do in prediction:
+        normalizations keep their statistics.
+    head_lr_ratio : float, default=1.0
+        How many times as fast as the rest of the network the last layer learns: it learns
+        at `lr`, the rest at `lr / head_lr_ratio`.
+    unfreeze_after : int, default=None
+        Epochs after which the frozen parts learn too. None: never.
     **params : dict
         Arguments of the constructor; an instance has none. They are parameters of this
         object, so that `architecture__<name>` works in a search.
+
+    Notes
+    -----
+    An argument of the constructor that is named as a parameter above is set by a
+    `functools.partial`, `TorchModule(partial(Net, head="mlp"))`, or gets another name in a
+    function, by which it can be searched over:
+    `lambda num_classes, kind="mlp": Net(num_classes, head=kind)`.
 
     Examples
     --------
@@ -58,19 +106,47 @@ class TorchModule(Architecture):
     TorchModule(Net, width=16)
     """
 
-    def __init__(self, module, /, **params):
+    _parameter_constraints: dict = {
+        "weights": [str, os.PathLike, None],
+        "mean": [tuple, list, None],
+        "std": [tuple, list, None],
+        "head": [str, None],
+        **FINE_TUNING_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        module,
+        /,
+        *,
+        weights=None,
+        mean=None,
+        std=None,
+        head=None,
+        freeze=False,
+        head_lr_ratio=1.0,
+        unfreeze_after=None,
+        **params,
+    ):
         self.module = module
+        self.weights = weights
+        self.mean = mean
+        self.std = std
+        self.head = head
+        self.freeze = freeze
+        self.head_lr_ratio = head_lr_ratio
+        self.unfreeze_after = unfreeze_after
         self.params = params
 
     def get_params(self, deep=True):
-        """Get the arguments of the module's constructor.
+        """Get the parameters, and the arguments of the module's constructor.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to return the arguments, which is what can be searched over. Otherwise what
-            this object was made of, its `module` and `params`, which is what `repr` of an
-            estimator shows; an argument may itself be named so.
+            Whether to return the arguments one by one, which is what can be searched over.
+            Otherwise what this object was made of, its `module` and `params` among it, which is
+            what `repr` of an estimator shows; an argument may itself be named so.
 
         Returns
         -------
@@ -78,11 +154,11 @@ class TorchModule(Architecture):
             Name to value; of the arguments, the constructor's own defaults included.
         """
         if not deep:
-            return {"module": self.module, "params": self.params}
-        return {**_defaults(self.module), **self.params}
+            return {"module": self.module, **self._own(), "params": self.params}
+        return {**defaults_of(self.module), **self.params, **self._own()}
 
     def set_params(self, **params):
-        """Set arguments of the module's constructor.
+        """Set parameters, and arguments of the module's constructor.
 
         Parameters
         ----------
@@ -97,36 +173,51 @@ class TorchModule(Architecture):
         Raises
         ------
         ValueError
-            If the constructor has no such argument.
+            If there is no such parameter, and the constructor has no such argument.
         """
-        for name in params:
+        arguments = {name: value for name, value in params.items() if name not in _OWN}
+        for name in arguments:
             self._check_name(name)
-        self.params = {**self.params, **params}
+        self.params = {**self.params, **arguments}
+        for name in params.keys() - arguments.keys():
+            setattr(self, name, params[name])
         return self
 
     def resolve(self):
-        """Check what the constructor is passed, before any image is opened.
+        """Check parameters and read the weights, before any image is opened.
 
         Returns
         -------
         TorchModule
-            This object.
+            A copy that holds the weights.
 
         Raises
         ------
         ValueError
-            If the constructor has no such argument as `params` names.
+            If a parameter is out of its range, or the constructor has no such argument as
+            `params` names.
         TypeError
             If the module is none, or its constructor needs what it is not passed.
+        FileNotFoundError
+            If `weights` is a path without a file.
+        IsADirectoryError
+            If it is the path of a folder.
         """
         self._check_module()
         for name in self.params:
             self._check_name(name)
-        self._check_arguments()
-        return self
+        check_arguments(self.module, self.params)
+        validate_parameter_constraints(
+            self._parameter_constraints, self._own(), type(self).__name__
+        )
+        check_statistics(self.mean, self.std)
+        check_unfreezing(self.freeze or _has_frozen_parts(self.module), self.unfreeze_after)
+        resolved = copy.copy(self)
+        resolved._state = None if self.weights is None else read_weights_file(self.weights)
+        return resolved
 
     def build(self, in_channels, image_size, n_outputs):
-        """Call the constructor with what it asks for, or copy the instance.
+        """Call the constructor with what it asks for, or copy the instance; load the weights.
 
         Parameters
         ----------
@@ -146,11 +237,112 @@ class TorchModule(Architecture):
         Raises
         ------
         ValueError
-            If the constructor has no such argument as `params` names.
+            If a parameter is out of its range, the weights are those of another network, or there
+            is no last layer to replace.
         TypeError
             If the constructor needs what it is not passed, or does not return an `nn.Module`.
+        FileNotFoundError
+            If `weights` is a path without a file.
+        IsADirectoryError
+            If it is the path of a folder.
         """
-        self.resolve()
+        state = self._state if hasattr(self, "_state") else self.resolve()._state
+        network = self._make(in_channels, image_size, n_outputs)
+        if self._head is not None:
+            [head] = self.head_names(network)
+            if state is not None:
+                state = with_stem_of(network, state)
+                load_into(network, state, head, f"weights={self.weights!r}")
+            if n_outputs_of_head(network.get_submodule(head)) != n_outputs:
+                replace_head(network, n_outputs, head)
+            adapt_stem(network, in_channels)
+        if self.freeze:
+            freeze_parts(network, self.freeze, self.head_names(network))
+        return network
+
+    def standardization(self, pixels):
+        """Return the layer that brings pixels to the scale that the network expects.
+
+        Parameters
+        ----------
+        pixels : PixelStatistics
+            Of the training images.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images of shape (b, C, H, W) to float32 images of that shape.
+
+        Raises
+        ------
+        ValueError
+            If there is a `mean` and the pixels are floats outside of [0, 1].
+        """
+        if self.mean is None:
+            return super().standardization(pixels)
+        what = "The weights" if self.weights is None else f"weights={self.weights!r}"
+        return learned_standardization(pixels, self.mean, self.std, what)
+
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return self.weights is not None or isinstance(self.module, nn.Module)
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            224 x 224, what most weights are for, with `weights` or `mean`; else None.
+        """
+        is_learned = self.weights is not None or self.mean is not None
+        return _USUAL_SIZE if is_learned else None
+
+    def head_names(self, network):
+        """Return which layer of a network is its last one.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        tuple of str
+            The one that `head` names, or the last Linear.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer; those that there are are named.
+        """
+        if self._head is None:
+            return super().head_names(network)
+        if self._head == "auto":
+            return (auto_head_name(network),)
+        check_head_name(network, self._head)
+        return (self._head,)
+
+    def without_weights(self):
+        """Return an architecture that builds the same layers with random weights.
+
+        Returns
+        -------
+        TorchModule
+            One with `weights=None`, and a head that is replaced all the same.
+        """
+        return TorchModule(self.module, head=self._head, **clone(self.params, safe=False))
+
+    @property
+    def _head(self):
+        return "auto" if self.head is None and self.weights is not None else self.head
+
+    def _own(self):
+        return {name: getattr(self, name) for name in _OWN}
+
+    def _make(self, in_channels, image_size, n_outputs):
+        """Return the network as the constructor makes it, or a copy of the instance."""
         if isinstance(self.module, nn.Module):
             # the images of the first check are on the CPU
             return copy.deepcopy(self.module).cpu()
@@ -158,46 +350,14 @@ class TorchModule(Architecture):
             "in_channels": in_channels,
             "n_outputs": n_outputs,
             "image_size": tuple(image_size),
+            "image_shape": (*image_size, in_channels),
         }
-        facts["image_shape"] = (*image_size, in_channels)
-        module = self._call({name: facts[fact] for name, fact in self._facts_asked_for().items()})
+        module = construct(self.module, facts, self.params)
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"architecture={self!r} must build a torch.nn.Module, got {type(module).__name__}."
             )
         return module
-
-    def _facts_asked_for(self):
-        """Return the facts that the constructor names, by its names for them."""
-        # what a partial fixes stays fixed
-        names = _named(self.module).keys() - getattr(self.module, "keywords", {}).keys()
-        return {name: fact for name, fact in _FACT_NAMES.items() if name in names}
-
-    def _check_arguments(self):
-        passed = {*self._facts_asked_for(), *self.params}
-        missing = [
-            f"{p.name} (by position)" if p.kind is p.POSITIONAL_ONLY else p.name
-            for p in _arguments(self.module)
-            if p.default is p.empty and p.kind not in _ANY and p.name not in passed
-        ]
-        if missing:
-            raise TypeError(
-                f"{_name(self.module)} needs {', '.join(missing)}, which it is not passed. "
-                f"{_WHAT_IS_PASSED}"
-            )
-
-    def _call(self, facts):
-        arguments = {**facts, **self.params}
-        try:
-            return self.module(**arguments)
-        except (TypeError, KeyError, IndexError) as error:
-            # what stands behind *args and **kwargs is not known before
-            if not any(p.kind in _ANY for p in _arguments(self.module)):
-                raise
-            raise TypeError(
-                f"{_name(self.module)} is passed {', '.join(arguments) or 'nothing'} and raises "
-                f"{error!r}. {_WHAT_IS_PASSED}"
-            ) from error
 
     def _check_module(self):
         if isinstance(self.module, nn.Module) or callable(self.module):
@@ -210,44 +370,25 @@ class TorchModule(Architecture):
         )
 
     def _check_name(self, name):
-        names = _named(self.module)
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in _arguments(self.module))
+        names = named_arguments(self.module)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in arguments_of(self.module))
         if name not in names and not takes_any:
             raise ValueError(
-                f"Invalid parameter {name!r} for {_name(self.module)}. "
-                f"Valid parameters are: {sorted(names)!r}."
+                f"Invalid parameter {name!r} for {name_of(self.module)}. "
+                f"Valid parameters are: {sorted({*names, *_OWN})!r}."
             )
 
     def __sklearn_clone__(self):
-        return TorchModule(self.module, **clone(self.params, safe=False))
+        return TorchModule(self.module, **clone({**self._own(), **self.params}, safe=False))
 
     def __repr__(self, N_CHAR_MAX=700):
-        arguments = "".join(f", {name}={value!r}" for name, value in self.params.items())
-        return f"{type(self).__name__}({_name(self.module)}{arguments})"
+        defaults = inspect.signature(type(self)).parameters
+        own = {n: v for n, v in self._own().items() if v is not defaults[n].default}
+        shown = {**own, **self.params}
+        arguments = "".join(f", {name}={value!r}" for name, value in shown.items())
+        return f"{type(self).__name__}({name_of(self.module)}{arguments})"
 
 
-def _arguments(module):
-    if isinstance(module, nn.Module):
-        return []
-    try:
-        return list(inspect.signature(module).parameters.values())
-    except (TypeError, ValueError):  # no callable, or one of Python's own
-        return []
-
-
-def _named(module):
-    """Return the arguments that can be passed by name."""
-    others = (*_ANY, inspect.Parameter.POSITIONAL_ONLY)
-    return {p.name: p for p in _arguments(module) if p.kind not in others}
-
-
-def _defaults(module):
-    return {n: p.default for n, p in _named(module).items() if p.default is not p.empty}
-
-
-def _name(module):
-    if isinstance(module, functools.partial):
-        return f"partial({_name(module.func)})"
-    if isinstance(module, nn.Module):
-        return f"<{type(module).__name__} instance>"
-    return getattr(module, "__name__", repr(module))
+def _has_frozen_parts(module):
+    is_instance = isinstance(module, nn.Module)
+    return is_instance and not all(p.requires_grad for p in module.parameters())

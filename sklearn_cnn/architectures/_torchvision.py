@@ -10,15 +10,18 @@ from torch.func import functional_call
 
 from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._heads import (
-    FINE_TUNING_CONSTRAINTS,
-    LearnedArchitecture,
-    as_stem_weight,
-    check_unfreezing,
     freeze_parts,
     last_linear_name,
+    stem_name,
+    with_stem_of,
 )
-from sklearn_cnn.architectures._standardize import Standardize
-from sklearn_cnn.architectures._weights import load_into, read_weights_file
+from sklearn_cnn.architectures._learned import (
+    FINE_TUNING_CONSTRAINTS,
+    LearnedArchitecture,
+    check_unfreezing,
+    learned_standardization,
+)
+from sklearn_cnn.architectures._weights import downloading, load_into, read_weights_file
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
@@ -121,6 +124,8 @@ class TorchvisionModel(LearnedArchitecture):
             If `weights` is a path without a file.
         IsADirectoryError
             If it is the path of a folder.
+        OSError
+            If the weights cannot be downloaded.
         """
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
@@ -166,9 +171,9 @@ class TorchvisionModel(LearnedArchitecture):
         state = self._state if hasattr(self, "_state") else self.resolve()._state
         network = self._make(in_channels, tuple(image_size), n_outputs, is_random=state is None)
         if state is not None:
-            state = self._adapted(state, network, in_channels, image_size)
+            state = self._adapted(state, network, image_size)
             load_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
-        freeze_parts(network, self.freeze)
+        freeze_parts(network, self.freeze, self.head_names(network))
         return network
 
     def standardization(self, pixels):
@@ -191,20 +196,26 @@ class TorchvisionModel(LearnedArchitecture):
         """
         if self.weights is None:
             return super().standardization(pixels)
-        is_bytes = pixels.sample.dtype == torch.uint8
-        if not is_bytes and (pixels.low < 0 or pixels.high > 1):
-            raise ValueError(
-                f"weights={self.weights!r} were trained on pixels from 0 to 1, but X has "
-                f"floats from {pixels.low:g} to {pixels.high:g}. Pass pixels as uint8 from 0 to "
-                "255, or as floats in [0, 1]."
-            )
         mean, std = self._pixel_statistics()
-        n_channels = len(pixels.mean)
-        channels = torch.arange(n_channels) % len(mean)
-        if n_channels == 1:
-            mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
-        scale = 255.0 if is_bytes else 1.0
-        return Standardize(mean[channels] * scale, std[channels] * scale)
+        return learned_standardization(pixels, mean, std, f"weights={self.weights!r}")
+
+    @property
+    def has_learned_weights(self):
+        """Whether it starts from learned weights, and not from random ones."""
+        return self.weights is not None
+
+    def recommended_size(self):
+        """Return the size of images that the learned weights are for.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            Height and width that torchvision tested the weights with; None without weights.
+        """
+        if self.weights is None:
+            return None
+        [side] = self._preset().crop_size
+        return side, side
 
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.
@@ -274,7 +285,9 @@ class TorchvisionModel(LearnedArchitecture):
         named = self._torchvision_weights()
         if named is None:
             return read_weights_file(self.weights)
-        return named.get_state_dict(check_hash=True, weights_only=True)
+        place = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(named.url))
+        with downloading(f"weights={self.weights!r}", named.url, place):
+            return named.get_state_dict(check_hash=True, weights_only=True)
 
     def _torchvision_weights(self):
         """Return the member of torchvision's enumeration that `weights` names, if it does."""
@@ -300,34 +313,32 @@ class TorchvisionModel(LearnedArchitecture):
         """Return mean and standard deviation of pixels in [0, 1] that the weights expect."""
         if self.name in _WITH_AUXILIARY_HEADS:
             # what torchvision's `transform_input` makes of its usual standardization
-            return torch.full((3,), 0.5), torch.full((3,), 0.5)
-        default = torchvision_models().get_model_weights(self.name).DEFAULT
-        preset = (self._torchvision_weights() or default).transforms()
-        return torch.tensor(preset.mean), torch.tensor(preset.std)
+            return (0.5,) * 3, (0.5,) * 3
+        preset = self._preset()
+        return preset.mean, preset.std
 
-    def _adapted(self, state, network, in_channels, image_size):
+    def _preset(self):
+        """Return how torchvision prepares images for the weights; by default for its own ones."""
+        default = torchvision_models().get_model_weights(self.name).DEFAULT
+        return (self._torchvision_weights() or default).transforms()
+
+    def _adapted(self, state, network, image_size):
         """Return a state dict whose first convolution and positions suit the images."""
         state = {
             name: tensor for name, tensor in state.items() if not name.startswith(_AUXILIARY_PARTS)
         }
         if self.name.startswith("squeezenet"):
             state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
-        stem = _stem_name(network) + ".weight"
-        if getattr(state.get(stem), "ndim", 0) == 4:
-            state[stem] = as_stem_weight(state[stem], in_channels)
+        state = with_stem_of(network, state)
         if "encoder.pos_embedding" in state:
             transformer = torchvision_models().vision_transformer
             state = transformer.interpolate_embeddings(image_size[0], network.patch_size, state)
         return state
 
 
-def _stem_name(network):
-    return next(n for n, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
-
-
 def _replace_stem(network, in_channels):
     """Put a first convolution for another number of channels in the place of the old one."""
-    name = _stem_name(network)
+    name = stem_name(network)
     old = network.get_submodule(name)
     if old.in_channels == in_channels:
         return

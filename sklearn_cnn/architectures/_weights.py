@@ -2,10 +2,13 @@
 
 import os
 import re
+from contextlib import contextmanager
+from itertools import zip_longest
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 # torch.load with weights_only=True could be made to run code below 2.6 (CVE-2025-32434), and to
 # corrupt memory below 2.10 (CVE-2026-24747).
@@ -13,7 +16,8 @@ _SAFE_TORCH = (2, 10)
 # Layers of torchvision's DenseNet files were named when names could hold dots.
 _OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
-_MOST_NAMES = 3
+# Names in a sentence, and rows of the table below it.
+_MOST_NAMES, _MOST_ROWS = 3, 10
 
 
 def read_weights_file(path):
@@ -77,6 +81,34 @@ def load_tensors(path):
             ) from error
 
 
+@contextmanager
+def downloading(source, url, place=None):
+    """Say in the error of a download that fails what to do instead.
+
+    Parameters
+    ----------
+    source : str
+        What to call the weights.
+    url : str
+        Where they are.
+    place : str, default=None
+        The file where a copy would be found.
+
+    Raises
+    ------
+    OSError
+        If it fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        copied = "" if place is None else f"copy it to {place!r}, or "
+        raise OSError(
+            f"{source} cannot be downloaded ({error}). Without internet: fetch {url} on another "
+            f"machine; {copied}pass the file, weights='path/to/{url.rpartition('/')[2]}'."
+        ) from error
+
+
 def _check_torch(path):
     release = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
     if release < _SAFE_TORCH:
@@ -103,28 +135,46 @@ def load_into(network, state, head, source):
     Raises
     ------
     ValueError
-        If names or shapes are not those of the network.
+        If names or shapes are not those of the network; they are listed side by side, and nothing
+        is loaded.
     """
     expected = network.state_dict()
     of_head = {f"{head}.weight", f"{head}.bias"}
-    if state.get(f"{head}.weight", torch.empty(0)).shape != expected[f"{head}.weight"].shape:
+    if _has_other_outputs(state.get(f"{head}.weight"), expected[f"{head}.weight"]):
         state = {name: tensor for name, tensor in state.items() if name not in of_head}
-    # old files do not count the batches that a normalization has seen
-    missing = [n for n in expected.keys() - state.keys() - of_head if "num_batches" not in n]
-    unfit = {
-        "lack": sorted(missing),
-        "have in excess": sorted(state.keys() - expected.keys()),
-        "have in other shapes": sorted(
-            n for n in state.keys() & expected.keys() if state[n].shape != expected[n].shape
-        ),
-    }
-    if any(unfit.values()):
-        found = "; ".join(f"they {how} {_some(names)}" for how, names in unfit.items() if names)
-        raise ValueError(f"{source} are not weights of {type(network).__name__}: {found}.")
+    refuse_misfits(
+        state, expected, of_head, f"{source} are not weights of {type(network).__name__}"
+    )
     # torch keeps the versions of layers in its own dict
     complete = network.state_dict()
     complete.update(state)
     network.load_state_dict(complete)
+
+
+def refuse_misfits(state, expected, optional, what):
+    """Raise if tensors are not those of a network.
+
+    Parameters
+    ----------
+    state, expected : dict of str to Tensor
+        Learned weights, and the state dict of the network.
+    optional : collection of str
+        Names that may be missing.
+    what : str
+        How the error begins.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes differ, with a table of them.
+    """
+    # old files do not count the batches that a normalization has seen
+    missing = [n for n in expected if n not in {*state, *optional} and "num_batches" not in n]
+    excess = [n for n in state if n not in expected]
+    unlike = [n for n in expected if n in state and not _has_shape(expected[n], state[n].shape)]
+    if missing or excess or unlike:
+        table = _side_by_side(state, expected, missing, excess, unlike)
+        raise ValueError(f"{what}: {_listed(missing, excess, unlike)}.\n{table}")
 
 
 def _read_safetensors(path):
@@ -134,6 +184,49 @@ def _read_safetensors(path):
         raise ValueError(f"{path!r} is no safetensors file, or a broken one: {error}") from error
 
 
+def _has_other_outputs(found, expected):
+    if found is None or nn.parameter.is_lazy(expected):
+        return found is None
+    return len(found) != len(expected) and found.shape[1:] == expected.shape[1:]
+
+
+def _has_shape(tensor, shape):
+    # lazy layers take any
+    return nn.parameter.is_lazy(tensor) or tensor.shape == shape
+
+
+def _listed(missing, excess, unlike):
+    found = {"lack": missing, "have in excess": excess, "have in other shapes": unlike}
+    return "; ".join(f"they {how} {_some(names)}" for how, names in found.items() if names)
+
+
 def _some(names):
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _side_by_side(state, expected, missing, excess, unlike):
+    """Return a table of the tensors that do not fit, those of equal shapes in one row first."""
+    rows, left, alone = [(name, name) for name in unlike], list(excess), []
+    for ours in missing:
+        theirs = next((n for n in left if _has_shape(expected[ours], state[n].shape)), None)
+        if theirs is None:
+            alone.append(ours)
+        else:
+            left.remove(theirs)
+            rows.append((theirs, ours))
+    rows += zip_longest(left, alone)
+    lines = [("in the weights", "in the network")]
+    for theirs, ours in rows[:_MOST_ROWS]:
+        lines.append((_described(theirs, state), _described(ours, expected)))
+    if len(rows) > _MOST_ROWS:
+        lines.append((f"... {len(rows) - _MOST_ROWS} more", ""))
+    width = max(len(left) for left, _ in lines)
+    return "\n".join(f"  {left:{width}}  {right}".rstrip() for left, right in lines)
+
+
+def _described(name, tensors):
+    if name is None:
+        return "-"
+    tensor = tensors[name]
+    return name if nn.parameter.is_lazy(tensor) else f"{name} {tuple(tensor.shape)}"

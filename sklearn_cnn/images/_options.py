@@ -18,6 +18,8 @@ class ReadOptions:
         Whether a progress bar is shown.
     why_not_resized : str or None
         Why images of another size than `image_shape` are refused.
+    recommended_size : tuple of (int, int) or None
+        Height and width that images of several sizes are resized to without `image_shape`.
     """
 
     image_shape: tuple[int, ...] | None = None
@@ -29,3 +31,4 @@ class ReadOptions:
     estimator_name: str = "Estimator"
     verbose: bool = False
     why_not_resized: str | None = None
+    recommended_size: tuple[int, int] | None = None

@@ -1,6 +1,7 @@
 """Sequences of images: files, PIL images, arrays of any size, and Datasets of them."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ def read_cells(cells: Any, options, expected, name, broken, with_labels):
     labels : callable
         Returns the labels, or None, when the images have been read.
     """
+    if expected is not None and options.image_shape is None and options.recommended_size:
+        options = replace(options, image_shape=tuple(expected[:2]))
     if isinstance(cells, Dataset):
         items = DatasetItems(cells, options, with_labels, name)
         if not _containers.is_path(_containers.image_of(items.first)):
@@ -63,6 +66,11 @@ def read_cells(cells: Any, options, expected, name, broken, with_labels):
 def _open_encoded(cells, options, expected, name, broken):
     """Return files or PIL images, still to be decoded."""
     wanted, named = Wanted.by(options, expected), Name(name, cells)
+    looked_at = None
+    if wanted.size is None and options.recommended_size:
+        looked_at = _look_at_all(cells, named, broken)
+        if len({(item.height, item.width) for item in looked_at if item is not None}) > 1:
+            wanted = wanted._replace(size=options.recommended_size)
     # cached images do not say whether they were resized: where none may be, they lie by themselves
     how = "unresized" if options.why_not_resized else wanted.resize_mode
     # decoders turn their OSErrors into BrokenImageError: one that comes here is the cache's
@@ -75,14 +83,22 @@ def _open_encoded(cells, options, expected, name, broken):
             f"memory={options.memory!r} cannot be used ({error}): images are decoded without a "
             "cache. Make room there, or choose a folder that can be written to."
         )
-    items = [attempt(look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
-    refuse_all_broken(named, broken)
+    items = _look_at_all(cells, named, broken) if looked_at is None else looked_at
     _refuse_resizing(options, items, named)
     return wanted.decoded(items, named)
 
 
+def _look_at_all(cells, named, broken):
+    items = [attempt(look_at, cell, named, row, broken) for row, cell in enumerate(cells)]
+    refuse_all_broken(named, broken)
+    return items
+
+
 def _read_arrays(images, options, name):
     arrays = _containers.arrays_of(images, name)
+    are_mixed = len({array.shape for array in arrays}) > 1
+    if options.image_shape is None and options.recommended_size and are_mixed:
+        options = replace(options, image_shape=options.recommended_size)
     if options.image_shape is None:
         _containers.refuse_mixed_sizes({array.shape for array in arrays}, name)
         return _arrays.read_stack(np.stack(arrays), options, name)

@@ -173,7 +173,8 @@ def loads(data, kind, architecture=None, name="the model"):
             parameters["architecture"] = structure
         estimator = kind(**parameters)
         estimator._validate_params()
-        estimator._architecture = structure
+        # what the file holds takes the place of learned weights that it would start from
+        estimator._architecture = structure.without_weights()
         fitted = content.take("fitted_architecture", optional, decode)
         estimator._fitted_architecture = fitted_architecture(fitted, structure)
         set_images(estimator, *content.take("images", decode_images))
@@ -181,7 +182,8 @@ def loads(data, kind, architecture=None, name="the model"):
         estimator._check_same_image_shape()
         estimator._target = content.take("target", decode_target, targets_of(kind))
         shape, n_outputs = estimator.image_shape_, estimator._target.n_outputs
-        module = build_module(structure, shape, n_outputs, _part(tensors, _MODULE))
+        weights = _part(tensors, _MODULE)
+        module = build_module(estimator._architecture, shape, n_outputs, weights)
         net, fitted = content.take("training", _restore_training, estimator, module)
         groups = content.take("optimizer", optional, list_of, anything)
         if groups is not None:

@@ -1,11 +1,13 @@
 """The network of a file: what builds its layers, and its weights in them."""
 
 import torch
+from sklearn.base import clone
 
 from sklearn_cnn.architectures import (
     Architecture,
     ConvNet,
     ResNet,
+    TimmModel,
     TorchModule,
     TorchvisionModel,
     as_architecture,
@@ -27,7 +29,7 @@ from sklearn_cnn.persistence._weights import (
 )
 from sklearn_cnn.runtime.seeds import float32_by_default, seeded
 
-_BUILT_FROM_A_FILE = (ConvNet, ResNet, TorchvisionModel)
+_BUILT_FROM_A_FILE = (ConvNet, ResNet, TimmModel, TorchvisionModel)
 # Values of an image that a network of the user's own, which may look at one, is built for.
 _LARGEST_IMAGE = 2**28
 
@@ -57,7 +59,9 @@ def encode_structure(architecture):
     try:
         return encode_architecture(architecture)
     except TypeError:
-        own = architecture.params if isinstance(architecture, TorchModule) else {}
+        own = {}
+        if isinstance(architecture, TorchModule):
+            own = {"head": architecture.head, **architecture.params}
         return {"own": repr(architecture), "parameters": encode_parameters(own)[0]}
 
 
@@ -74,7 +78,7 @@ def decode_structure(saved, name, given, kind):
         architecture = as_architecture(given)
         if own is not None and isinstance(architecture, TorchModule):
             parameters = {**parameters, **architecture.params}
-            architecture = TorchModule(architecture.module, **parameters)
+            architecture = clone(architecture).set_params(**parameters)
         return architecture
     if own is not None:
         load = f"{kind}.load(path, architecture=...)"

@@ -17,7 +17,14 @@ import torch
 from torch import nn
 
 from sklearn_cnn._compat import validate_parameter_constraints
-from sklearn_cnn.architectures import Architecture, ConvNet, Finetuned, ResNet, TorchvisionModel
+from sklearn_cnn.architectures import (
+    Architecture,
+    ConvNet,
+    Finetuned,
+    ResNet,
+    TimmModel,
+    TorchvisionModel,
+)
 from sklearn_cnn.architectures._torchvision import torchvision_models, torchvision_names
 from sklearn_cnn.augmentation import Augmentation
 from sklearn_cnn.persistence._checks import (
@@ -35,7 +42,8 @@ from sklearn_cnn.persistence._checks import (
 
 # Objects that are their class and the parameters of its constructor.
 _OBJECTS = {
-    kind.__name__: kind for kind in (Augmentation, ConvNet, Finetuned, ResNet, TorchvisionModel)
+    kind.__name__: kind
+    for kind in (Augmentation, ConvNet, Finetuned, ResNet, TimmModel, TorchvisionModel)
 }
 
 _OPTIMIZERS = {

@@ -1,5 +1,8 @@
 """Outputs of a network for many images, batch by batch."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 
 from sklearn_cnn.architectures._logits import check_logits
@@ -13,7 +16,9 @@ _MANY_BATCHES = 64
 
 
 @torch.inference_mode()
-def predict_outputs(module, images, device, precision="float32", n_outputs=None):
+def predict_outputs(
+    module, images, device, precision="float32", n_outputs=None, progress: Callable | None = None
+):
     """Return the outputs of a module for images, on the CPU.
 
     Parameters
@@ -26,6 +31,8 @@ def predict_outputs(module, images, device, precision="float32", n_outputs=None)
     precision : {"float32", "bf16"}, default="float32"
     n_outputs : int, default=None
         Logits of an image, which are checked; None where the outputs are something else.
+    progress : callable, default=None
+        Told how many more images are done.
 
     Returns
     -------
@@ -48,8 +55,32 @@ def predict_outputs(module, images, device, precision="float32", n_outputs=None)
                 outputs = rows.new_empty((len(images), *rows.shape[1:]), dtype=torch.float32)
             outputs[n_done : n_done + n_real] = rows
             n_done += n_real
+            if progress is not None:
+                progress(n_real)
     # one transfer, when all batches are under way
     return outputs.cpu()
+
+
+def refuse_not_finite(outputs):
+    """Raise if outputs of a network are NaN or infinite.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        With what to do.
+    """
+    unfit = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if len(unfit) > 0:
+        raise ValueError(
+            f"The network's output is NaN or infinite for {len(unfit)} of {len(outputs)} "
+            f"images, the first of them X[{unfit[0]}]. Bring the pixels of X to the unit that "
+            "they had in fit. If they have it, weights of module_ are NaN or infinite: fit "
+            "anew."
+        )
 
 
 def prediction_batches(images, batch_size, multiple, device):

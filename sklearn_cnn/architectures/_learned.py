@@ -1,0 +1,112 @@
+"""What architectures that start from learned weights have in common: how they are fine-tuned."""
+
+from numbers import Integral, Real
+
+import torch
+
+from sklearn_cnn._compat import Interval
+from sklearn_cnn.architectures._base import Architecture
+from sklearn_cnn.architectures._fine_tuning import FineTuning
+from sklearn_cnn.architectures._standardize import Standardize
+
+# Parameters that every architecture with learned weights has.
+FINE_TUNING_CONSTRAINTS: dict = {
+    "freeze": ["boolean", list, tuple],
+    "head_lr_ratio": [Interval(Real, 0, None, closed="neither")],
+    "unfreeze_after": [Interval(Integral, 1, None, closed="left"), None],
+}
+
+
+class LearnedArchitecture(Architecture):
+    """Base class of architectures that start from learned weights, with a last layer of their own.
+
+    Subclasses have the parameters of `FINE_TUNING_CONSTRAINTS`.
+    """
+
+    head_lr_ratio: float
+    unfreeze_after: int | None
+
+    def fine_tuning(self, network):
+        """Return how the parts of the network differ in learning.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        FineTuning
+            Names of its parameters to ratios of the learning rate, and when frozen parts
+            begin to learn.
+        """
+        if self.head_lr_ratio == 1:
+            return FineTuning(unfreeze_after=self.unfreeze_after)
+        heads = tuple(f"{head}." for head in self.head_names(network))
+        trunk = [name for name, _ in network.named_parameters() if not name.startswith(heads)]
+        return FineTuning(dict.fromkeys(trunk, 1 / self.head_lr_ratio), self.unfreeze_after)
+
+
+def check_unfreezing(freeze, unfreeze_after):
+    """Refuse to unfreeze what is not frozen."""
+    if unfreeze_after is not None and not freeze:
+        raise ValueError(
+            f"unfreeze_after={unfreeze_after} has no effect with freeze={freeze!r}. Write "
+            "freeze=True, or leave unfreeze_after out."
+        )
+
+
+def learned_standardization(pixels, mean, std, source):
+    """Return the standardization of pixels that learned weights expect.
+
+    Parameters
+    ----------
+    pixels : PixelStatistics
+        Of the training images.
+    mean, std : sequence of float
+        A channel, of pixels in [0, 1]. Gray images get their means; more channels take them in
+        turn.
+    source : str
+        What to call the weights in an error.
+
+    Returns
+    -------
+    Standardize
+
+    Raises
+    ------
+    ValueError
+        If the pixels are floats outside of [0, 1].
+    """
+    is_bytes = pixels.sample.dtype == torch.uint8
+    if not is_bytes and (pixels.low < 0 or pixels.high > 1):
+        raise ValueError(
+            f"{source} were trained on pixels from 0 to 1, but X has "
+            f"floats from {pixels.low:g} to {pixels.high:g}. Pass pixels as uint8 from 0 to "
+            "255, or as floats in [0, 1]."
+        )
+    mean, std = torch.tensor(tuple(mean)).float(), torch.tensor(tuple(std)).float()
+    n_channels = len(pixels.mean)
+    channels = torch.arange(n_channels) % len(mean)
+    if n_channels == 1:
+        mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
+    scale = 255.0 if is_bytes else 1.0
+    return Standardize(mean[channels] * scale, std[channels] * scale)
+
+
+def check_statistics(mean, std):
+    """Raise unless mean and standard deviation are those of channels, or both are None."""
+    if mean is None and std is None:
+        return
+    given = [v if isinstance(v, (tuple, list)) else () for v in (mean, std)]
+    if (
+        len(given[0]) != len(given[1])
+        or not given[0]
+        or not all(isinstance(v, Real) for v in (*given[0], *given[1]))
+        or not all(v > 0 for v in given[1])
+    ):
+        raise ValueError(
+            f"mean={mean!r} and std={std!r} must hold a number for each channel, of pixels in "
+            "[0, 1], and deviations must be positive, as in mean=(0.485, 0.456, 0.406), "
+            "std=(0.229, 0.224, 0.225)."
+        )
