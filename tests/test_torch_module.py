@@ -100,7 +100,7 @@ def test_an_instance_is_copied():
 def test_an_instance_has_no_parameters():
     architecture = TorchModule(nn.Sequential(nn.Linear(2, 2)))
     assert architecture.get_params() == {}
-    assert repr(architecture) == "TorchModule(<Sequential instance>)"
+    assert str(architecture) == "TorchModule(<Sequential instance>)"
     with pytest.raises(ValueError, match="Invalid parameter 'width' for <Sequential instance>"):
         architecture.set_params(width=3)
 
@@ -252,14 +252,21 @@ def test_a_clone_does_not_share_mutable_parameters():
     assert architecture.params == {"widths": [4, 8]}
 
 
-def test_repr_names_the_module():
-    assert repr(TorchModule(Net)) == "TorchModule(Net)"
-    assert repr(TorchModule(Net, width=4, depth=2)) == "TorchModule(Net, width=4, depth=2)"
-    assert repr(TorchModule(functools.partial(Net))) == "TorchModule(partial(Net))"
+def test_str_names_the_module():
+    assert str(TorchModule(Net)) == "TorchModule(Net)"
+    assert str(TorchModule(Net, width=4, depth=2)) == "TorchModule(Net, width=4, depth=2)"
+    assert str(TorchModule(functools.partial(Net))) == "TorchModule(partial(Net))"
 
 
 def test_repr_of_an_estimator_names_the_module():
     assert "Net" in repr(CNNClassifier(TorchModule(Net, width=4)))
+
+
+@pytest.mark.parametrize("module", [Net, Passed, nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2))])
+@pytest.mark.parametrize("others", [{}, {"max_epochs": 1, "random_state": 0}])
+def test_repr_of_an_estimator_spells_the_architecture_as_a_parameter(module, others):
+    shown = repr(CNNClassifier(TorchModule(module), **others))
+    assert shown.startswith("CNNClassifier(architecture=TorchModule(module=")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +288,7 @@ def test_a_factory_must_return_a_module(factory, found):
 )
 def test_what_builds_no_module_is_refused_by_the_fit_and_shown_before(given, message):
     architecture = TorchModule(given)
-    assert repr(architecture) == f"TorchModule({given!r})"
+    assert str(architecture) == f"TorchModule({given!r})"
     assert architecture.get_params() == {}
     assert clone(architecture).module is given
     estimator = CNNClassifier(architecture)

@@ -54,7 +54,7 @@ class TorchModule(Architecture):
     ...         super().__init__(
     ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
     ...             nn.Flatten(), nn.Linear(width, num_classes))
-    >>> TorchModule(Net, width=4).set_params(width=16)
+    >>> print(TorchModule(Net, width=4).set_params(width=16))
     TorchModule(Net, width=16)
     """
 
@@ -163,7 +163,7 @@ class TorchModule(Architecture):
         module = self._call({name: facts[fact] for name, fact in self._facts_asked_for().items()})
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"architecture={self!r} must build a torch.nn.Module, got {type(module).__name__}."
+                f"architecture={self} must build a torch.nn.Module, got {type(module).__name__}."
             )
         return module
 
@@ -221,7 +221,9 @@ class TorchModule(Architecture):
     def __sklearn_clone__(self):
         return TorchModule(self.module, **clone(self.params, safe=False))
 
-    def __repr__(self, N_CHAR_MAX=700):
+    # not __repr__: where lines are full, the printer of scikit-learn takes one that is shorter than
+    # its own for that of the pair (name, value), and an estimator shows the pair
+    def __str__(self):
         arguments = "".join(f", {name}={value!r}" for name, value in self.params.items())
         return f"{type(self).__name__}({_name(self.module)}{arguments})"
 

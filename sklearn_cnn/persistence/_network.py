@@ -58,7 +58,7 @@ def encode_structure(architecture):
         return encode_architecture(architecture)
     except TypeError:
         own = architecture.params if isinstance(architecture, TorchModule) else {}
-        return {"own": repr(architecture), "parameters": encode_parameters(own)[0]}
+        return {"own": str(architecture), "parameters": encode_parameters(own)[0]}
 
 
 def decode_structure(saved, name, given, kind):
