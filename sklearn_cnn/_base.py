@@ -252,7 +252,7 @@ class BaseCNN(
             return None
         self._check_same_image_shape()
         if not is_same(config.architecture, self._fitted_architecture):
-            before, now = repr(self._fitted_architecture), repr(config.architecture)
+            before, now = str(self._fitted_architecture), str(config.architecture)
             other = now if now != before else "another of that name"
             raise ValueError(
                 f"The architecture of the last fit is {before}, and cannot change to {other} when "

@@ -227,6 +227,7 @@ def test_a_scheduler_goes_on_in_skorchs_own_loop():
     model.net_.partial_fit(X32, LABELS)
     expected = [0.01 * 0.5**epoch for epoch in range(8)]
     assert model.history_[:, "rate"] == pytest.approx(expected)
+    assert model.history_[:, "lr"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,9 @@ def test_one_step_of_sgd_by_hand():
 def test_weight_decay_auto_follows_the_optimizer(optimizer, expected):
     assert resolve_weight_decay("auto", optimizer) == expected
     assert resolve_weight_decay(0.25, optimizer) == 0.25
+
+
+@pytest.mark.parametrize("module", [nn.Flatten(), nn.Linear(1, 1).requires_grad_(False)])
+def test_a_network_in_which_nothing_learns_is_refused(module):
+    with pytest.raises(ValueError, match=r"no parameter that learns.*requires_grad"):
+        make_optimizer("adamw", module, lr=0.1, weight_decay=0.0)

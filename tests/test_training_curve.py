@@ -51,6 +51,16 @@ def test_the_lines_are_the_figures_of_each_epoch(fitted):
     assert display.best_epoch_lines_ == []
 
 
+def test_the_epochs_of_skorchs_own_loop_are_drawn_too(shapes):
+    X, y = shapes
+    network_ = network(lr=0.003).fit(X, y)
+    targets = np.unique(y, return_inverse=True)[1]
+    network_.net_.partial_fit(X.transpose(0, 3, 1, 2).astype(np.float32), targets)
+    display = TrainingCurveDisplay.from_estimator(network_)
+    assert curve(display.train_loss_line_) == [[1, 2, 3, 4], network_.history_[:, "train_loss"]]
+    assert display.lr[2:].tolist() == [0.003, 0.003]
+
+
 def test_the_rate_is_that_of_the_schedule(shapes):
     constant = network(lr=0.003, lr_schedule="constant").fit(*shapes)
     display = TrainingCurveDisplay.from_estimator(constant)

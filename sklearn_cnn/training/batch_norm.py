@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import torch
 from torch.optim.swa_utils import update_bn
 
 # Steps after which the running averages follow the weights: from 40 on nothing was gained.
@@ -28,15 +29,29 @@ def update_batch_norm(module, batches, n_steps, autocast):
     autocast : context manager
         What the forward passes run under.
 
+    Returns
+    -------
+    dict of str to Tensor
+        The buffers of the module as they were, for `restore_buffers`; empty if nothing was done.
+
     References
     ----------
     .. [1] Y. Wu, J. Johnson, "Rethinking 'batch' in BatchNorm", 2021.
     """
     is_frozen = any(not parameter.requires_grad for parameter in module.parameters())
     if n_steps >= _ENOUGH_STEPS or len(batches) < _FEWEST_IMAGES or is_frozen:
-        return
+        return {}
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
     with autocast:
         update_bn(batches.images(), module)
+    return before
+
+
+@torch.no_grad()
+def restore_buffers(module, before):
+    """Put the buffers of a module back, so that training goes on as if nobody had looked."""
+    for name, buffer in before.items():
+        module.get_buffer(name).copy_(buffer)
 
 
 @contextmanager

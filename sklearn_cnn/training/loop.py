@@ -10,7 +10,11 @@ from sklearn_cnn.architectures._fine_tuning import to_train_mode
 from sklearn_cnn.architectures._logits import check_logits
 from sklearn_cnn.runtime.device import autocast
 from sklearn_cnn.runtime.memory import freed_memory_kept
-from sklearn_cnn.training.batch_norm import batches_of_one_explained, update_batch_norm
+from sklearn_cnn.training.batch_norm import (
+    batches_of_one_explained,
+    restore_buffers,
+    update_batch_norm,
+)
 from sklearn_cnn.training.callbacks import BatchHooks
 from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
 from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
@@ -111,29 +115,37 @@ def _train_epochs(net, batches, plan, validation, listeners):
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
         _record(net, "train_loss", _finite(loss.item(), len(net.history_)))
+        is_last = epoch + 1 == plan.n_epochs
+        before = {}
         # a pass over the images, which an epoch that nobody looks at need not pay for
-        is_looked_at = (
-            epoch + 1 == plan.n_epochs
-            or validation is not None
-            or len(net.callbacks_) > 0
-            or any(listener.looks_at_net for listener in listeners)
-        )
-        if plan.is_whole and is_looked_at:
+        if plan.is_whole and (is_last or _is_looked_at(net, validation, listeners)):
             n_steps = (epoch + 1) * batches.n_steps
             in_prediction = autocast(net.device, plan.prediction_precision)
-            update_batch_norm(net.module_, batches, n_steps, in_prediction)
-        if validation is not None:
-            validate(net, validation, plan)
-        net.notify("on_epoch_end", dataset_train=batches, dataset_valid=validation)
-        # each listener is told, whatever the others say
-        answers = [listener.epoch_ends(net, validation) for listener in listeners]
-        if any(answers) or (validation is not None and validation.should_stop):
+            before = update_batch_norm(net.module_, batches, n_steps, in_prediction)
+        if _end_epoch(net, batches, plan, validation, listeners) or is_last:
             break
+        restore_buffers(net.module_, before)
     # the last step comes after the last loss: one image shows what it did
     output = predict_outputs(
         net.module_, batches.first_image(), torch.device(net.device), n_outputs=plan.n_outputs
     )
     _finite(output.abs().max().item(), len(net.history_), "The network's output")
+
+
+def _is_looked_at(net, validation, listeners):
+    """Say whether somebody looks at the network when an epoch ends."""
+    looks = any(listener.looks_at_net for listener in listeners)
+    return looks or validation is not None or len(net.callbacks_) > 0
+
+
+def _end_epoch(net, batches, plan, validation, listeners):
+    """Score the network, and tell of the epoch; return whether training is to end."""
+    if validation is not None:
+        validate(net, validation, plan)
+    net.notify("on_epoch_end", dataset_train=batches, dataset_valid=validation)
+    # each listener is told, whatever the others say
+    answers = [listener.epoch_ends(net, validation) for listener in listeners]
+    return any(answers) or (validation is not None and validation.should_stop)
 
 
 def train_epoch(net, module, batches, plan, epoch, accumulation):

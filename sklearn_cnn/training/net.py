@@ -97,7 +97,9 @@ class Net(NeuralNet):
         return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run an epoch of skorch's loop; its mean loss is recorded as ours records it."""
+        """Run an epoch of skorch's loop; its rate and mean loss are recorded as ours are."""
+        if training:
+            self.history_.record("lr", self.optimizer_.param_groups[0]["lr"])
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         rows = [row for row in self.history_[-1]["batches"] if f"{prefix}_loss" in row]
         if rows:

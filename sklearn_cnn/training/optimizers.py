@@ -74,7 +74,8 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None, *, with_
     Raises
     ------
     ValueError
-        If the optimizer cannot take such steps, or fixes what the estimator has a parameter for.
+        If the optimizer cannot take such steps, or fixes what the estimator has a parameter for,
+        or no parameter of the module learns.
     """
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[optimizer]
@@ -91,6 +92,11 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None, *, with_
         # one pass over the parameters instead of several
         arguments["fused"] = True
     groups = parameter_groups(module, lr, weight_decay, lr_ratios, with_frozen=with_frozen)
+    if not groups:
+        raise ValueError(
+            "The network has no parameter that learns: it has none at all, or all have "
+            "requires_grad off. Write requires_grad_(True) for the parts that shall learn."
+        )
     return optimizer(groups, **arguments)
 
 
