@@ -46,6 +46,16 @@ except ImportError:
         return method
 
 
+def begin_callbacks(estimator, n_epochs):
+    """Return the context that tells scikit-learn's callbacks of an estimator's fit."""
+    return estimator._init_callback_context(max_subtasks=n_epochs)
+
+
+def has_callbacks(estimator):
+    """Say whether `set_callbacks` gave an estimator callbacks of scikit-learn's."""
+    return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
 def cpu_capabilities():
     """Return which instructions for bfloat16 a CPU has; no version of torch says so publicly."""
     questions = {

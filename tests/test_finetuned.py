@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LinearLR
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import ConvNet, Finetuned, ResNet
+from sklearn_cnn.architectures import ConvNet, Finetuned, ResNet, _finetuned
 
 X, Y = bars_and_discs(60)
 NEW_X, NEW_Y = coloured_shapes(60, seed=1)
@@ -262,3 +262,20 @@ def test_a_network_without_linear_cannot_be_tuned():
 def test_unfreezing_of_what_is_not_frozen_is_refused(given):
     with pytest.raises(ValueError, match="unfreeze_after=2 has no effect with freeze=False"):
         tuned(given, unfreeze_after=2)
+
+
+def test_the_file_is_read_once_a_fit(source, tmp_path, monkeypatch):
+    source.save(tmp_path / "source")
+    reads = []
+    reader = _finetuned._network_reader[0]
+
+    def counted(path):
+        reads.append(path)
+        return reader(path)
+
+    monkeypatch.setattr(_finetuned, "_network_reader", [counted])
+    model = tuned(tmp_path / "source")
+    assert len(reads) == 1
+    model.predict(NEW_X)
+    model.save(tmp_path / "tuned")
+    assert len(reads) == 1

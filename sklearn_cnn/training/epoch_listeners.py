@@ -5,6 +5,8 @@ from typing import Protocol
 
 from tqdm.auto import tqdm
 
+from sklearn_cnn._compat import begin_callbacks, has_callbacks
+
 
 class EpochListener(Protocol):
     """Something that is told of each epoch."""
@@ -39,9 +41,9 @@ class SklearnCallbacks:
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator = estimator
         self.learned = learned
-        self.looks_at_net = bool(getattr(estimator, "_skl_callbacks", ()))
+        self.looks_at_net = has_callbacks(estimator)
         self.data = {"X": X, "y": y, "metadata": metadata}
-        self.fit_context = estimator._init_callback_context(max_subtasks=n_epochs)
+        self.fit_context = begin_callbacks(estimator, n_epochs)
         self.fit_context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def epoch_begins(self, net):
