@@ -688,7 +688,7 @@ class BaseCNN(
         own = None if is_built_from_a_file(self._architecture) else self._architecture
         if isinstance(getattr(own, "module", None), nn.Module):
             raise TypeError(
-                f"{own!r} cannot be kept without code. Fit with the class of the network, or keep "
+                f"{own} cannot be kept without code. Fit with the class of the network, or keep "
                 f"the estimator by {type(self).__name__}.save, whose load is passed the network."
             )
         return {"_saved": dumps(self), "_own_architecture": own}

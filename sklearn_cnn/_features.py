@@ -235,7 +235,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         architecture = as_architecture(self.architecture).resolve()
         if not architecture.has_learned_weights:
             warn(
-                f"{architecture!r} has random weights, whose features say little. Pass one with "
+                f"{architecture} has random weights, whose features say little. Pass one with "
                 'learned weights, such as TorchvisionModel("resnet18", weights="DEFAULT").'
             )
         reset_fitted(self)

@@ -189,7 +189,7 @@ def test_parameters_can_be_searched_over_and_copied(path):
     ).fit(X, Y)
     assert set(search.best_params_) == {"architecture__freeze", "architecture__width"}
     assert clone(architecture).get_params() == architecture.get_params()
-    assert repr(TorchModule(Trunk, head="fc", width=2)) == "TorchModule(Trunk, head='fc', width=2)"
+    assert str(TorchModule(Trunk, head="fc", width=2)) == "TorchModule(Trunk, head='fc', width=2)"
 
 
 def test_a_constructors_own_argument_of_such_a_name_is_set_by_a_partial():

@@ -108,7 +108,7 @@ def test_an_instance_is_copied():
 def test_an_instance_has_no_parameters():
     architecture = TorchModule(nn.Sequential(nn.Linear(2, 2)))
     assert arguments(architecture) == {}
-    assert repr(architecture) == "TorchModule(<Sequential instance>)"
+    assert str(architecture) == "TorchModule(<Sequential instance>)"
     with pytest.raises(ValueError, match="Invalid parameter 'width' for <Sequential instance>"):
         architecture.set_params(width=3)
 
@@ -265,9 +265,9 @@ def test_a_clone_does_not_share_mutable_parameters():
 
 
 def test_repr_names_the_module():
-    assert repr(TorchModule(Net)) == "TorchModule(Net)"
-    assert repr(TorchModule(Net, width=4, depth=2)) == "TorchModule(Net, width=4, depth=2)"
-    assert repr(TorchModule(functools.partial(Net))) == "TorchModule(partial(Net))"
+    assert str(TorchModule(Net)) == "TorchModule(Net)"
+    assert str(TorchModule(Net, width=4, depth=2)) == "TorchModule(Net, width=4, depth=2)"
+    assert str(TorchModule(functools.partial(Net))) == "TorchModule(partial(Net))"
 
 
 def test_repr_of_an_estimator_names_the_module():
@@ -293,7 +293,7 @@ def test_a_factory_must_return_a_module(factory, found):
 )
 def test_what_builds_no_module_is_refused_by_the_fit_and_shown_before(given, message):
     architecture = TorchModule(given)
-    assert repr(architecture) == f"TorchModule({given!r})"
+    assert str(architecture) == f"TorchModule({given!r})"
     assert arguments(architecture) == {}
     assert clone(architecture).module is given
     estimator = CNNClassifier(architecture)

@@ -204,10 +204,10 @@ def _check_output(module, architecture, images, n_outputs):
     outputs, last = _first_pass(module, architecture, images)
     if last is not None:
         raise ValueError(
-            f"{architecture!r} ends in {last}. A network must return logits, since the loss and "
+            f"{architecture} ends in {last}. A network must return logits, since the loss and "
             "predict_proba apply it themselves. Leave that layer out."
         )
-    check_logits(outputs, len(images), n_outputs, repr(architecture))
+    check_logits(outputs, len(images), n_outputs, str(architecture))
 
 
 def _first_pass(module, architecture, images):
@@ -220,7 +220,7 @@ def _first_pass(module, architecture, images):
         return _traced(module, images.permute(0, 3, 1, 2))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ValueError(
-            f"{architecture!r} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
+            f"{architecture} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
         ) from error
 
 

@@ -102,7 +102,7 @@ class TorchModule(LearnedArchitecture):
     ...         super().__init__(
     ...             nn.Conv2d(in_channels, width, 3), nn.AdaptiveAvgPool2d(1),
     ...             nn.Flatten(), nn.Linear(width, num_classes))
-    >>> TorchModule(Net, width=4).set_params(width=16)
+    >>> print(TorchModule(Net, width=4).set_params(width=16))
     TorchModule(Net, width=16)
     """
 
@@ -355,7 +355,7 @@ class TorchModule(LearnedArchitecture):
         module = construct(self.module, facts, self.params)
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"architecture={self!r} must build a torch.nn.Module, got {type(module).__name__}."
+                f"architecture={self} must build a torch.nn.Module, got {type(module).__name__}."
             )
         return module
 
@@ -381,7 +381,9 @@ class TorchModule(LearnedArchitecture):
     def __sklearn_clone__(self):
         return TorchModule(self.module, **clone({**self._own(), **self.params}, safe=False))
 
-    def __repr__(self, N_CHAR_MAX=700):
+    # not __repr__: where lines are full, the printer of scikit-learn takes one that is shorter than
+    # its own for that of the pair (name, value), and an estimator shows the pair
+    def __str__(self):
         defaults = inspect.signature(type(self)).parameters
         own = {n: v for n, v in self._own().items() if v is not defaults[n].default}
         shown = {**own, **self.params}

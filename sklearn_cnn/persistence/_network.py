@@ -62,7 +62,7 @@ def encode_structure(architecture):
         own = {}
         if isinstance(architecture, TorchModule):
             own = {"head": architecture.head, **architecture.params}
-        return {"own": repr(architecture), "parameters": encode_parameters(own)[0]}
+        return {"own": str(architecture), "parameters": encode_parameters(own)[0]}
 
 
 def decode_structure(saved, name, given, kind):
