@@ -455,7 +455,7 @@ class BaseCNN(
             try:
                 train(net, batches, plan, validation, listeners)
             except KeyboardInterrupt:
-                if net.has_stepped_:
+                if net.n_steps_ > 0:
                     self._keep(net, validation)
                 raise
         self._keep(net, validation)

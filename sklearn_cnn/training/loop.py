@@ -78,8 +78,8 @@ def train(net, batches, plan, validation=None, listeners=()):
     ValueError
         If the loss is no longer a finite number.
     """
-    # whether there is something that a Ctrl-C must not lose
-    net.has_stepped_ = False
+    # of this training: whether there is something that a Ctrl-C must not lose
+    net.n_steps_ = 0
     net.notify("on_train_begin", X=batches, y=None)
     # whatever autocast the caller is in, ours is the one that counts
     no_autocast = torch.autocast(torch.device(net.device).type, enabled=False)
@@ -87,6 +87,11 @@ def train(net, batches, plan, validation=None, listeners=()):
     try:
         with no_autocast, unlimited, freed_memory_kept(), batches_of_one_explained():
             _train_epochs(net, batches, plan, validation, listeners)
+    except KeyboardInterrupt:
+        # what was learned until then is kept, and is to predict
+        if net.n_steps_ > 0:
+            _update_statistics(net, batches, plan)
+        raise
     finally:
         net.module_.eval()
         if SCHEDULES[plan.lr_schedule] is not None:
@@ -118,10 +123,8 @@ def _train_epochs(net, batches, plan, validation, listeners):
         is_last = epoch + 1 == plan.n_epochs
         before = {}
         # a pass over the images, which an epoch that nobody looks at need not pay for
-        if plan.is_whole and (is_last or _is_looked_at(net, validation, listeners)):
-            n_steps = (epoch + 1) * batches.n_steps
-            in_prediction = autocast(net.device, plan.prediction_precision)
-            before = update_batch_norm(net.module_, batches, n_steps, in_prediction)
+        if is_last or _is_looked_at(net, validation, listeners):
+            before = _update_statistics(net, batches, plan)
         if _end_epoch(net, batches, plan, validation, listeners) or is_last:
             break
         restore_buffers(net.module_, before)
@@ -130,6 +133,14 @@ def _train_epochs(net, batches, plan, validation, listeners):
         net.module_, batches.first_image(), torch.device(net.device), n_outputs=plan.n_outputs
     )
     _finite(output.abs().max().item(), len(net.history_), "The network's output")
+
+
+def _update_statistics(net, batches, plan):
+    """Compute the statistics of batch normalization anew; see `update_batch_norm`."""
+    if not plan.is_whole:
+        return {}
+    in_prediction = autocast(net.device, plan.prediction_precision)
+    return update_batch_norm(net.module_, batches, net.n_steps_, in_prediction)
 
 
 def _is_looked_at(net, validation, listeners):
@@ -187,7 +198,7 @@ def train_step(net, module, batch, plan, accumulation, hooks):
             accumulation.double(len(batch[0]))
     hooks.gradients_are_computed(batch)
     net.optimizer_.step()
-    net.has_stepped_ = True
+    net.n_steps_ += 1
     return total
 
 
