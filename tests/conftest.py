@@ -34,10 +34,12 @@ SLOW_FILES = {
     "test_fuzz_files.py",
     "test_image_contract.py",
     "test_manners.py",
+    "test_memory.py",
     "test_meta_estimators.py",
     "test_model_selection.py",
     "test_nothing_silently_wrong.py",
     "test_prediction.py",
+    "test_skops.py",
     "test_torchvision.py",
 }
 
