@@ -38,6 +38,7 @@ from sklearn_cnn.architectures._assembly import (
     initialize,
     penultimate,
 )
+from sklearn_cnn.architectures._fine_tuning import FineTuning
 from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.augmentation import (
@@ -127,6 +128,7 @@ class BaseCNN(
     # what builds the layers, and what stood in `architecture` when it did
     _architecture: Architecture
     _fitted_architecture: Architecture
+    _fine_tuning: FineTuning
     _score_name: str
     image_shape_: tuple[int, int, int]
 
@@ -206,8 +208,9 @@ class BaseCNN(
         """
         _check_pair(X_val, y_val, sample_weight_val)
         # resolve
-        config = self._resolve()
-        last = self._net_to_go_on_with(config) if self.warm_start else None
+        goes_on = self.warm_start and hasattr(self, "net_")
+        config = self._resolve(goes_on)
+        last = self._net_to_go_on_with(config) if goes_on else None
         # read
         given = self._read(X, y, sample_weight, config, last)
         validation = None
@@ -230,9 +233,10 @@ class BaseCNN(
     @rollback_on_failure
     @new_tensors_on_cpu()
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        config = self._resolve(lr_schedule="constant", max_epochs=1)
+        goes_on = hasattr(self, "net_")
+        config = self._resolve(goes_on, lr_schedule="constant", max_epochs=1)
         self._check_classes(y, classes)
-        last = self._net_to_go_on_with(config)
+        last = self._net_to_go_on_with(config) if goes_on else None
         given = self._read(X, y, sample_weight, config, last)
         samples, _ = self._encode(given, None, last, classes, is_partial=True)
         with self._seeded(config) as (seed, device):
@@ -240,16 +244,14 @@ class BaseCNN(
             self._train(net, plan, config, samples, None, [], seed)
         return self
 
-    def _resolve(self, **fixed):
+    def _resolve(self, goes_on, **fixed):
         """Return the configuration that the parameters come to; no image is opened for it."""
         self._validate_params()
         parameters = {**self.get_params(deep=False), **fixed}
-        return resolve(parameters, type(self).__name__, self._holds)
+        return resolve(parameters, type(self).__name__, self._holds, goes_on)
 
     def _net_to_go_on_with(self, config):
-        """Return the net of the last fit, or None and forget what an earlier one learned."""
-        if not hasattr(self, "net_"):
-            return None
+        """Return the net of the last fit; raise if the parameters ask for another network."""
         self._check_same_image_shape()
         if not is_same(config.architecture, self._fitted_architecture):
             before, now = str(self._fitted_architecture), str(config.architecture)
@@ -382,17 +384,17 @@ class BaseCNN(
             initialize(architecture, module, pixels)
             self._architecture = clone(architecture.without_weights())
             self._fitted_architecture = clone(architecture)
+            self._fine_tuning = fine_tuning_of(architecture, module)
         else:
             # a copy: a training that fails leaves the last one as it was
             module = copy.deepcopy(last.module_)
-        plan = fine_tuning_of(architecture, module)
-        net = self._make_net(module, plan, device, config.callbacks)
+        net = self._make_net(module, self._fine_tuning, device, config.callbacks)
         if last is not None:
             net.history_.extend(copy.deepcopy(list(last.history_)))
             set_first_lr(net)
             if is_partial:
                 carry_over_state(last, net)
-        return net, self._plan(config, module, plan, device, is_partial)
+        return net, self._plan(config, module, device, is_partial)
 
     def _make_net(self, module, fine_tuning, device, callbacks=()):
         """Return the initialized net of a module."""
@@ -410,7 +412,7 @@ class BaseCNN(
             predict_nonlinearity=self._nonlinearity(),
         ).initialize()
 
-    def _plan(self, config, module, fine_tuning, device, is_partial=False):
+    def _plan(self, config, module, device, is_partial=False):
         """Return how the net is trained."""
         size, fan_in = self.image_shape_[:2], widest_fan_in(module)
         precision = resolve_precision(config.precision, device, size, fan_in)
@@ -422,7 +424,7 @@ class BaseCNN(
             prediction_precision="float32" if config.precision == "auto" else precision,
             n_outputs=self._target.n_outputs,
             compile=config.compile,
-            unfreeze_after=fine_tuning.unfreeze_after,
+            unfreeze_after=self._fine_tuning.unfreeze_after,
             is_whole=not is_partial,
         )
 

@@ -24,7 +24,8 @@ class Config:
     Parameters
     ----------
     architecture : Architecture
-        Ready to build: its parameters are checked, its learned weights read.
+        Ready to build, its parameters checked and its learned weights read, unless training goes
+        on.
     augmentation : Augmentation, callable or None
     read : ReadOptions
     lr_schedule : str
@@ -59,7 +60,7 @@ class Config:
     verbose: bool
 
 
-def resolve(parameters, estimator_name, holds):
+def resolve(parameters, estimator_name, holds, goes_on=False):
     """Return the configuration of an estimator.
 
     Parameters
@@ -70,6 +71,9 @@ def resolve(parameters, estimator_name, holds):
         What errors and the progress bar call the estimator.
     holds : collection of str
         What y may hold; see `losses`.
+    goes_on : bool, default=False
+        Whether training goes on from a network that is there: nothing that the architecture starts
+        from is read then.
 
     Returns
     -------
@@ -91,7 +95,9 @@ def resolve(parameters, estimator_name, holds):
     check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
-    architecture = as_architecture(p["architecture"]).resolve()
+    architecture = as_architecture(p["architecture"])
+    if not goes_on:
+        architecture = architecture.resolve()
     return Config(
         architecture=architecture,
         augmentation=augmentation,

@@ -279,3 +279,18 @@ def test_the_file_is_read_once_a_fit(source, tmp_path, monkeypatch):
     model.predict(NEW_X)
     model.save(tmp_path / "tuned")
     assert len(reads) == 1
+
+
+def test_training_goes_on_without_what_it_started_from(source, tmp_path):
+    path = tmp_path / "source"
+    source.save(path)
+    model = tuned(path, head_lr_ratio=5.0)
+    model.save(tmp_path / "tuned")
+    ratios = [group["lr_ratio"] for group in model.net_.optimizer_.param_groups]
+    assert set(ratios) == {1.0, 0.2}
+    path.unlink()
+    for one in model, CNNClassifier.load(tmp_path / "tuned"):
+        one.partial_fit(NEW_X, NEW_Y).set_params(warm_start=True).fit(NEW_X, NEW_Y)
+        assert [group["lr_ratio"] for group in one.net_.optimizer_.param_groups] == ratios
+    with pytest.raises(FileNotFoundError):
+        model.set_params(warm_start=False).fit(NEW_X, NEW_Y)

@@ -17,7 +17,6 @@ from sklearn_cnn.architectures._finetuned import LearnedNetwork
 from sklearn_cnn.persistence._checks import (
     Record,
     anything,
-    boolean,
     dict_of,
     in_one_line,
     integer,
@@ -271,7 +270,7 @@ def _encode_training(estimator, net):
         "prediction_precision": estimator._prediction_precision,
         "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
         "lr_ratios": net.lr_ratios,
-        "will_unfreeze": net.with_frozen,
+        "unfreeze_after": estimator._fine_tuning.unfreeze_after,
     }
 
 
@@ -293,9 +292,9 @@ def _restore_training(entries, name, estimator, module):
     for frozen in record.take("frozen", list_of, one_of, parameters):
         parameters[frozen].requires_grad_(False)
     ratios = record.take("lr_ratios", dict_of, parameters, number, 0)
-    will_unfreeze = record.take("will_unfreeze", boolean)
-    plan = FineTuning(ratios, unfreeze_after=1 if will_unfreeze else None)
-    net = estimator._make_net(module, plan, _device_for(estimator))
+    unfreeze_after = record.take("unfreeze_after", optional, integer, 1, 2**32)
+    estimator._fine_tuning = FineTuning(ratios, unfreeze_after)
+    net = estimator._make_net(module, estimator._fine_tuning, _device_for(estimator))
     net.lr = record.take("lr", number, 0)
     estimator._precision = record.take("precision", one_of, _PRECISIONS)
     estimator._prediction_precision = record.take("prediction_precision", one_of, _PRECISIONS)
