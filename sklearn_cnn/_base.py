@@ -425,8 +425,19 @@ class BaseCNN(
             n_outputs=self._target.n_outputs,
             compile=config.compile,
             unfreeze_after=self._fine_tuning.unfreeze_after,
+            head=self._head_of(module),
+            verbose=config.verbose,
             is_whole=not is_partial,
         )
+
+    def _head_of(self, module):
+        """Return the name of the last layer, if parts of the network are frozen."""
+        if all(parameter.requires_grad for parameter in module.parameters()):
+            return None
+        try:
+            return head_name(self._architecture, module)
+        except ValueError:  # it has none that `transform` could show the input of
+            return None
 
     def _train(self, net, plan, config, samples, held_out, listeners, seed):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""

@@ -1,14 +1,12 @@
 """What a network sees in images, for any scikit-learn estimator."""
 
 import os
-from contextlib import nullcontext
 from functools import partial
 from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
 from sklearn_cnn._compat import HasMethods, Options, StrOptions
 from sklearn_cnn.architectures import Architecture, as_architecture
@@ -30,6 +28,7 @@ from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_device
 from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
 from sklearn_cnn.runtime.seeds import seeded
 from sklearn_cnn.runtime.warnings import warn
+from sklearn_cnn.training.epoch_listeners import image_bar
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 
 _MOST_LAYERS = 20
@@ -277,13 +276,10 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         device = resolve_device(self.device)
         self.module_.to(device)
         precision = "float32" if self.precision == "auto" else self.precision
-        with self._bar(len(images)) as bar:
+        n_shown = len(images) if self.verbose else None
+        with image_bar(n_shown, "computing features", type(self).__name__) as progress:
             features = predict_outputs(
-                self._extractor(),
-                images,
-                device,
-                precision,
-                progress=None if bar is None else bar.update,
+                self._extractor(), images, device, precision, progress=progress
             ).numpy()
         refuse_not_finite(features)
         return features
@@ -300,12 +296,6 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"last ones are {names[-_MOST_LAYERS:]}."
             )
         return layer_outputs(self.module_, name)
-
-    def _bar(self, n_images):
-        if not self.verbose:
-            return nullcontext()
-        title = f"{type(self).__name__}: computing features"
-        return tqdm(total=n_images, desc=title, unit="image", leave=False)
 
     def __getstate__(self):
         """Return what pickle keeps: tensors on the CPU, and objects for names of this process."""

@@ -123,6 +123,82 @@ def fine_tuning_of(architecture, module):
     return dataclasses.replace(plan, lr_ratios=ratios)
 
 
+def frozen_trunk(module, head, images):
+    """Split a module whose last layer alone learns into what comes before that layer, and the rest.
+
+    Dropout right before the layer belongs to the rest, and so does what follows it in a Sequential.
+
+    Parameters
+    ----------
+    module : nn.Module
+    head : str
+        Name of the last layer.
+    images : Tensor of shape (b, C, H, W)
+        What tells whether the two together are the module.
+
+    Returns
+    -------
+    trunk : callable
+        Maps images of shape (b, C, H, W) to what the rest sees, as images again, of shape
+        (b, h, w, c): features (b, c) as images of one pixel.
+    rest : nn.Module
+        Maps images of shape (b, c, h, w) to logits. Made of layers of the module itself.
+    None
+        In place of both, if nothing is frozen, more than the rest learns, or the module does more
+        with the images than the two.
+    """
+    twin, entries, dropouts = _twin(module).eval(), [], {}
+    twin.get_submodule(head).register_forward_pre_hook(lambda _, given: entries.append(given[0]))
+    for name, layer in twin.named_modules():
+        if isinstance(layer, nn.modules.dropout._DropoutNd):
+            layer.register_forward_hook(
+                # in evaluation mode it returns the memory that it was given
+                lambda _, _given, output, name=name: dropouts.update({output.data_ptr(): name})
+            )
+
+    def trunk(images):
+        entries.clear()
+        twin(images)
+        entry = entries[-1]
+        return entry[:, None, None] if entry.ndim == 2 else entry.permute(0, 2, 3, 1)
+
+    with torch.no_grad():
+        logits = twin(images)
+        entry = entries[-1]
+        if entry.ndim not in (2, 4):
+            return None
+        before = [name for at, name in dropouts.items() if at == entry.data_ptr()]
+        names = [*before, *_from_layer_on(module, head)]
+        layers = [module.get_submodule(name) for name in names]
+        # of features (b, c), seen as images of one pixel
+        flatten = [nn.Flatten()] if entry.ndim == 2 else []
+        rest = nn.Sequential(*flatten, *layers, nn.Flatten())
+        if not is_frozen_but(module, rest):
+            return None
+        modes = [layer.training for layer in layers]
+        alike = rest.eval()(trunk(images).permute(0, 3, 1, 2))
+        for layer, mode in zip(layers, modes, strict=True):
+            layer.train(mode)
+    is_whole = alike.shape == logits.shape and torch.allclose(alike, logits, rtol=1e-3, atol=1e-4)
+    return (trunk, rest) if is_whole else None
+
+
+def is_frozen_but(module, rest):
+    """Say whether parameters of a module are frozen, all but those of a part of it."""
+    inside = {id(parameter) for parameter in rest.parameters()}
+    outside = [p for p in module.parameters() if id(p) not in inside]
+    return len(outside) > 0 and not any(parameter.requires_grad for parameter in outside)
+
+
+def _from_layer_on(module, name):
+    """Return the names of a layer and of those behind it in its Sequential, if it is in one."""
+    owner, _, own = name.rpartition(".")
+    if not isinstance(module.get_submodule(owner), nn.Sequential) or not owner:
+        return [name]
+    siblings = [sibling for sibling, _ in module.get_submodule(owner).named_children()]
+    return [f"{owner}.{sibling}" for sibling in siblings[siblings.index(own) :]]
+
+
 def penultimate(module, head=None):
     """Return a callable that maps images to the input of the module's last layer.
 

@@ -4,7 +4,7 @@ from sklearn_cnn.images._containers import as_numpy, parse
 from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
-from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.images._lazy import LazyImages, MappedImages
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import ImageSet, read_images
 from sklearn_cnn.images._shape import (
@@ -20,6 +20,7 @@ __all__ = [
     "ImageSet",
     "ImageShape",
     "LazyImages",
+    "MappedImages",
     "PixelStatistics",
     "ReadOptions",
     "array_shape",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from sklearn_cnn._compat import compilations_unlimited
+from sklearn_cnn.architectures._assembly import is_frozen_but
 from sklearn_cnn.architectures._fine_tuning import to_train_mode
 from sklearn_cnn.architectures._logits import check_logits
 from sklearn_cnn.runtime.device import autocast
@@ -16,6 +17,7 @@ from sklearn_cnn.training.batch_norm import (
     update_batch_norm,
 )
 from sklearn_cnn.training.callbacks import BatchHooks
+from sklearn_cnn.training.frozen import Learner, behind_trunk
 from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
 from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
 from sklearn_cnn.training.prediction import predict_outputs
@@ -40,6 +42,11 @@ class TrainingPlan:
         Whether training runs through `torch.compile`.
     unfreeze_after : int, default=None
         Epochs of the net's history after which every part learns.
+    head : str, default=None
+        Name of the last layer. If it alone learns, what comes before it sees each image once; None:
+        anew in each epoch.
+    verbose : bool, default=False
+        Whether a bar shows that.
     is_whole : bool, default=True
         Whether the images are all there are, so that the statistics of batch normalization can
         be taken over them while steps are few.
@@ -52,6 +59,8 @@ class TrainingPlan:
     n_outputs: int
     compile: bool = False
     unfreeze_after: int | None = None
+    head: str | None = None
+    verbose: bool = False
     is_whole: bool = True
 
 
@@ -108,6 +117,8 @@ def train(net, batches, plan, validation=None, listeners=()):
 @torch.enable_grad()
 def _train_epochs(net, batches, plan, validation, listeners):
     module = torch.compile(net.module_) if plan.compile else net.module_
+    whole = Learner(module, batches, None if validation is None else validation.samples)
+    behind = None
     accumulation = GradientAccumulation()
     for epoch in range(plan.n_epochs):
         if plan.unfreeze_after == len(net.history_):
@@ -115,7 +126,14 @@ def _train_epochs(net, batches, plan, validation, listeners):
         for listener in listeners:
             listener.epoch_begins(net)
         net.notify("on_epoch_begin", dataset_train=batches, dataset_valid=validation)
-        loss = train_epoch(net, module, batches, plan, epoch, accumulation)
+        if epoch == 0:
+            # not before callbacks have set weights
+            behind = behind_trunk(net, whole, plan)
+        # the plan, or a callback, lets the trunk learn at any time
+        learner = whole
+        if behind is not None and is_frozen_but(net.module_, behind.module):
+            learner = behind
+        loss = train_epoch(net, learner.module, learner.batches, plan, epoch, accumulation)
         net.history_.record("lr", net.optimizer_.param_groups[0]["lr"])
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
@@ -125,7 +143,7 @@ def _train_epochs(net, batches, plan, validation, listeners):
         # a pass over the images, which an epoch that nobody looks at need not pay for
         if is_last or _is_looked_at(net, validation, listeners):
             before = _update_statistics(net, batches, plan)
-        if _end_epoch(net, batches, plan, validation, listeners) or is_last:
+        if _end_epoch(net, learner, batches, plan, validation, listeners) or is_last:
             break
         restore_buffers(net.module_, before)
     # the last step comes after the last loss: one image shows what it did
@@ -149,10 +167,10 @@ def _is_looked_at(net, validation, listeners):
     return looks or validation is not None or len(net.callbacks_) > 0
 
 
-def _end_epoch(net, batches, plan, validation, listeners):
+def _end_epoch(net, learner, batches, plan, validation, listeners):
     """Score the network, and tell of the epoch; return whether training is to end."""
     if validation is not None:
-        validate(net, validation, plan)
+        validate(net, learner, validation, plan)
     net.notify("on_epoch_end", dataset_train=batches, dataset_valid=validation)
     # each listener is told, whatever the others say
     answers = [listener.epoch_ends(net, validation) for listener in listeners]
@@ -202,11 +220,13 @@ def train_step(net, module, batch, plan, accumulation, hooks):
     return total
 
 
-def validate(net, validation, plan):
+def validate(net, learner, validation, plan):
     """Record score and loss on a validation set, and keep the best weights."""
-    samples, device = validation.samples, torch.device(net.device)
+    samples, device = learner.held_out, torch.device(net.device)
+    # what training compiled would be compiled anew for batches of other sizes
+    module = net.module_ if samples is validation.samples else learner.module
     outputs = predict_outputs(
-        net.module_, samples.images, device, plan.prediction_precision, plan.n_outputs
+        module, samples.images, device, plan.prediction_precision, plan.n_outputs
     )
     score = float(validation.score(outputs.numpy()))
     with torch.no_grad():

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sklearn_cnn._compat import check_sample_weight, safe_indexing
-from sklearn_cnn.images import LazyImages, as_numpy, pixel_statistics
+from sklearn_cnn.images import LazyImages, MappedImages, as_numpy, pixel_statistics
 from sklearn_cnn.training.residency import to_device
 
 
@@ -76,6 +76,16 @@ class Samples:
             images = self.images[self.indices]
         weights = None if self.weights is None else self.weights[self.indices]
         return Samples(images, self.targets[self.indices], weights, torch.arange(len(self)))
+
+    def with_images(self, function):
+        """Return the rows that count alone, with what a function makes of their images."""
+        images = self.images
+        if not isinstance(images, LazyImages):
+            # rows of a view: no copy of all of them
+            images = MappedImages(images)
+        weights = None if self.weights is None else self.weights[self.indices]
+        made = function(images.select(self.indices.cpu()))
+        return Samples(made, self.targets[self.indices], weights, torch.arange(len(self)))
 
     def on(self, device):
         """Return the samples on a device; images that do not fit there stay where they are."""
