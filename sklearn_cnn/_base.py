@@ -29,7 +29,7 @@ from sklearn_cnn._compat import (
     StrOptions,
     with_callbacks,
 )
-from sklearn_cnn._config import prediction_options, resolve
+from sklearn_cnn._config import either, prediction_options, rates, resolve
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
@@ -38,7 +38,7 @@ from sklearn_cnn.architectures._assembly import (
     initialize,
     penultimate,
 )
-from sklearn_cnn.architectures._fine_tuning import FineTuning
+from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
 from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.augmentation import (
@@ -70,7 +70,6 @@ from sklearn_cnn.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
     carry_over_state,
-    resolve_weight_decay,
     set_first_lr,
 )
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
@@ -97,10 +96,10 @@ class BaseCNN(
         "augmentation": [str, Augmentation, callable, None],
         "test_time_augmentation": ["boolean"],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "lr_schedule": [StrOptions(set(SCHEDULES))],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -129,6 +128,7 @@ class BaseCNN(
     _architecture: Architecture
     _fitted_architecture: Architecture
     _fine_tuning: FineTuning
+    _recipe: Recipe
     _score_name: str
     image_shape_: tuple[int, int, int]
 
@@ -248,7 +248,8 @@ class BaseCNN(
         """Return the configuration that the parameters come to; no image is opened for it."""
         self._validate_params()
         parameters = {**self.get_params(deep=False), **fixed}
-        return resolve(parameters, type(self).__name__, self._holds, goes_on)
+        recipe = self._recipe if goes_on else None
+        return resolve(parameters, type(self).__name__, self._holds, recipe)
 
     def _net_to_go_on_with(self, config):
         """Return the net of the last fit; raise if the parameters ask for another network."""
@@ -385,6 +386,7 @@ class BaseCNN(
             self._architecture = clone(architecture.without_weights())
             self._fitted_architecture = clone(architecture)
             self._fine_tuning = fine_tuning_of(architecture, module)
+            self._recipe = config.recipe
         else:
             # a copy: a training that fails leaves the last one as it was
             module = copy.deepcopy(last.module_)
@@ -398,13 +400,14 @@ class BaseCNN(
 
     def _make_net(self, module, fine_tuning, device, callbacks=()):
         """Return the initialized net of a module."""
+        lr, weight_decay = rates(self.get_params(deep=False), self._recipe)
         return Net(
             module,
             self._make_loss(self._target),
             optimizer=self.optimizer,
-            lr=self.lr,
-            weight_decay=resolve_weight_decay(self.weight_decay, self.optimizer),
-            max_epochs=self.max_epochs,
+            lr=lr,
+            weight_decay=weight_decay,
+            max_epochs=either(self.max_epochs, self._recipe.max_epochs),
             lr_ratios=fine_tuning.lr_ratios,
             with_frozen=fine_tuning.unfreeze_after is not None,
             callbacks=list(callbacks),
@@ -424,9 +427,10 @@ class BaseCNN(
             prediction_precision="float32" if config.precision == "auto" else precision,
             n_outputs=self._target.n_outputs,
             compile=config.compile,
-            unfreeze_after=self._fine_tuning.unfreeze_after,
+            unfreeze_after=self._fine_tuning.epochs_frozen(config.max_epochs),
             head=self._head_of(module),
             verbose=config.verbose,
+            keeps_statistics=self._recipe.keeps_statistics,
             is_whole=not is_partial,
         )
 
@@ -520,6 +524,21 @@ class BaseCNN(
     def history_(self):
         """skorch's history: a dict an epoch."""
         return self.net_.history_
+
+    @property
+    def lr_(self):
+        """The largest learning rate, in place of "auto"."""
+        return self.net_.lr
+
+    @property
+    def weight_decay_(self):
+        """The weight decay, in place of "auto"."""
+        return self.net_.weight_decay
+
+    @property
+    def max_epochs_(self):
+        """The epochs of a fit, in place of "auto"."""
+        return self.net_.max_epochs
 
     @property
     def device_(self):

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from sklearn_cnn.architectures import Architecture, as_architecture
+from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape
 from sklearn_cnn.losses import check_loss
@@ -28,6 +29,8 @@ class Config:
         on.
     augmentation : Augmentation, callable or None
     read : ReadOptions
+    recipe : Recipe
+        What takes the place of "auto".
     lr_schedule : str
     max_epochs : int
     batch_size : int or "auto"
@@ -46,6 +49,7 @@ class Config:
     architecture: Architecture
     augmentation: Any
     read: ReadOptions
+    recipe: Recipe
     lr_schedule: str
     max_epochs: int
     batch_size: int | str
@@ -60,7 +64,7 @@ class Config:
     verbose: bool
 
 
-def resolve(parameters, estimator_name, holds, goes_on=False):
+def resolve(parameters, estimator_name, holds, recipe=None):
     """Return the configuration of an estimator.
 
     Parameters
@@ -71,9 +75,9 @@ def resolve(parameters, estimator_name, holds, goes_on=False):
         What errors and the progress bar call the estimator.
     holds : collection of str
         What y may hold; see `losses`.
-    goes_on : bool, default=False
-        Whether training goes on from a network that is there: nothing that the architecture starts
-        from is read then.
+    recipe : Recipe, default=None
+        That of the last fit where training goes on from its network: nothing that the architecture
+        starts from is read then.
 
     Returns
     -------
@@ -87,23 +91,24 @@ def resolve(parameters, estimator_name, holds, goes_on=False):
         If one is of another kind.
     """
     p = parameters
-    weight_decay = resolve_weight_decay(p["weight_decay"], p["optimizer"])
-    # an optimizer says by itself what it does not take; layers with weights would draw numbers
-    make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), p["lr"], weight_decay)
     check_loss(p["loss"], holds)
     augmentation = as_augmentation(p["augmentation"])
     check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
     architecture = as_architecture(p["architecture"])
-    if not goes_on:
+    if recipe is None:
         architecture = architecture.resolve()
+        recipe = architecture.recipe()
+    # an optimizer says by itself what it does not take; layers with weights would draw numbers
+    make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), *rates(p, recipe))
     return Config(
         architecture=architecture,
         augmentation=augmentation,
         read=read_options(p, estimator_name, architecture),
         lr_schedule=p["lr_schedule"],
-        max_epochs=p["max_epochs"],
+        recipe=recipe,
+        max_epochs=either(p["max_epochs"], recipe.max_epochs),
         batch_size=p["batch_size"],
         patience=p["n_iter_no_change"] if p["early_stopping"] else None,
         tol=p["tol"],
@@ -115,6 +120,18 @@ def resolve(parameters, estimator_name, holds, goes_on=False):
         test_time_augmentation=p["test_time_augmentation"],
         verbose=bool(p["verbose"]),
     )
+
+
+def either(value, recommended):
+    """Return the value of a parameter, or what is recommended in place of "auto"."""
+    return recommended if value == "auto" else value
+
+
+def rates(parameters, recipe):
+    """Return the learning rate and the weight decay that the parameters of an estimator come to."""
+    p = parameters
+    decay = resolve_weight_decay(p["weight_decay"], p["optimizer"], recipe.weight_decay)
+    return either(p["lr"], recipe.lr), decay
 
 
 def read_options(parameters, estimator_name, architecture):

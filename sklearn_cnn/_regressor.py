@@ -59,17 +59,18 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
         A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
         of one with further arguments.
-    lr : float, default=0.005
-        Largest learning rate of the schedule.
+    lr : float or "auto", default="auto"
+        Largest learning rate of the schedule. "auto" is what suits the architecture: 0.005 from
+        scratch, 0.002 with learned weights.
     weight_decay : float or "auto", default="auto"
         Weight decay of the layers' weights; biases and normalizations have none. "auto" is
-        0.5 for AdamW, where it acts at the rate of `lr` times this, 5e-4 for "sgd", which
-        adds it to the gradient, and 0 for other optimizers.
+        0.5 for AdamW, where it acts at the rate of `lr` times this, or 0.05 with learned weights;
+        5e-4 for "sgd", which adds it to the gradient; and 0 for other optimizers.
     lr_schedule : {"one_cycle", "cosine", "constant"}, default="one_cycle"
         How the learning rate moves, step by step, over `max_epochs`: up and down, down, or
         not at all.
-    max_epochs : int, default=20
-        Times that training sees each image.
+    max_epochs : int or "auto", default="auto"
+        Times that training sees each image. "auto": 20 from scratch, 12 with learned weights.
     batch_size : int or "auto", default="auto"
         Images in a training step. "auto": the power of two from 8 to 128 that makes an epoch
         about 45 steps.
@@ -133,6 +134,10 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     module_ : torch.nn.Module
         The network with its standardization of the pixels, from raw images (b, C, H, W) to
         logits.
+    lr_, weight_decay_ : float
+        What `lr` and `weight_decay` came to.
+    max_epochs_ : int
+        What `max_epochs` came to.
     n_iter_ : int
         Epochs run.
     loss_curve_ : list of float
@@ -192,10 +197,10 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         loss="auto",
         quantile=0.5,
         optimizer="adamw",
-        lr=0.005,
+        lr="auto",
         weight_decay="auto",
         lr_schedule="one_cycle",
-        max_epochs=20,
+        max_epochs="auto",
         batch_size="auto",
         early_stopping=False,
         validation_fraction=0.1,

@@ -304,8 +304,8 @@ def guide_to(section):
 
 
 def test_a_newer_version_is_named():
-    data = fuzz.models()[0].replace(b'"version":"3"', b'"version":"4"')
-    with pytest.raises(ValueError, match=r"version '4' of the file format.*reads version 3"):
+    data = fuzz.models()[0].replace(b'"version":"4"', b'"version":"5"')
+    with pytest.raises(ValueError, match=r"version '5' of the file format.*reads version 4"):
         loads(data, CNNClassifier)
 
 

@@ -146,17 +146,17 @@ def test_one_step_of_sgd_by_hand():
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
-        ("adamw", 0.5),
-        (torch.optim.AdamW, 0.5),
-        (functools.partial(torch.optim.AdamW, eps=1e-6), 0.5),
+        ("adamw", 0.3),
+        (torch.optim.AdamW, 0.3),
+        (functools.partial(torch.optim.AdamW, eps=1e-6), 0.3),
         ("sgd", 5e-4),
         ("adam", 0.0),
         (torch.optim.RMSprop, 0.0),
     ],
 )
 def test_weight_decay_auto_follows_the_optimizer(optimizer, expected):
-    assert resolve_weight_decay("auto", optimizer) == expected
-    assert resolve_weight_decay(0.25, optimizer) == 0.25
+    assert resolve_weight_decay("auto", optimizer, 0.3) == expected
+    assert resolve_weight_decay(0.25, optimizer, 0.3) == 0.25
 
 
 @pytest.mark.parametrize("module", [nn.Flatten(), nn.Linear(1, 1).requires_grad_(False)])

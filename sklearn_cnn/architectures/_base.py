@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from sklearn.base import BaseEstimator
 
-from sklearn_cnn.architectures._fine_tuning import FineTuning
+from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
 from sklearn_cnn.architectures._heads import last_linear_name
 from sklearn_cnn.architectures._standardize import Standardize
 from sklearn_cnn.architectures._summary import table_of_layers
@@ -102,6 +102,18 @@ class Architecture(BaseEstimator):
             begin to learn. By default all parts learn alike.
         """
         return FineTuning()
+
+    def recipe(self):
+        """Return how the network is best trained.
+
+        Returns
+        -------
+        Recipe
+            `lr`, `weight_decay` (of AdamW) and `max_epochs`, which take the place of "auto" in the
+            estimator, and `keeps_statistics`: whether batch normalizations keep the statistics that
+            they come with. By default 0.005, 0.5, 20 and False.
+        """
+        return Recipe()
 
     @property
     def has_learned_weights(self):

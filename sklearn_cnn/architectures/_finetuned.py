@@ -169,6 +169,11 @@ class Finetuned(LearnedArchitecture):
         return standardize
 
     @property
+    def _is_pretrained(self):
+        # its source learned as an estimator does, from no more images
+        return False
+
+    @property
     def has_learned_weights(self):
         """Whether it starts from learned weights, and not from random ones."""
         return True

@@ -4,17 +4,24 @@ from numbers import Integral, Real
 
 import torch
 
-from sklearn_cnn._compat import Interval
+from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.architectures._base import Architecture
-from sklearn_cnn.architectures._fine_tuning import FineTuning
+from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
 from sklearn_cnn.architectures._standardize import Standardize
 
 # Parameters that every architecture with learned weights has.
 FINE_TUNING_CONSTRAINTS: dict = {
-    "freeze": ["boolean", list, tuple],
-    "head_lr_ratio": [Interval(Real, 0, None, closed="neither")],
-    "unfreeze_after": [Interval(Integral, 1, None, closed="left"), None],
+    "freeze": ["boolean", list, tuple, StrOptions({"auto"})],
+    "head_lr_ratio": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+    "unfreeze_after": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
 }
+
+
+# Chosen on photos held out of training sets; see benchmarks/results/transfer.md.
+_RECIPE = Recipe(lr=0.002, weight_decay=0.05, max_epochs=12, keeps_statistics=True)
+_HEAD_LR_RATIO = 10.0
+# Share of the epochs.
+_HEAD_FIRST = 2 / 3
 
 
 class LearnedArchitecture(Architecture):
@@ -23,8 +30,26 @@ class LearnedArchitecture(Architecture):
     Subclasses have the parameters of `FINE_TUNING_CONSTRAINTS`.
     """
 
-    head_lr_ratio: float
-    unfreeze_after: int | None
+    freeze: bool | list | tuple | str
+    head_lr_ratio: float | str
+    unfreeze_after: int | str | None
+
+    @property
+    def _is_pretrained(self):
+        """Whether "auto" is what suits weights that were learned on many other images."""
+        return self.has_learned_weights
+
+    @property
+    def _frozen(self):
+        """What `freeze` comes to."""
+        return self._is_pretrained if self.freeze == "auto" else self.freeze
+
+    @property
+    def _unfreezing(self):
+        """When what is frozen begins to learn."""
+        if self.unfreeze_after != "auto":
+            return self.unfreeze_after
+        return _HEAD_FIRST if self.freeze == "auto" and self._is_pretrained else None
 
     def fine_tuning(self, network):
         """Return how the parts of the network differ in learning.
@@ -40,16 +65,30 @@ class LearnedArchitecture(Architecture):
             Names of its parameters to ratios of the learning rate, and when frozen parts
             begin to learn.
         """
-        if self.head_lr_ratio == 1:
-            return FineTuning(unfreeze_after=self.unfreeze_after)
+        ratio = self.head_lr_ratio
+        if ratio == "auto":
+            ratio = _HEAD_LR_RATIO if self._is_pretrained else 1
+        if ratio == 1:
+            return FineTuning(unfreeze_after=self._unfreezing)
         heads = tuple(f"{head}." for head in self.head_names(network))
         trunk = [name for name, _ in network.named_parameters() if not name.startswith(heads)]
-        return FineTuning(dict.fromkeys(trunk, 1 / self.head_lr_ratio), self.unfreeze_after)
+        return FineTuning(dict.fromkeys(trunk, 1 / float(ratio)), self._unfreezing)
+
+    def recipe(self):
+        """Return how the network is best trained.
+
+        Returns
+        -------
+        Recipe
+            With learned weights smaller rates, fewer epochs, and statistics of batch normalization
+            that are kept.
+        """
+        return _RECIPE if self._is_pretrained else super().recipe()
 
 
 def check_unfreezing(freeze, unfreeze_after):
     """Refuse to unfreeze what is not frozen."""
-    if unfreeze_after is not None and not freeze:
+    if unfreeze_after not in (None, "auto") and not freeze:
         raise ValueError(
             f"unfreeze_after={unfreeze_after} has no effect with freeze={freeze!r}. Write "
             "freeze=True, or leave unfreeze_after out."

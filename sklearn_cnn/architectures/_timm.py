@@ -45,15 +45,17 @@ class TimmModel(LearnedArchitecture):
         once and kept in the cache of Hugging Face or torch. A file holds a `state_dict` of this
         network: `.safetensors`, or what `torch.save` wrote, read with `weights_only=True`.
         None or False: random weights.
-    freeze : bool or sequence of str, default=False
+    freeze : bool, sequence of str or "auto", default="auto"
         What does not learn: with True all but the last layer, else the parts of the network
         of these names, such as `("stem", "stages.0")`. Frozen parts compute in training what
         they do in prediction: normalizations keep their statistics.
-    head_lr_ratio : float, default=1.0
+        "auto": all but the last layer with `weights`, else nothing.
+    head_lr_ratio : float or "auto", default="auto"
         How many times as fast as the rest of the network the last layer learns: it learns
-        at `lr`, the rest at `lr / head_lr_ratio`.
-    unfreeze_after : int, default=None
-        Epochs after which the frozen parts learn too. None: never.
+        at `lr`, the rest at `lr / head_lr_ratio`. "auto": 10 with `weights`, else 1.
+    unfreeze_after : int, "auto" or None, default="auto"
+        Epochs after which the frozen parts learn too. None: never. "auto": never what `freeze`
+        names; with `freeze="auto"` after two thirds of them, so that the last layer learns first.
 
     Notes
     -----
@@ -78,7 +80,15 @@ class TimmModel(LearnedArchitecture):
         **FINE_TUNING_CONSTRAINTS,
     }
 
-    def __init__(self, name, *, weights=None, freeze=False, head_lr_ratio=1.0, unfreeze_after=None):
+    def __init__(
+        self,
+        name,
+        *,
+        weights=None,
+        freeze="auto",
+        head_lr_ratio="auto",
+        unfreeze_after="auto",
+    ):
         self.name = name
         self.weights = weights
         self.freeze = freeze
@@ -116,7 +126,7 @@ class TimmModel(LearnedArchitecture):
                 f"timm has no model named {self.name!r}. Its names are timm.list_models(), with "
                 f"weights timm.list_pretrained(){self._similar_names()}."
             )
-        check_unfreezing(self.freeze, self.unfreeze_after)
+        check_unfreezing(self._frozen, self.unfreeze_after)
         resolved = type(self)(**self.get_params(deep=False))
         resolved._state = self._read_weights() if self.weights else None
         return resolved
@@ -160,7 +170,7 @@ class TimmModel(LearnedArchitecture):
             network = self._load(state, in_channels, image_size)
             if network.num_classes != n_outputs:
                 network.reset_classifier(n_outputs)
-        freeze_parts(network, self.freeze, self.head_names(network))
+        freeze_parts(network, self._frozen, self.head_names(network))
         return network
 
     def standardization(self, pixels):

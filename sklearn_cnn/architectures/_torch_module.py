@@ -73,15 +73,17 @@ class TorchModule(LearnedArchitecture):
         The layer that is made to fit y where it has another number of outputs: "auto", the last
         `nn.Linear`, or the name of an `nn.Linear` or of a convolution of 1 x 1. None: "auto" with
         `weights`, else the network is used as it is.
-    freeze : bool or sequence of str, default=False
+    freeze : bool, sequence of str or "auto", default="auto"
         What does not learn: with True all but the last layer, else the parts of the network
         of these names. Frozen parts compute in training what they do in prediction:
         normalizations keep their statistics.
-    head_lr_ratio : float, default=1.0
+        "auto": all but the last layer with `weights`, else nothing.
+    head_lr_ratio : float or "auto", default="auto"
         How many times as fast as the rest of the network the last layer learns: it learns
-        at `lr`, the rest at `lr / head_lr_ratio`.
-    unfreeze_after : int, default=None
-        Epochs after which the frozen parts learn too. None: never.
+        at `lr`, the rest at `lr / head_lr_ratio`. "auto": 10 with `weights`, else 1.
+    unfreeze_after : int, "auto" or None, default="auto"
+        Epochs after which the frozen parts learn too. None: never. "auto": never what `freeze`
+        names; with `freeze="auto"` after two thirds of them, so that the last layer learns first.
     **params : dict
         Arguments of the constructor; an instance has none. They are parameters of this
         object, so that `architecture__<name>` works in a search.
@@ -123,9 +125,9 @@ class TorchModule(LearnedArchitecture):
         mean=None,
         std=None,
         head=None,
-        freeze=False,
-        head_lr_ratio=1.0,
-        unfreeze_after=None,
+        freeze="auto",
+        head_lr_ratio="auto",
+        unfreeze_after="auto",
         **params,
     ):
         self.module = module
@@ -211,7 +213,7 @@ class TorchModule(LearnedArchitecture):
             self._parameter_constraints, self._own(), type(self).__name__
         )
         check_statistics(self.mean, self.std)
-        check_unfreezing(self.freeze or _has_frozen_parts(self.module), self.unfreeze_after)
+        check_unfreezing(self._frozen or _has_frozen_parts(self.module), self.unfreeze_after)
         resolved = copy.copy(self)
         resolved._state = None if self.weights is None else read_weights_file(self.weights)
         return resolved
@@ -256,8 +258,8 @@ class TorchModule(LearnedArchitecture):
             if n_outputs_of_head(network.get_submodule(head)) != n_outputs:
                 replace_head(network, n_outputs, head)
             adapt_stem(network, in_channels)
-        if self.freeze:
-            freeze_parts(network, self.freeze, self.head_names(network))
+        if self._frozen:
+            freeze_parts(network, self._frozen, self.head_names(network))
         return network
 
     def standardization(self, pixels):
@@ -333,6 +335,11 @@ class TorchModule(LearnedArchitecture):
             One with `weights=None`, and a head that is replaced all the same.
         """
         return TorchModule(self.module, head=self._head, **clone(self.params, safe=False))
+
+    @property
+    def _is_pretrained(self):
+        # nobody knows what an instance has learned
+        return self.weights is not None
 
     @property
     def _head(self):

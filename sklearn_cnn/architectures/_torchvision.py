@@ -62,15 +62,17 @@ class TorchvisionModel(LearnedArchitecture):
         "IMAGENET1K_V1" for example, is downloaded once and kept in torch's cache. A file
         holds a `state_dict` of this network: `.safetensors`, or what `torch.save` wrote,
         read with `weights_only=True`. None: random weights.
-    freeze : bool or sequence of str, default=False
+    freeze : bool, sequence of str or "auto", default="auto"
         What does not learn: with True all but the last layer, else the parts of the network
         of these names, such as `("conv1", "layer1")`. Frozen parts compute in training what
         they do in prediction: normalizations keep their statistics.
-    head_lr_ratio : float, default=1.0
+        "auto": all but the last layer with `weights`, else nothing.
+    head_lr_ratio : float or "auto", default="auto"
         How many times as fast as the rest of the network the last layer learns: it learns
-        at `lr`, the rest at `lr / head_lr_ratio`.
-    unfreeze_after : int, default=None
-        Epochs after which the frozen parts learn too. None: never.
+        at `lr`, the rest at `lr / head_lr_ratio`. "auto": 10 with `weights`, else 1.
+    unfreeze_after : int, "auto" or None, default="auto"
+        Epochs after which the frozen parts learn too. None: never. "auto": never what `freeze`
+        names; with `freeze="auto"` after two thirds of them, so that the last layer learns first.
 
     Notes
     -----
@@ -101,7 +103,15 @@ class TorchvisionModel(LearnedArchitecture):
         **FINE_TUNING_CONSTRAINTS,
     }
 
-    def __init__(self, name, *, weights=None, freeze=False, head_lr_ratio=1.0, unfreeze_after=None):
+    def __init__(
+        self,
+        name,
+        *,
+        weights=None,
+        freeze="auto",
+        head_lr_ratio="auto",
+        unfreeze_after="auto",
+    ):
         self.name = name
         self.weights = weights
         self.freeze = freeze
@@ -135,7 +145,7 @@ class TorchvisionModel(LearnedArchitecture):
                 f"torchvision has no classification model named {self.name!r}; the names are "
                 f"{torchvision_names()}."
             )
-        check_unfreezing(self.freeze, self.unfreeze_after)
+        check_unfreezing(self._frozen, self.unfreeze_after)
         resolved = type(self)(**self.get_params(deep=False))
         resolved._state = self._read_weights()
         return resolved
@@ -173,7 +183,7 @@ class TorchvisionModel(LearnedArchitecture):
         if state is not None:
             state = self._adapted(state, network, image_size)
             load_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
-        freeze_parts(network, self.freeze, self.head_names(network))
+        freeze_parts(network, self._frozen, self.head_names(network))
         return network
 
     def standardization(self, pixels):

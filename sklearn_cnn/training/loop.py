@@ -47,6 +47,8 @@ class TrainingPlan:
         anew in each epoch.
     verbose : bool, default=False
         Whether a bar shows that.
+    keeps_statistics : bool, default=False
+        Whether batch normalization goes by the statistics that it came with.
     is_whole : bool, default=True
         Whether the images are all there are, so that the statistics of batch normalization can
         be taken over them while steps are few.
@@ -61,6 +63,7 @@ class TrainingPlan:
     unfreeze_after: int | None = None
     head: str | None = None
     verbose: bool = False
+    keeps_statistics: bool = False
     is_whole: bool = True
 
 
@@ -155,7 +158,7 @@ def _train_epochs(net, batches, plan, validation, listeners):
 
 def _update_statistics(net, batches, plan):
     """Compute the statistics of batch normalization anew; see `update_batch_norm`."""
-    if not plan.is_whole:
+    if plan.keeps_statistics or not plan.is_whole:
         return {}
     in_prediction = autocast(net.device, plan.prediction_precision)
     return update_batch_norm(net.module_, batches, net.n_steps_, in_prediction)
@@ -181,7 +184,7 @@ def train_epoch(net, module, batches, plan, epoch, accumulation):
     """Train on each batch once; return the mean loss over the samples, on the device."""
     schedule, n_steps = SCHEDULES[plan.lr_schedule], plan.n_epochs * batches.n_steps
     hooks = BatchHooks(net)
-    to_train_mode(net.module_)
+    to_train_mode(net.module_, plan.keeps_statistics)
     total = torch.zeros((), dtype=torch.float32, device=net.device)
     for step, batch in enumerate(batches, start=epoch * batches.n_steps):
         if schedule is not None:

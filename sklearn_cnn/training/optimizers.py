@@ -15,7 +15,7 @@ OPTIMIZERS: dict[str, Callable] = {
     "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
 }
 
-_WEIGHT_DECAYS: dict[object, float] = {torch.optim.AdamW: 0.5, torch.optim.SGD: 5e-4}
+_OF_SGD = 5e-4
 
 # Optimizers whose steps need what training here does not give them.
 _UNFIT = {
@@ -30,17 +30,18 @@ _EXCLUDE_FUSED = {"fused", "foreach", "differentiable"}
 _WARM_UP, _START = 0.25, 0.04
 
 
-def resolve_weight_decay(weight_decay, optimizer):
+def resolve_weight_decay(weight_decay, optimizer, recommended):
     """Return the weight decay for an optimizer.
 
     Parameters
     ----------
     weight_decay : float or "auto"
         "auto" follows how the optimizer applies it: AdamW shrinks weights by `lr` times it,
-        apart from the gradient, and its 0.5 was chosen by measurement (see
-        benchmarks/results/quality.md); SGD adds it to the gradient.
+        apart from the gradient, and takes what is recommended; SGD adds 5e-4 to the gradient.
     optimizer : str, class or functools.partial
         See `make_optimizer`.
+    recommended : float
+        For AdamW.
 
     Returns
     -------
@@ -49,7 +50,8 @@ def resolve_weight_decay(weight_decay, optimizer):
     if weight_decay != "auto":
         return weight_decay
     kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
-    return _WEIGHT_DECAYS.get(_without_arguments(kind), 0.0)
+    decays = {torch.optim.AdamW: recommended, torch.optim.SGD: _OF_SGD}
+    return decays.get(_without_arguments(kind), 0.0)
 
 
 def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None, *, with_frozen=False):
