@@ -190,3 +190,14 @@ def test_a_network_of_which_more_learns_is_not_split():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, 2))
     module[0].requires_grad_(False)
     assert frozen_trunk(module, "3", torch.rand(2, 3, 2, 2)) is None
+
+
+def test_what_begins_to_learn_late_has_a_cycle_of_the_rate_of_its_own():
+    architecture = TorchModule(Net, head="head", freeze=True, unfreeze_after=4)
+    estimator = classifier(architecture, max_epochs=8, lr_schedule="cosine").fit(X, y)
+    rates = [row["lr"] for row in estimator.history_]
+    assert rates[:4] == sorted(rates[:4], reverse=True)
+    assert rates[4:] == rates[:4]
+    whole = classifier(max_epochs=8, lr_schedule="cosine").fit(X, y)
+    rates = [row["lr"] for row in whole.history_]
+    assert rates == sorted(rates, reverse=True)

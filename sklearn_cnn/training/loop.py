@@ -123,6 +123,7 @@ def _train_epochs(net, batches, plan, validation, listeners):
     whole = Learner(module, batches, None if validation is None else validation.samples)
     behind = None
     accumulation = GradientAccumulation()
+    cycles = _cycles(plan, len(net.history_))
     for epoch in range(plan.n_epochs):
         if plan.unfreeze_after == len(net.history_):
             net.module_.requires_grad_(True)
@@ -136,7 +137,7 @@ def _train_epochs(net, batches, plan, validation, listeners):
         learner = whole
         if behind is not None and is_frozen_but(net.module_, behind.module):
             learner = behind
-        loss = train_epoch(net, learner.module, learner.batches, plan, epoch, accumulation)
+        loss = train_epoch(net, learner.module, learner.batches, plan, cycles[epoch], accumulation)
         net.history_.record("lr", net.optimizer_.param_groups[0]["lr"])
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
@@ -154,6 +155,18 @@ def _train_epochs(net, batches, plan, validation, listeners):
         net.module_, batches.first_image(), torch.device(net.device), n_outputs=plan.n_outputs
     )
     _finite(output.abs().max().item(), len(net.history_), "The network's output")
+
+
+def _cycles(plan, n_before):
+    """Return of each epoch its place in a cycle of the learning rate, and the epochs of that cycle.
+
+    Parts that begin to learn late have a cycle of their own: the end of the first one would leave
+    them next to no rate.
+    """
+    turn = 0 if plan.unfreeze_after is None else plan.unfreeze_after - n_before
+    turn = turn if 0 < turn < plan.n_epochs else plan.n_epochs
+    cycles = [(epoch, turn) for epoch in range(turn)]
+    return cycles + [(epoch, plan.n_epochs - turn) for epoch in range(plan.n_epochs - turn)]
 
 
 def _update_statistics(net, batches, plan):
@@ -180,9 +193,10 @@ def _end_epoch(net, learner, batches, plan, validation, listeners):
     return any(answers) or (validation is not None and validation.should_stop)
 
 
-def train_epoch(net, module, batches, plan, epoch, accumulation):
+def train_epoch(net, module, batches, plan, cycle, accumulation):
     """Train on each batch once; return the mean loss over the samples, on the device."""
-    schedule, n_steps = SCHEDULES[plan.lr_schedule], plan.n_epochs * batches.n_steps
+    epoch, n_epochs = cycle
+    schedule, n_steps = SCHEDULES[plan.lr_schedule], n_epochs * batches.n_steps
     hooks = BatchHooks(net)
     to_train_mode(net.module_, plan.keeps_statistics)
     total = torch.zeros((), dtype=torch.float32, device=net.device)
