@@ -61,7 +61,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         of one with further arguments.
     lr : float or "auto", default="auto"
         Largest learning rate of the schedule. "auto" is what suits the architecture: 0.005 from
-        scratch, 0.002 with learned weights.
+        scratch, 0.003 with learned weights.
     weight_decay : float or "auto", default="auto"
         Weight decay of the layers' weights; biases and normalizations have none. "auto" is
         0.5 for AdamW, where it acts at the rate of `lr` times this, or 0.05 with learned weights;

@@ -49,7 +49,7 @@ def test_from_scratch_training_is_what_it_was():
 def test_learned_weights_have_a_recipe_of_their_own(weights):
     estimator = CNNClassifier(TorchModule(Net, weights=weights), random_state=0).fit(X, y)
     found = (estimator.lr_, estimator.weight_decay_, estimator.max_epochs_, estimator.n_iter_)
-    assert found == (0.002, 0.05, 12, 12)
+    assert found == (0.003, 0.05, 12, 12)
     ratios = {group["lr_ratio"] for group in estimator.net_.optimizer_.param_groups}
     assert ratios == {1.0, 0.1}
 
@@ -119,7 +119,7 @@ def test_training_goes_on_by_the_recipe_of_its_start(weights, tmp_path):
     loaded = CNNRegressor.load(tmp_path / "model.safetensors", architecture=Net)
     for again in (estimator, loaded):
         again.set_params(max_epochs=1).fit(X, y.astype(float))
-        assert (again.lr_, again.weight_decay_) == (0.002, 0.05)
+        assert (again.lr_, again.weight_decay_) == (0.003, 0.05)
         assert torch.equal(trunk_of(again)[1], torch.load(weights)["0.1.running_mean"])
     for one, other in zip(trunk_of(estimator), trunk_of(loaded), strict=True):
         assert torch.equal(one, other)

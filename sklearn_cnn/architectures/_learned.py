@@ -18,7 +18,7 @@ FINE_TUNING_CONSTRAINTS: dict = {
 
 
 # Chosen on photos held out of training sets; see benchmarks/results/transfer.md.
-_RECIPE = Recipe(lr=0.002, weight_decay=0.05, max_epochs=12, keeps_statistics=True)
+_RECIPE = Recipe(lr=0.003, weight_decay=0.05, max_epochs=12, keeps_statistics=True)
 _HEAD_LR_RATIO = 10.0
 # Share of the epochs.
 _HEAD_FIRST = 2 / 3
