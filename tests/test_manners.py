@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import psutil
@@ -251,6 +252,9 @@ class Interrupt(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         self._reached("on_epoch_end")
+
+    def on_train_end(self, net, **kwargs):
+        self._reached("on_train_end")
 
     def _reached(self, point):
         if point == self.point and self.epochs_begun_ == self.epoch:
@@ -660,14 +664,13 @@ def test_a_net_that_is_no_longer_needed_goes():
 
 # -------------------------------------------------------------------------------------- Ctrl-C
 
-PRESSES = {"raised": raise_interrupt, "a real one": press_ctrl_c}
 
-
-@pytest.mark.parametrize("press", PRESSES.values(), ids=PRESSES.keys())
+@pytest.mark.parametrize("is_a_stop", [False, True], ids=["Ctrl-C", "a callback that stops"])
 @pytest.mark.parametrize("point", ["on_epoch_begin", "on_batch_end", "on_epoch_end"])
-def test_ctrl_c_leaves_a_usable_model(point, press):
+def test_an_interrupt_leaves_a_usable_model(point, is_a_stop):
+    press = raise_interrupt if is_a_stop else press_ctrl_c
     model = classifier(callbacks=[Interrupt(point, epoch=2, press=press)])
-    with pytest.raises(KeyboardInterrupt):
+    with nullcontext() if is_a_stop else pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     whole_epochs = 2 if point == "on_epoch_end" else 1
     assert model.n_iter_ == len(model.loss_curve_) == len(model.history_) == whole_epochs
@@ -770,3 +773,52 @@ def test_ctrl_c_ends_a_search_too():
         cross_val_score(model, X, Y, cv=2)
     with pytest.raises(KeyboardInterrupt):
         GridSearchCV(model, {"lr": [0.01, 0.001]}, cv=2, error_score=0.0).fit(X, Y)
+
+
+@pytest.mark.parametrize("point", ["on_train_begin", "on_train_end"])
+def test_a_callback_may_stop_before_and_after_the_epochs(point):
+    model = classifier(callbacks=[Interrupt(point, 0 if point == "on_train_begin" else 5, stop)])
+    model.set_params(max_epochs=5).fit(X, Y)
+    assert model.n_iter_ == (0 if point == "on_train_begin" else 5)
+    assert model.predict(X).shape == (40,)
+
+
+def stop():
+    try:
+        raise ValueError("something else went wrong")
+    except ValueError as error:
+        raise KeyboardInterrupt from error
+
+
+def test_a_callback_that_stops_ends_one_training_of_a_search():
+    model = classifier(callbacks=[Interrupt(press=stop)])
+    assert (cross_val_score(model, X, Y, cv=2) >= 0).all()
+    search = GridSearchCV(model, {"lr": [0.01, 0.001]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.n_iter_ == 1
+
+
+def interrupt_a_wait():
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    time.sleep(10)
+
+
+def interrupt_a_loop():
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    while True:
+        pass
+
+
+def interrupt_and_clean_up():
+    try:
+        press_ctrl_c()
+    except KeyboardInterrupt:
+        raise
+
+
+@pytest.mark.parametrize("press", [interrupt_a_wait, interrupt_a_loop, interrupt_and_clean_up])
+def test_ctrl_c_within_a_callback_reaches_the_user(press):
+    for point in "on_epoch_begin", "on_batch_end":
+        with pytest.raises(KeyboardInterrupt):
+            classifier(callbacks=[Interrupt(point, press=press)]).fit(X, Y)

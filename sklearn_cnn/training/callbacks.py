@@ -1,6 +1,8 @@
-"""skorch's callbacks: which are refused, how they are copied, and who is told of batches."""
+"""skorch's callbacks: which are refused, how they are copied, who is told of batches, who stops."""
 
 import copy
+import dis
+from contextlib import contextmanager
 
 import torch
 from skorch import callbacks as skorch_callbacks
@@ -83,6 +85,32 @@ def _copied(callback, memo):
         return copied
 
 
+class TrainingStop(KeyboardInterrupt):
+    """A callback ends the training, in skorch's way: by raising KeyboardInterrupt."""
+
+
+@contextmanager
+def stops_told_from_ctrl_c():
+    """Turn a KeyboardInterrupt that a callback raises itself into a `TrainingStop`.
+
+    Python raises the one of a Ctrl-C between two instructions, or in a call of a function in C;
+    that of a callback comes from a `raise`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if _last_instruction(interrupt.__traceback__) == "RAISE_VARARGS":
+            raise TrainingStop from interrupt
+        raise
+
+
+def _last_instruction(traceback):
+    """Return the name of the instruction that raised an exception."""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return dis.opname[traceback.tb_frame.f_code.co_code[traceback.tb_lasti]]
+
+
 class BatchHooks:
     """Tells the callbacks of a net of each batch; where none of them asks, it costs nothing.
 
@@ -106,22 +134,25 @@ class BatchHooks:
         """Tell of images, targets and weights that will be learned from."""
         if self._rows_are_kept:
             self.net.history_.new_batch()
-        for begin in self._begins:
-            begin(self.net, batch=batch, training=True)
+        with stops_told_from_ctrl_c():
+            for begin in self._begins:
+                begin(self.net, batch=batch, training=True)
 
     def gradients_are_computed(self, batch):
         """Tell of gradients that are about to be used."""
-        for computed in self._computed:
-            named_parameters = list(self.net.module_.named_parameters())
-            computed(self.net, named_parameters=named_parameters, batch=batch, training=True)
+        with stops_told_from_ctrl_c():
+            for computed in self._computed:
+                named_parameters = list(self.net.module_.named_parameters())
+                computed(self.net, named_parameters=named_parameters, batch=batch, training=True)
 
     def batch_ends(self, batch, loss):
         """Tell of a step that was taken, and record its loss."""
         if self._rows_are_kept:
             self.net.history_.record_batch("train_loss", loss)
             self.net.history_.record_batch("train_batch_size", len(batch[0]))
-        for end in self._ends:
-            end(self.net, batch=batch, training=True, loss=loss)
+        with stops_told_from_ctrl_c():
+            for end in self._ends:
+                end(self.net, batch=batch, training=True, loss=loss)
 
     def epoch_ends(self):
         """Turn the losses of the epoch's batches into numbers, in one transfer."""

@@ -1,6 +1,7 @@
 """The training loop: epochs, and in each of them steps. Everything around a step is seen here."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from sklearn_cnn.training.batch_norm import (
     restore_buffers,
     update_batch_norm,
 )
-from sklearn_cnn.training.callbacks import BatchHooks
+from sklearn_cnn.training.callbacks import BatchHooks, TrainingStop
 from sklearn_cnn.training.frozen import Learner, behind_trunk
 from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
 from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
@@ -70,8 +71,8 @@ class TrainingPlan:
 def train(net, batches, plan, validation=None, listeners=()):
     """Train an initialized net, and tell callbacks and listeners.
 
-    A Ctrl-C reaches the caller; the net is then what it was after the last step, and its history
-    ends with the last whole epoch.
+    A Ctrl-C reaches the caller, a callback's own KeyboardInterrupt ends the training alone; the
+    net is then what it was after the last step, and its history ends with the last whole epoch.
 
     Parameters
     ----------
@@ -92,18 +93,19 @@ def train(net, batches, plan, validation=None, listeners=()):
     """
     # of this training: whether there is something that a Ctrl-C must not lose
     net.n_steps_ = 0
-    net.notify("on_train_begin", X=batches, y=None)
     # whatever autocast the caller is in, ours is the one that counts
     no_autocast = torch.autocast(torch.device(net.device).type, enabled=False)
     unlimited = compilations_unlimited(plan.compile)
     try:
         with no_autocast, unlimited, freed_memory_kept(), batches_of_one_explained():
+            net.notify("on_train_begin", X=batches, y=None)
             _train_epochs(net, batches, plan, validation, listeners)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         # what was learned until then is kept, and is to predict
         if net.n_steps_ > 0:
             _update_statistics(net, batches, plan)
-        raise
+        if not isinstance(interrupt, TrainingStop):
+            raise
     finally:
         net.module_.eval()
         if SCHEDULES[plan.lr_schedule] is not None:
@@ -114,7 +116,8 @@ def train(net, batches, plan, validation=None, listeners=()):
         # an epoch that did not end has no loss
         while net.history_ and "train_loss" not in net.history_[-1]:
             net.history_.pop()
-        net.notify("on_train_end", X=batches, y=None)
+        with suppress(TrainingStop):
+            net.notify("on_train_end", X=batches, y=None)
 
 
 @torch.enable_grad()

@@ -10,7 +10,7 @@ from torch import nn
 
 from sklearn_cnn.runtime.device import has_device
 from sklearn_cnn.runtime.warnings import warn
-from sklearn_cnn.training.callbacks import copy_callbacks
+from sklearn_cnn.training.callbacks import copy_callbacks, stops_told_from_ctrl_c
 from sklearn_cnn.training.optimizers import OPTIMIZERS, make_optimizer
 
 # Attributes that hold tensors on the device, where they are set; the optimizer comes last.
@@ -74,6 +74,11 @@ class Net(NeuralNet):
     def get_default_callbacks(self):
         """Return none: our history has no batch rows for them to average."""
         return []
+
+    def notify(self, method_name, **cb_kwargs):
+        """Tell all callbacks of an event; a stop by one of them is told from Ctrl-C."""
+        with stops_told_from_ctrl_c():
+            super().notify(method_name, **cb_kwargs)
 
     def set_params(self, **kwargs):
         """Set parameters, as skorch does."""
