@@ -29,7 +29,7 @@ from sklearn_cnn._compat import (
     StrOptions,
     with_callbacks,
 )
-from sklearn_cnn._config import either, prediction_options, rates, resolve
+from sklearn_cnn._config import lr_and_weight_decay, prediction_options, resolve, resolve_auto
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
@@ -400,14 +400,14 @@ class BaseCNN(
 
     def _make_net(self, module, fine_tuning, device, callbacks=()):
         """Return the initialized net of a module."""
-        lr, weight_decay = rates(self.get_params(deep=False), self._recipe)
+        lr, weight_decay = lr_and_weight_decay(self.get_params(deep=False), self._recipe)
         return Net(
             module,
             self._make_loss(self._target),
             optimizer=self.optimizer,
             lr=lr,
             weight_decay=weight_decay,
-            max_epochs=either(self.max_epochs, self._recipe.max_epochs),
+            max_epochs=resolve_auto(self.max_epochs, self._recipe.max_epochs),
             lr_ratios=fine_tuning.lr_ratios,
             with_frozen=fine_tuning.unfreeze_after is not None,
             callbacks=list(callbacks),

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import (  # noqa: F401
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight  # noqa: F401
 from sklearn.utils.validation import _num_samples as num_samples  # noqa: F401
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # noqa: F401
+from torch.nn.modules.dropout import _DropoutNd as AnyDropout  # noqa: F401
 
 try:
     # scikit-learn from 1.9 on has callbacks

@@ -101,14 +101,14 @@ def resolve(parameters, estimator_name, holds, recipe=None):
         architecture = architecture.resolve()
         recipe = architecture.recipe()
     # an optimizer says by itself what it does not take; layers with weights would draw numbers
-    make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), *rates(p, recipe))
+    make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), *lr_and_weight_decay(p, recipe))
     return Config(
         architecture=architecture,
         augmentation=augmentation,
         read=read_options(p, estimator_name, architecture),
         lr_schedule=p["lr_schedule"],
         recipe=recipe,
-        max_epochs=either(p["max_epochs"], recipe.max_epochs),
+        max_epochs=resolve_auto(p["max_epochs"], recipe.max_epochs),
         batch_size=p["batch_size"],
         patience=p["n_iter_no_change"] if p["early_stopping"] else None,
         tol=p["tol"],
@@ -122,16 +122,16 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     )
 
 
-def either(value, recommended):
+def resolve_auto(value, recommended):
     """Return the value of a parameter, or what is recommended in place of "auto"."""
     return recommended if value == "auto" else value
 
 
-def rates(parameters, recipe):
+def lr_and_weight_decay(parameters, recipe):
     """Return the learning rate and the weight decay that the parameters of an estimator come to."""
     p = parameters
     decay = resolve_weight_decay(p["weight_decay"], p["optimizer"], recipe.weight_decay)
-    return either(p["lr"], recipe.lr), decay
+    return resolve_auto(p["lr"], recipe.lr), decay
 
 
 def read_options(parameters, estimator_name, architecture):

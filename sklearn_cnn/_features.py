@@ -26,9 +26,9 @@ from sklearn_cnn.images import (
 )
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_device
 from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
+from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.runtime.seeds import seeded
 from sklearn_cnn.runtime.warnings import warn
-from sklearn_cnn.training.epoch_listeners import image_bar
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 
 _MOST_LAYERS = 20
@@ -276,8 +276,8 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         device = resolve_device(self.device)
         self.module_.to(device)
         precision = "float32" if self.precision == "auto" else self.precision
-        n_shown = len(images) if self.verbose else None
-        with image_bar(n_shown, "computing features", type(self).__name__) as progress:
+        title = f"{type(self).__name__}: computing features"
+        with image_bar(len(images), title, bool(self.verbose)) as progress:
             features = predict_outputs(
                 self._extractor(), images, device, precision, progress=progress
             ).numpy()

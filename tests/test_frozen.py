@@ -186,6 +186,14 @@ def test_maps_enter_a_head_that_is_a_convolution():
     assert layers == ["Dropout", "Conv2d", "ReLU", "AdaptiveAvgPool2d", "Flatten"]
 
 
+def test_dropout_deeper_in_the_trunk_is_no_part_of_what_learns():
+    # torch hands the memory of one layer's outputs on to another's
+    trunk = [layer for _ in range(8) for layer in (nn.Linear(12, 12), nn.Dropout(0.5), nn.ReLU())]
+    network = nn.Sequential(nn.Flatten(), *trunk, nn.Linear(12, 4))
+    _, layers = split_of(network, "25", side=2)
+    assert layers == ["Flatten", "Linear", "Flatten"]
+
+
 def test_a_network_of_which_more_learns_is_not_split():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, 2))
     module[0].requires_grad_(False)

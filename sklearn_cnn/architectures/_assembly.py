@@ -4,11 +4,12 @@ import copy
 import dataclasses
 import itertools
 from collections import OrderedDict
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-from sklearn_cnn._compat import replace_state_dict_hook
+from sklearn_cnn._compat import AnyDropout, replace_state_dict_hook
 from sklearn_cnn.architectures._heads import (
     last_linear_name,
     mean_of_outputs,
@@ -147,47 +148,46 @@ def frozen_trunk(module, head, images):
         In place of both, if nothing is frozen, more than the rest learns, or the module does more
         with the images than the two.
     """
-    twin, entries, dropouts = _twin(module).eval(), [], {}
-    twin.get_submodule(head).register_forward_pre_hook(lambda _, given: entries.append(given[0]))
-    for name, layer in twin.named_modules():
-        if isinstance(layer, nn.modules.dropout._DropoutNd):
-            layer.register_forward_hook(
-                # in evaluation mode it returns the memory that it was given
-                lambda _, _given, output, name=name: dropouts.update({output.data_ptr(): name})
-            )
+    names = _from_layer_on(module, head)
+    if not is_frozen_except(module, [module.get_submodule(name) for name in names]):
+        return None
+    twin = _twin(module).eval()
+    inputs = _inputs_of(twin, twin.get_submodule(head))
 
     def trunk(images):
-        entries.clear()
-        twin(images)
-        entry = entries[-1]
-        return entry[:, None, None] if entry.ndim == 2 else entry.permute(0, 2, 3, 1)
+        return _as_images(inputs(images)[1])
 
     with torch.no_grad():
-        logits = twin(images)
-        entry = entries[-1]
-        if entry.ndim not in (2, 4):
+        with _results_of(twin, AnyDropout) as dropped:
+            logits, features = inputs(images)
+        if features.ndim not in (2, 4):
             return None
-        before = [name for at, name in dropouts.items() if at == entry.data_ptr()]
-        names = [*before, *_from_layer_on(module, head)]
-        layers = [module.get_submodule(name) for name in names]
-        # of features (b, c), seen as images of one pixel
-        flatten = [nn.Flatten()] if entry.ndim == 2 else []
-        rest = nn.Sequential(*flatten, *layers, nn.Flatten())
-        if not is_frozen_but(module, rest):
-            return None
-        modes = [layer.training for layer in layers]
-        alike = rest.eval()(trunk(images).permute(0, 3, 1, 2))
-        for layer, mode in zip(layers, modes, strict=True):
-            layer.train(mode)
+        # in evaluation mode dropout returns the memory that it was given
+        before = [layer for layer, result in dropped if result.data_ptr() == features.data_ptr()]
+        names = [name for name, layer in twin.named_modules() if layer in before] + names
+        seen = _as_images(features).permute(0, 3, 1, 2)
+        alike = _layers(twin, names, features.ndim)(seen)
     is_whole = alike.shape == logits.shape and torch.allclose(alike, logits, rtol=1e-3, atol=1e-4)
-    return (trunk, rest) if is_whole else None
+    return (trunk, _layers(module, names, features.ndim)) if is_whole else None
 
 
-def is_frozen_but(module, rest):
-    """Say whether parameters of a module are frozen, all but those of a part of it."""
-    inside = {id(parameter) for parameter in rest.parameters()}
+def is_frozen_except(module, parts):
+    """Say whether parameters of a module are frozen, all but those of some parts of it."""
+    inside = {id(parameter) for part in parts for parameter in part.parameters()}
     outside = [p for p in module.parameters() if id(p) not in inside]
     return len(outside) > 0 and not any(parameter.requires_grad for parameter in outside)
+
+
+def _as_images(features):
+    """Return maps (b, c, h, w) as images (b, h, w, c), features (b, c) as images of one pixel."""
+    return features[:, None, None] if features.ndim == 2 else features.permute(0, 2, 3, 1)
+
+
+def _layers(module, names, n_dimensions):
+    """Return layers of a module in a row, from images of what enters them to logits."""
+    flatten = [nn.Flatten()] if n_dimensions == 2 else []
+    layers = [module.get_submodule(name) for name in names]
+    return nn.Sequential(*flatten, *layers, nn.Flatten())
 
 
 def _from_layer_on(module, name):
@@ -216,15 +216,20 @@ def penultimate(module, head=None):
     """
     twin = _twin(module)
     layer = last_linear(twin) if head is None else twin.get_submodule(head)
+    inputs = _inputs_of(twin, layer)
+    return lambda images: mean_over_space(inputs(images)[1], layer)
+
+
+def _inputs_of(module, layer):
+    """Return a callable that maps images to the outputs of a module, and the inputs of a layer."""
     seen = []
     layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
-    def features(images):
+    def outputs_and_inputs(images):
         seen.clear()
-        twin(images)
-        return mean_over_space(seen[-1], layer)
+        return module(images), seen[-1]
 
-    return features
+    return outputs_and_inputs
 
 
 def layer_outputs(module, name):
@@ -302,22 +307,28 @@ def _first_pass(module, architecture, images):
 
 def _traced(module, images):
     """Return the outputs, and the name of the layer if they are probabilities out of one."""
-    results = []
-    handles = [
-        layer.register_forward_hook(lambda layer, _, result: results.append((layer, result)))
-        for layer in module.modules()
-        if isinstance(layer, _ON_PROBABILITIES)
-    ]
-    try:
-        with torch.no_grad():
-            outputs = module(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), _results_of(module, _ON_PROBABILITIES) as results:
+        outputs = module(images)
     names = [type(layer).__name__ for layer, result in results if result is outputs]
     if not names and _are_probabilities(outputs):
         names = ["a softmax"]
     return outputs, names[0] if names else None
+
+
+@contextmanager
+def _results_of(module, kinds):
+    """Yield a list that comes to hold the layers of some kinds, as they are called, and results."""
+    results = []
+    handles = [
+        layer.register_forward_hook(lambda layer, _, result: results.append((layer, result)))
+        for layer in module.modules()
+        if isinstance(layer, kinds)
+    ]
+    try:
+        yield results
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _are_probabilities(outputs):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from torch.nn.modules.batchnorm import _BatchNorm
+from sklearn_cnn._compat import BatchNorm
 
 
 @dataclass(frozen=True)
@@ -68,5 +68,5 @@ def to_train_mode(module, keeps_statistics=False):
     for part in module.modules():
         parameters = list(part.parameters())
         is_frozen = parameters and not any(parameter.requires_grad for parameter in parameters)
-        if is_frozen or (keeps_statistics and isinstance(part, _BatchNorm)):
+        if is_frozen or (keeps_statistics and isinstance(part, BatchNorm)):
             part.eval()

@@ -16,7 +16,6 @@ FINE_TUNING_CONSTRAINTS: dict = {
     "unfreeze_after": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
 }
 
-
 # Chosen on photos held out of training sets; see benchmarks/results/transfer.md.
 _RECIPE = Recipe(lr=0.003, weight_decay=0.05, max_epochs=12, keeps_statistics=True)
 _HEAD_LR_RATIO = 10.0
@@ -84,6 +83,25 @@ class LearnedArchitecture(Architecture):
             that are kept.
         """
         return _RECIPE if self._is_pretrained else super().recipe()
+
+
+class ModelByName(LearnedArchitecture):
+    """Base class of architectures that a library builds by name, with its weights or without."""
+
+    def __init__(
+        self,
+        name,
+        *,
+        weights=None,
+        freeze="auto",
+        head_lr_ratio="auto",
+        unfreeze_after="auto",
+    ):
+        self.name = name
+        self.weights = weights
+        self.freeze = freeze
+        self.head_lr_ratio = head_lr_ratio
+        self.unfreeze_after = unfreeze_after
 
 
 def check_unfreezing(freeze, unfreeze_after):

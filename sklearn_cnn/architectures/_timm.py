@@ -8,7 +8,7 @@ from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._heads import freeze_parts, last_linear_name
 from sklearn_cnn.architectures._learned import (
     FINE_TUNING_CONSTRAINTS,
-    LearnedArchitecture,
+    ModelByName,
     check_unfreezing,
     learned_standardization,
 )
@@ -29,7 +29,7 @@ def timm_module():
     return timm
 
 
-class TimmModel(LearnedArchitecture):
+class TimmModel(ModelByName):
     """One of timm's networks for classification, from scratch or pretrained.
 
     timm makes the first convolution for the images' channels and the last layer for the outputs;
@@ -79,21 +79,6 @@ class TimmModel(LearnedArchitecture):
         "weights": ["boolean", str, os.PathLike, None],
         **FINE_TUNING_CONSTRAINTS,
     }
-
-    def __init__(
-        self,
-        name,
-        *,
-        weights=None,
-        freeze="auto",
-        head_lr_ratio="auto",
-        unfreeze_after="auto",
-    ):
-        self.name = name
-        self.weights = weights
-        self.freeze = freeze
-        self.head_lr_ratio = head_lr_ratio
-        self.unfreeze_after = unfreeze_after
 
     def resolve(self):
         """Check parameters and read the weights, before any image is opened.

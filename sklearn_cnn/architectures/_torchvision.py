@@ -17,7 +17,7 @@ from sklearn_cnn.architectures._heads import (
 )
 from sklearn_cnn.architectures._learned import (
     FINE_TUNING_CONSTRAINTS,
-    LearnedArchitecture,
+    ModelByName,
     check_unfreezing,
     learned_standardization,
 )
@@ -46,7 +46,7 @@ def torchvision_names():
     return torchvision_models().list_models(module=torchvision_models())
 
 
-class TorchvisionModel(LearnedArchitecture):
+class TorchvisionModel(ModelByName):
     """One of torchvision's networks for classification, from scratch or pretrained.
 
     The first convolution is made for the images' channels, and the last layer for the
@@ -102,21 +102,6 @@ class TorchvisionModel(LearnedArchitecture):
         "weights": [str, os.PathLike, Enum, None],
         **FINE_TUNING_CONSTRAINTS,
     }
-
-    def __init__(
-        self,
-        name,
-        *,
-        weights=None,
-        freeze="auto",
-        head_lr_ratio="auto",
-        unfreeze_after="auto",
-    ):
-        self.name = name
-        self.weights = weights
-        self.freeze = freeze
-        self.head_lr_ratio = head_lr_ratio
-        self.unfreeze_after = unfreeze_after
 
     def resolve(self):
         """Check parameters and read the weights, before any image is opened.

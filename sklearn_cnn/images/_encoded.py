@@ -1,10 +1,7 @@
 """Encoded images: what they are brought to, what they are called, and the first look at each."""
 
 import os
-from contextlib import contextmanager
 from typing import Any, NamedTuple
-
-from tqdm import tqdm
 
 from sklearn_cnn.images import _containers
 from sklearn_cnn.images._decoding import (
@@ -17,6 +14,7 @@ from sklearn_cnn.images._decoding import (
     read_header,
 )
 from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.runtime.progress import image_bar
 
 
 class Wanted(NamedTuple):
@@ -160,15 +158,6 @@ def refuse_all_broken(named, broken):
         )
 
 
-@contextmanager
 def reading_bar(options, n_images):
-    """Show, if `verbose`, a bar of the images that are decoded; yields what is told of more.
-
-    None otherwise: tqdm starts a thread even for a bar that it does not show.
-    """
-    if not options.verbose:
-        yield None
-        return
-    title = f"{options.estimator_name}: reading images"
-    with tqdm(total=n_images, desc=title, unit="image", leave=False) as bar:
-        yield bar.update
+    """Return an `image_bar`, shown if `verbose`, of the images that are decoded."""
+    return image_bar(n_images, f"{options.estimator_name}: reading images", options.verbose)

@@ -69,12 +69,11 @@ class LazyImages(ABC):
 
 
 class MappedImages(LazyImages):
-    """Images in memory that is mapped from a file.
+    """Images of a tensor, such as one over memory that is mapped from a file.
 
     Parameters
     ----------
     images : Tensor of shape (n, H, W, C)
-        Over a memmap.
     """
 
     def __init__(self, images):

@@ -13,12 +13,11 @@ import torch
 
 from sklearn_cnn._version import __version__
 from sklearn_cnn.architectures import TorchModule
-from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
+from sklearn_cnn.architectures._fine_tuning import FineTuning
 from sklearn_cnn.architectures._finetuned import LearnedNetwork
 from sklearn_cnn.persistence._checks import (
     Record,
     anything,
-    boolean,
     dict_of,
     in_one_line,
     integer,
@@ -42,7 +41,9 @@ from sklearn_cnn.persistence._records import (
     decode_class_weights,
     decode_history_row,
     decode_images,
+    decode_recipe,
     decode_target,
+    decode_unfreezing,
     encode_images,
     encode_target,
     set_images,
@@ -295,9 +296,9 @@ def _restore_training(entries, name, estimator, module):
     for frozen in record.take("frozen", list_of, one_of, parameters):
         parameters[frozen].requires_grad_(False)
     ratios = record.take("lr_ratios", dict_of, parameters, number, 0)
-    unfreeze_after = record.take("unfreeze_after", optional, _epochs_or_share)
+    unfreeze_after = record.take("unfreeze_after", optional, decode_unfreezing)
     estimator._fine_tuning = FineTuning(ratios, unfreeze_after)
-    estimator._recipe = record.take("recipe", _decode_recipe)
+    estimator._recipe = record.take("recipe", decode_recipe)
     net = estimator._make_net(module, estimator._fine_tuning, _device_for(estimator))
     net.lr = record.take("lr", number, 0)
     estimator._precision = record.take("precision", one_of, _PRECISIONS)
@@ -305,24 +306,6 @@ def _restore_training(entries, name, estimator, module):
     net.history_.extend(record.take("history", list_of, decode_history_row))
     record.end()
     return net, fitted
-
-
-def _epochs_or_share(value, name):
-    if isinstance(value, float) and 0 < value < 1:
-        return value
-    return integer(value, name, 1, 2**32)
-
-
-def _decode_recipe(entries, name):
-    record = Record(entries, name)
-    recipe = Recipe(
-        lr=record.take("lr", number, 0),
-        weight_decay=record.take("weight_decay", number, 0),
-        max_epochs=record.take("max_epochs", integer, 1, 2**32),
-        keeps_statistics=record.take("keeps_statistics", boolean),
-    )
-    record.end()
-    return recipe
 
 
 def _device_for(estimator):

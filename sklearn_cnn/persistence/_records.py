@@ -5,11 +5,13 @@ import math
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.persistence._checks import (
     Record,
     boolean,
     integer,
     list_of,
+    number,
     one_of,
     optional,
     text,
@@ -143,3 +145,23 @@ def decode_history_row(entries, name):
         if type(row[key]) not in (int, float):
             raise ValueError(f"{name}.{key} is no number")
     return row
+
+
+def decode_unfreezing(value, name):
+    """Return the epochs after which frozen parts learn, or their share of a fit."""
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    return integer(value, name, 1, 2**32)
+
+
+def decode_recipe(entries, name):
+    """Return the recipe that training goes on by."""
+    record = Record(entries, name)
+    recipe = Recipe(
+        lr=record.take("lr", number, 0),
+        weight_decay=record.take("weight_decay", number, 0),
+        max_epochs=record.take("max_epochs", integer, 1, 2**32),
+        keeps_statistics=record.take("keeps_statistics", boolean),
+    )
+    record.end()
+    return recipe

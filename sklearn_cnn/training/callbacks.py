@@ -134,25 +134,25 @@ class BatchHooks:
         """Tell of images, targets and weights that will be learned from."""
         if self._rows_are_kept:
             self.net.history_.new_batch()
-        with stops_told_from_ctrl_c():
-            for begin in self._begins:
-                begin(self.net, batch=batch, training=True)
+        self._tell(self._begins, batch=batch)
 
     def gradients_are_computed(self, batch):
         """Tell of gradients that are about to be used."""
-        with stops_told_from_ctrl_c():
-            for computed in self._computed:
-                named_parameters = list(self.net.module_.named_parameters())
-                computed(self.net, named_parameters=named_parameters, batch=batch, training=True)
+        if self._computed:
+            named_parameters = list(self.net.module_.named_parameters())
+            self._tell(self._computed, named_parameters=named_parameters, batch=batch)
 
     def batch_ends(self, batch, loss):
         """Tell of a step that was taken, and record its loss."""
         if self._rows_are_kept:
             self.net.history_.record_batch("train_loss", loss)
             self.net.history_.record_batch("train_batch_size", len(batch[0]))
+        self._tell(self._ends, batch=batch, loss=loss)
+
+    def _tell(self, hooks, **event):
         with stops_told_from_ctrl_c():
-            for end in self._ends:
-                end(self.net, batch=batch, training=True, loss=loss)
+            for hook in hooks:
+                hook(self.net, training=True, **event)
 
     def epoch_ends(self):
         """Turn the losses of the epoch's batches into numbers, in one transfer."""

@@ -1,32 +1,11 @@
 """Who is told of each epoch besides skorch's callbacks: scikit-learn's, and a progress bar."""
 
 import copy
-from contextlib import contextmanager
 from typing import Protocol
 
 from tqdm.auto import tqdm
 
 from sklearn_cnn._compat import begin_callbacks, has_callbacks
-
-
-@contextmanager
-def image_bar(n_images, what, owner="Training"):
-    """Show a progress bar of images that are computed; yield what is told of more of them.
-
-    Parameters
-    ----------
-    n_images : int or None
-        None: no bar, and None is yielded.
-    what : str
-        What is computed.
-    owner : str, default="Training"
-        Who computes it.
-    """
-    if n_images is None:
-        yield None
-        return
-    with tqdm(total=n_images, desc=f"{owner}: {what}", unit="image", leave=False) as bar:
-        yield bar.update
 
 
 class EpochListener(Protocol):

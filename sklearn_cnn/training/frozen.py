@@ -8,8 +8,8 @@ import torch
 
 from sklearn_cnn.architectures._assembly import frozen_trunk
 from sklearn_cnn.runtime.memory import fits, free_memory
+from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.training.batches import TrainingBatches
-from sklearn_cnn.training.epoch_listeners import image_bar
 from sklearn_cnn.training.prediction import predict_outputs
 from sklearn_cnn.training.samples import Samples
 
@@ -47,8 +47,7 @@ def behind_trunk(net, whole, plan):
         makes of them does not fit in memory.
     """
     module, batches, device = net.module_, whole.batches, torch.device(net.device)
-    is_frozen = not all(parameter.requires_grad for parameter in module.parameters())
-    if plan.head is None or not is_frozen or batches.augmentation is not None:
+    if plan.head is None or batches.augmentation is not None:
         return None
     first = batches.first_image().to(device).permute(0, 3, 1, 2)
     split = frozen_trunk(module, plan.head, first)
@@ -59,7 +58,7 @@ def behind_trunk(net, whole, plan):
     with torch.no_grad():
         if not fits(n_images * trunk(first).nbytes, free_memory()):
             return None
-    with image_bar(n_images if plan.verbose else None, "frozen layers") as progress:
+    with image_bar(n_images, "Training: frozen layers", plan.verbose) as progress:
 
         def features(images):
             return predict_outputs(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from sklearn_cnn._compat import compilations_unlimited
-from sklearn_cnn.architectures._assembly import is_frozen_but
+from sklearn_cnn.architectures._assembly import is_frozen_except
 from sklearn_cnn.architectures._fine_tuning import to_train_mode
 from sklearn_cnn.architectures._logits import check_logits
 from sklearn_cnn.runtime.device import autocast
@@ -122,8 +122,8 @@ def train(net, batches, plan, validation=None, listeners=()):
 
 @torch.enable_grad()
 def _train_epochs(net, batches, plan, validation, listeners):
-    module = torch.compile(net.module_) if plan.compile else net.module_
-    whole = Learner(module, batches, None if validation is None else validation.samples)
+    compiled = torch.compile(net.module_) if plan.compile else net.module_
+    whole = Learner(net.module_, batches, None if validation is None else validation.samples)
     behind = None
     accumulation = GradientAccumulation()
     cycles = _cycles(plan, len(net.history_))
@@ -137,10 +137,10 @@ def _train_epochs(net, batches, plan, validation, listeners):
             # not before callbacks have set weights
             behind = behind_trunk(net, whole, plan)
         # the plan, or a callback, lets the trunk learn at any time
-        learner = whole
-        if behind is not None and is_frozen_but(net.module_, behind.module):
-            learner = behind
-        loss = train_epoch(net, learner.module, learner.batches, plan, cycles[epoch], accumulation)
+        learner, module = whole, compiled
+        if behind is not None and is_frozen_except(net.module_, [behind.module]):
+            learner, module = behind, behind.module
+        loss = train_epoch(net, module, learner.batches, plan, cycles[epoch], accumulation)
         net.history_.record("lr", net.optimizer_.param_groups[0]["lr"])
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
@@ -243,10 +243,8 @@ def train_step(net, module, batch, plan, accumulation, hooks):
 def validate(net, learner, validation, plan):
     """Record score and loss on a validation set, and keep the best weights."""
     samples, device = learner.held_out, torch.device(net.device)
-    # what training compiled would be compiled anew for batches of other sizes
-    module = net.module_ if samples is validation.samples else learner.module
     outputs = predict_outputs(
-        module, samples.images, device, plan.prediction_precision, plan.n_outputs
+        learner.module, samples.images, device, plan.prediction_precision, plan.n_outputs
     )
     score = float(validation.score(outputs.numpy()))
     with torch.no_grad():

@@ -74,8 +74,7 @@ class Samples:
             images = self.images.select(self.indices)
         else:
             images = self.images[self.indices]
-        weights = None if self.weights is None else self.weights[self.indices]
-        return Samples(images, self.targets[self.indices], weights, torch.arange(len(self)))
+        return self._counted(images)
 
     def with_images(self, function):
         """Return the rows that count alone, with what a function makes of their images."""
@@ -83,9 +82,12 @@ class Samples:
         if not isinstance(images, LazyImages):
             # rows of a view: no copy of all of them
             images = MappedImages(images)
+        return self._counted(function(images.select(self.indices.cpu())))
+
+    def _counted(self, images):
+        """Return the rows that count alone; their images are given."""
         weights = None if self.weights is None else self.weights[self.indices]
-        made = function(images.select(self.indices.cpu()))
-        return Samples(made, self.targets[self.indices], weights, torch.arange(len(self)))
+        return Samples(images, self.targets[self.indices], weights, torch.arange(len(self)))
 
     def on(self, device):
         """Return the samples on a device; images that do not fit there stay where they are."""
