@@ -64,6 +64,7 @@ from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
 from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks
+from sklearn_cnn.training.frozen import through_cache
 from sklearn_cnn.training.loop import TrainingPlan, train
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optimizers import (
@@ -429,6 +430,7 @@ class BaseCNN(
             compile=config.compile,
             unfreeze_after=self._fine_tuning.epochs_frozen(config.max_epochs),
             head=self._head_of(module),
+            memory=config.read.memory,
             verbose=config.verbose,
             keeps_statistics=self._recipe.keeps_statistics,
             is_whole=not is_partial,
@@ -593,10 +595,11 @@ class BaseCNN(
             expected=self.image_shape_,
             check_features=partial(check_features, self, False),
         )
-        device = torch.device(self.net_.device)
-        outputs = predict_outputs(
-            module, read.images, device, self._prediction_precision, n_outputs
-        ).numpy()
+        device, precision = torch.device(self.net_.device), self._prediction_precision
+        if module is self.module_:
+            head = self._head_of(module)
+            module = through_cache(module, head, read.images, self.memory, device, precision)
+        outputs = predict_outputs(module, read.images, device, precision, n_outputs).numpy()
         refuse_not_finite(outputs)
         return outputs
 

@@ -29,6 +29,7 @@ from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.runtime.seeds import seeded
 from sklearn_cnn.runtime.warnings import warn
+from sklearn_cnn.training.feature_cache import cached
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 
 _MOST_LAYERS = 20
@@ -66,8 +67,8 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     precision : {"auto", "bf16", "float32"}, default="auto"
         Of the network's arithmetic; "auto" is "float32".
     memory : str, path or joblib.Memory, default=None
-        Folder that caches decoded files, each by itself. The `memory` of a Pipeline caches the
-        features.
+        Folder that caches decoded files, and the features of images that `fit_transform` has seen,
+        each by itself: the folds of a cross-validation share them.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -199,7 +200,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         UserWarning
             If the network has no learned weights.
         """
-        return self._features(self._fit(X))
+        return self._features(self._fit(X), is_fit=True)
 
     def transform(self, X):
         """Return the features of images.
@@ -272,14 +273,21 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ).images
 
     @new_tensors_on_cpu()
-    def _features(self, images):
+    def _features(self, images, is_fit=False):
         device = resolve_device(self.device)
         self.module_.to(device)
         precision = "float32" if self.precision == "auto" else self.precision
+        extractor = cached(
+            self._extractor(),
+            list(self.module_.named_modules()),
+            self.memory,
+            *(self.layer, device.type, precision),
+            adds=is_fit,
+        )
         title = f"{type(self).__name__}: computing features"
         with image_bar(len(images), title, bool(self.verbose)) as progress:
             features = predict_outputs(
-                self._extractor(), images, device, precision, progress=progress
+                extractor, images, device, precision, progress=progress
             ).numpy()
         refuse_not_finite(features)
         return features

@@ -101,7 +101,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     memory : str, path or joblib.Memory, default=None
         Folder that caches decoded image files, as in `Pipeline`: a search then decodes each
         file once in all, and its workers share the pages. A file that has changed is decoded
-        anew.
+        anew. What frozen layers make of training images is kept too, so that folds share it.
     in_memory : bool or "auto", default="auto"
         Whether decoded files, Datasets and memmaps are kept in memory. Else they are read
         again, batch by batch, while the network trains. "auto": if they take at most half of

@@ -1,9 +1,7 @@
 """What makes searches over networks bearable: fits that are done are not done again."""
 
-import os
 import pickle
 import platform
-from pathlib import Path
 
 import cloudpickle
 import sklearn
@@ -12,10 +10,11 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_cnn._version import __version__
 from sklearn_cnn.architectures._registry import own_architectures
+from sklearn_cnn.runtime.cache_folder import cache_folder
 from sklearn_cnn.runtime.digest import NoKeyError, value_key
 from sklearn_cnn.runtime.sealed_files import read_sealed, write_sealed
 from sklearn_cnn.runtime.warnings import warn
@@ -143,10 +142,9 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
 
     def _path(self, estimator, X, y, params):
         """Return the file of a fit; None if it is to be done without the cache."""
-        is_path = isinstance(self.memory, os.PathLike)
         try:
-            backend = check_memory(os.fspath(self.memory) if is_path else self.memory).store_backend
-            if backend is None:
+            folder = cache_folder(self.memory, "fits")
+            if folder is None:
                 return None
             self._check_repeatable()
             key = _key([estimator, X, y, params, self.version])
@@ -160,7 +158,7 @@ class CachedEstimator(MetaEstimatorMixin, BaseEstimator):
             warn(_UNUSABLE.format(self.memory, error))
             return None
         # named so that joblib.Memory.reduce_size counts it, and knows when it was last used
-        return Path(backend.location, "sklearn_cnn", "fits", key, "output.pkl")
+        return folder / key / "output.pkl"
 
     def _check_repeatable(self):
         unset = [

@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.images import ReadOptions, _cache, _encoded, read_images
-from sklearn_cnn.images._cache import ImageCache, cache_folder
+from sklearn_cnn.images._cache import ImageCache, decoded_folder
 from sklearn_cnn.images._decoding import decode_file
 from sklearn_cnn.runtime.sealed_files import read_sealed
 
@@ -86,7 +86,7 @@ def test_memory_in_every_form(tmp_path, make, paths, decoded):
 
 @pytest.mark.parametrize("memory", [None, joblib.Memory(None)], ids=str)
 def test_without_memory_nothing_is_written(memory, paths, decoded):
-    assert cache_folder(memory, None, False, "squash") is None
+    assert decoded_folder(memory, None, False, "squash") is None
     for _ in range(2):
         assert np.array_equal(read(paths, memory).numpy(), np.stack(IMAGES))
     assert len(decoded) == 2 * N

@@ -129,9 +129,9 @@ def test_random_weights_warn_and_are_the_same_each_time():
 def test_in_a_pipeline_with_a_cache(paths, tmp_path, monkeypatch):
     computed, compute = [], CNNFeatures._features
 
-    def count(self, images):
+    def count(self, images, **how):
         computed.append(len(images))
-        return compute(self, images)
+        return compute(self, images, **how)
 
     monkeypatch.setattr(CNNFeatures, "_features", count)
     torch.save(backbone().state_dict(), tmp_path / "w.pth")

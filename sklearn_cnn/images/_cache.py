@@ -12,16 +12,15 @@ import os
 import uuid
 import zlib
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from sklearn.utils.validation import check_memory
 
 from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.runtime.cache_folder import cache_folder
 from sklearn_cnn.runtime.sealed_files import read_sealed, write_sealed
 from sklearn_cnn.runtime.warnings import warn
 
@@ -32,7 +31,7 @@ _NO_FALLOCATE = {errno.EINVAL, errno.EOPNOTSUPP}
 _ZEROS = bytes(1 << 20)
 
 
-def cache_folder(memory, size, with_alpha, resize_mode):
+def decoded_folder(memory, size, with_alpha, resize_mode):
     """Return the folder that holds images of a size.
 
     Parameters
@@ -50,18 +49,13 @@ def cache_folder(memory, size, with_alpha, resize_mode):
     Path or None
         None if nothing is to be cached.
     """
-    # joblib makes the folder at once
-    location = check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
-    if getattr(location, "store_backend", None) is None:
-        return None
     parts = [
         "own" if size is None else "x".join(map(str, size)),
         *(["alpha"] if with_alpha else []),
         resize_mode,
         f"v{_VERSION}",
     ]
-    # under the backend's folder, so that Memory.clear() clears it too
-    return Path(location.store_backend.location, "sklearn_cnn", "-".join(parts))
+    return cache_folder(memory, "-".join(parts))
 
 
 class _Place(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sklearn_cnn.images import _arrays, _containers
-from sklearn_cnn.images._cache import ImageCache, cache_folder
+from sklearn_cnn.images._cache import ImageCache, decoded_folder
 from sklearn_cnn.images._datasets import DatasetItems, open_dataset
 from sklearn_cnn.images._decoding import BrokenImageError, identify, read_header
 from sklearn_cnn.images._encoded import (
@@ -75,7 +75,7 @@ def _open_encoded(cells, options, expected, name, broken):
     how = "unresized" if options.why_not_resized else wanted.resize_mode
     # decoders turn their OSErrors into BrokenImageError: one that comes here is the cache's
     try:
-        folder = cache_folder(options.memory, wanted.size, wanted.with_alpha, how)
+        folder = decoded_folder(options.memory, wanted.size, wanted.with_alpha, how)
         if folder is not None and all(map(_containers.is_path, cells)):
             return _open_cached(options, ImageCache(folder), cells, wanted, named, broken)
     except OSError as error:

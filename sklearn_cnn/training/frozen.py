@@ -10,6 +10,7 @@ from sklearn_cnn.architectures._assembly import frozen_trunk
 from sklearn_cnn.runtime.memory import fits, free_memory
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.training.batches import TrainingBatches
+from sklearn_cnn.training.feature_cache import cached
 from sklearn_cnn.training.prediction import predict_outputs
 from sklearn_cnn.training.samples import Samples
 
@@ -58,6 +59,7 @@ def behind_trunk(net, whole, plan):
     with torch.no_grad():
         if not fits(n_images * trunk(first).nbytes, free_memory()):
             return None
+    trunk = _cached(trunk, module, rest, plan.memory, device, plan.prediction_precision)
     with image_bar(n_images, "Training: frozen layers", plan.verbose) as progress:
 
         def features(images):
@@ -71,3 +73,40 @@ def behind_trunk(net, whole, plan):
         held_out = None if whole.held_out is None else seen(whole.held_out)
         batches = dataclasses.replace(batches, samples=seen(batches.samples))
     return Learner(rest, batches, held_out)
+
+
+def through_cache(module, head, images, memory, device, precision):
+    """Return a module that looks up what its frozen trunk made of images when it was trained.
+
+    Parameters
+    ----------
+    module : nn.Module
+    head : str or None
+        Name of the last layer, if parts of the module are frozen.
+    images : Tensor or LazyImages of shape (n, H, W, C)
+    memory : str, path, joblib.Memory or None
+        See `feature_cache`.
+    device : torch.device
+    precision : {"bf16", "float32"}
+
+    Returns
+    -------
+    callable
+        Maps images of shape (b, C, H, W) to logits. The module itself, if it has no trunk that is
+        frozen, or nothing is cached.
+    """
+    if memory is None or head is None:
+        return module
+    first = images[:1].to(device).permute(0, 3, 1, 2)
+    split = frozen_trunk(module, head, first)
+    if split is None:
+        return module
+    trunk, rest = split
+    trunk = _cached(trunk, module, rest, memory, device, precision, adds=False)
+    return lambda images: rest(trunk(images).permute(0, 3, 1, 2))
+
+
+def _cached(trunk, module, rest, memory, device, precision, adds=True):
+    behind = set(rest.modules())
+    layers = [(name, layer) for name, layer in module.named_modules() if layer not in behind]
+    return cached(trunk, layers, memory, device.type, precision, adds=adds)

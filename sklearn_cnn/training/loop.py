@@ -3,6 +3,7 @@
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -46,6 +47,8 @@ class TrainingPlan:
     head : str, default=None
         Name of the last layer. If it alone learns, what comes before it sees each image once; None:
         anew in each epoch.
+    memory : str, path, joblib.Memory or None, default=None
+        Where that is kept for other fits; see `feature_cache`.
     verbose : bool, default=False
         Whether a bar shows that.
     keeps_statistics : bool, default=False
@@ -63,6 +66,7 @@ class TrainingPlan:
     compile: bool = False
     unfreeze_after: int | None = None
     head: str | None = None
+    memory: Any = None
     verbose: bool = False
     keeps_statistics: bool = False
     is_whole: bool = True
