@@ -202,8 +202,8 @@ class BaseCNN(
         Warns
         -----
         UserWarning
-            If the shape of the images had to be guessed and the guess is doubtful, or
-            `handle_broken="skip"` left files out.
+            If the shape of the images had to be guessed and the guess is doubtful,
+            `handle_broken="skip"` left files out, or an indicator y holds a single 1 in each row.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """

@@ -19,6 +19,7 @@ from sklearn_cnn.targets import (
     check_classes,
     classification_target,
     unique_classes,
+    warn_if_one_hot,
 )
 
 
@@ -372,7 +373,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             raise ValueError("classes must be passed on the first call to partial_fit.")
 
     def _make_target(self, y, sample_weight, classes):
-        return classification_target(y, classes)
+        target = classification_target(y, classes)
+        if isinstance(target, MultiLabel):
+            warn_if_one_hot(y)
+        return target
 
     def _make_loss(self, target):
         return resolve_loss("log_loss" if self.loss == "auto" else self.loss, target)

@@ -13,6 +13,7 @@ from torch import nn
 
 from sklearn_cnn.images import as_numpy
 from sklearn_cnn.losses import NUMBERS, ONE_LABEL, SEVERAL_LABELS, BinaryHingeLoss
+from sklearn_cnn.runtime.warnings import warn
 
 
 class SingleLabel:
@@ -267,6 +268,19 @@ def classification_target(y, classes=None):
             )
         return target
     return SingleLabel(unique_classes(y if classes is None else classes))
+
+
+def warn_if_one_hot(indicator):
+    """Warn of an indicator that names one label in each row, as labels of one column would."""
+    indicator = check_classes(indicator)
+    n_labels = indicator.shape[1]
+    if n_labels > 1 and (indicator.sum(axis=1) == 1).all():
+        warn(
+            f"y of shape {indicator.shape} has a single 1 in each row. As an indicator of several "
+            f"labels an image it is learned as {n_labels} questions of yes or no, and predict may "
+            "name none of the labels, or several. If each image has one label, pass "
+            "y.argmax(axis=1).",
+        )
 
 
 def unique_classes(labels):

@@ -1,5 +1,7 @@
 """Targets against hand-computed values and scikit-learn's own functions."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -9,6 +11,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from torch import nn
 
+from sklearn_cnn import CNNClassifier
 from sklearn_cnn.targets import (
     Continuous,
     MultiLabel,
@@ -16,6 +19,7 @@ from sklearn_cnn.targets import (
     check_classes,
     check_numbers,
     classification_target,
+    warn_if_one_hot,
 )
 
 LABELS = np.array(["b", "a", "b", "c", "b", "a"])
@@ -399,6 +403,29 @@ def test_an_indicator_is_several_labels(contain):
     target = classification_target(contain(INDICATOR))
     assert isinstance(target, MultiLabel)
     assert target.n_outputs == 3
+
+
+@pytest.mark.parametrize("contain", [np.asarray, list, pd.DataFrame, scipy.sparse.csr_matrix])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float64])
+def test_an_indicator_that_is_one_hot_warns(contain, dtype):
+    with pytest.warns(UserWarning, match=r"\(20, 3\).*y\.argmax\(axis=1\)"):
+        warn_if_one_hot(contain(np.eye(3, dtype=dtype)[[0, 1, 2, 1] * 5]))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_training_warns_once_of_an_indicator_that_is_one_hot(method):
+    train = getattr(CNNClassifier(max_epochs=1, batch_size=20), method)
+    with pytest.warns(UserWarning, match="a single 1 in each row") as caught:
+        train(np.zeros((20, 4, 4), np.uint8), np.eye(2)[[0, 1] * 10])
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("more", [[0, 0], [1, 1]], ids=["no label", "two labels"])
+def test_a_row_of_several_labels_or_of_none_says_that_an_indicator_is_meant(more):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_one_hot([[0, 1], [1, 0], more])
+        warn_if_one_hot([[1], [1]])
 
 
 @pytest.mark.parametrize("values", [(-1, 1), (1, 2), (0, 2)], ids=str)
