@@ -710,6 +710,17 @@ class BaseCNN(
                 params = {**params, owner: as_object(spec)}
         return super().set_params(**params)
 
+    def __sklearn_clone__(self):
+        """Clone the parameters but for callbacks: fit copies them, and clones share what they hold.
+
+        skorch's callbacks have parameters, but no constructor that is sure to take them.
+        """
+        without = object.__new__(type(self))
+        without.__dict__.update(vars(self), callbacks=None)
+        cloned = super(BaseCNN, without).__sklearn_clone__()
+        cloned.callbacks = copy.copy(self.callbacks)
+        return cloned
+
     def __reduce_ex__(self, protocol):
         """Return what pickle and copy keep: everything. skops asks `__getstate__` alone."""
         # names that were registered in this process mean nothing in a worker

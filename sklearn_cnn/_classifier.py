@@ -114,9 +114,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     compile : bool, default=False
         Whether training runs through `torch.compile`.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; reach the used ones through `net_.callbacks_`. Those that have a
-        parameter here instead are refused by its name. For scikit-learn's own callbacks see
-        `set_callbacks`.
+        Copied before use, but for what they hold, which is shared; reach the used ones through
+        `net_.callbacks_`. Those that have a parameter here instead are refused by its name. For
+        scikit-learn's own callbacks see `set_callbacks`.
     memory : str, path or joblib.Memory, default=None
         Folder that caches decoded image files, as in `Pipeline`: a search then decodes each
         file once in all, and its workers share the pages. A file that has changed is decoded

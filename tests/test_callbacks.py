@@ -6,6 +6,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
 from skorch.callbacks import (
     BatchScoring,
     Callback,
@@ -117,6 +119,87 @@ def test_callbacks_that_refer_to_each_other_still_do(images, tmp_path):
     lengths = [len(classifier([saved, LoadInitState(saved)]).fit(*images).history_) for _ in "ab"]
     # the second fit goes on from what the first one saved
     assert lengths == [2, 4]
+
+
+class Recorder(Callback):
+    """Record the losses of epochs; its constructor does not take what it holds."""
+
+    def __init__(self, name):
+        self._title = name
+        self.losses = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_epochs = len(net.history_)
+        self.losses.append((self._title, net.history_[-1]["train_loss"]))
+
+
+class Both(Callback):
+    """Hold other callbacks."""
+
+    def __init__(self, *callbacks):
+        self.callbacks = callbacks
+
+    def on_epoch_end(self, net, **kwargs):
+        for callback in self.callbacks:
+            callback.on_epoch_end(net, **kwargs)
+
+
+@pytest.mark.parametrize("hold", [lambda it: [it], lambda it: [("one", it)], lambda it: [Both(it)]])
+def test_what_a_callback_records_reaches_the_users_object(images, hold):
+    recorder = Recorder("a")
+    fitted = classifier(hold(recorder)).fit(*images)
+    assert recorder.losses == [("a", loss) for loss in fitted.loss_curve_]
+    # and no more than that: attributes are those of a copy
+    assert vars(recorder).keys() == {"_title", "losses"}
+
+
+def test_one_callback_in_two_places_is_one(images):
+    recorder = Recorder("a")
+    net = classifier([("first", recorder), ("second", Both(recorder))]).fit(*images).net_
+    (_, first), (_, second) = net.callbacks_
+    assert second.callbacks == (first,)
+    assert first is not recorder
+
+
+def test_clones_share_what_callbacks_hold(images):
+    recorder = Recorder("a")
+    model = classifier([recorder])
+    scores = cross_val_score(model, *images, cv=2, error_score="raise")
+    assert len(scores) == 2
+    assert len(recorder.losses) == 2 * 2
+    cloned = clone(model)
+    cloned.callbacks.append(EpochTimer())
+    assert model.callbacks == [recorder]
+    assert cloned.get_params().keys() == model.get_params().keys()
+    assert clone(classifier(None)).callbacks is None
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite:///{}/trials.db"], ids=["memory", "sqlite"])
+def test_optuna_prunes_by_validation_scores(images, tmp_path, storage):
+    optuna = pytest.importorskip("optuna", reason="needs optuna (extra test)")
+    from optuna_integration import SkorchPruningCallback
+
+    X, y = images
+    study = optuna.create_study(
+        storage=storage and storage.format(tmp_path),
+        direction="maximize",
+        pruner=optuna.pruners.PercentilePruner(50, n_startup_trials=1, n_warmup_steps=0),
+    )
+
+    def train(trial):
+        # of the same network, which is wrong here where it was right in the first trial
+        y_val = y if trial.number == 0 else 1 - y
+        callback = SkorchPruningCallback(trial, "valid_score")
+        model = classifier([callback], max_epochs=8, lr=0.01)
+        return clone(model).fit(X, y, X_val=X, y_val=y_val).validation_scores_[-1]
+
+    study.optimize(train, n_trials=2)
+    first, second = study.trials
+    assert first.state.name == "COMPLETE"
+    assert len(first.intermediate_values) == 8
+    assert second.state.name == "PRUNED"
+    epoch, score = max(second.intermediate_values.items())
+    assert score < first.intermediate_values[epoch]
 
 
 def test_the_end_of_training_can_be_saved(images, tmp_path):

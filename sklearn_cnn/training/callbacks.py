@@ -65,24 +65,32 @@ def check_callbacks(callbacks, lr_schedule):
 
 
 def copy_callbacks(callbacks):
-    """Return copies of callbacks, so that training changes no object of the user's.
+    """Return copies of callbacks, which share what they hold.
 
-    What a callback holds is copied too, unless it cannot be, like the open file of a
-    TensorBoard writer: that is shared. Callbacks that refer to each other, as skorch's
-    LoadInitState does to a Checkpoint, still do.
+    Copies, so that training sets no attribute of the user's objects; and shared, so that a trial of
+    Optuna's, a writer or a list to record in is the one that the user made. Callbacks that refer to
+    each other, as skorch's LoadInitState does to a Checkpoint, refer to the copies.
     """
-    memo: dict = {}
-    return [_copied(callback, memo) for callback in callbacks]
+    return _copied(list(callbacks), {})
 
 
-def _copied(callback, memo):
-    if isinstance(callback, tuple):
-        return tuple(_copied(part, memo) for part in callback)
-    try:
-        return copy.deepcopy(callback, memo)
-    except TypeError:
-        copied = memo[id(callback)] = copy.copy(callback)
-        return copied
+def _copied(held, copies):
+    """Return a copy of a callback, or of a sequence that holds some; all else as it is."""
+    if type(held) in (list, tuple):
+        return type(held)(_copied(part, copies) for part in held) if _holds_some(held) else held
+    if not isinstance(held, Callback):
+        return held
+    if id(held) not in copies:
+        copied = copies[id(held)] = copy.copy(held)
+        vars(copied).update({n: _copied(value, copies) for n, value in vars(copied).items()})
+    return copies[id(held)]
+
+
+def _holds_some(held):
+    """Say whether something is a callback, or a sequence that holds one."""
+    if type(held) in (list, tuple):
+        return any(_holds_some(part) for part in held)
+    return isinstance(held, Callback)
 
 
 class TrainingStop(KeyboardInterrupt):
