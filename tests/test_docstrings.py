@@ -19,16 +19,23 @@ def is_method(thing):
     return inspect.isfunction(thing) or inspect.ismethod(thing)
 
 
+# Of each public name the module that it is documented in: the last one that has it.
+MODULES = {
+    name: module
+    for module in (sklearn_cnn, architectures, model_selection, plots)
+    for name in module.__all__
+}
+
+
 def public_names():
     """Yield what users call and is written here: classes, their methods, functions."""
-    for module in (sklearn_cnn, architectures, model_selection, plots):
-        for name in module.__all__:
-            thing = getattr(module, name)
-            yield f"{module.__name__}.{name}"
-            for method, function in inspect.getmembers(thing, is_method):
-                ours = inspect.unwrap(function).__module__.startswith("sklearn_cnn")
-                if inspect.isclass(thing) and ours and not method.startswith("_"):
-                    yield f"{module.__name__}.{name}.{method}"
+    for name, module in MODULES.items():
+        thing = getattr(module, name)
+        yield f"{module.__name__}.{name}"
+        for method, function in inspect.getmembers(thing, is_method):
+            ours = inspect.unwrap(function).__module__.startswith("sklearn_cnn")
+            if inspect.isclass(thing) and ours and not method.startswith("_"):
+                yield f"{module.__name__}.{name}.{method}"
 
 
 NAMES = list(public_names())
@@ -49,8 +56,7 @@ def test_docstring_is_whole(name):
 
 EXAMPLES = [
     test
-    for module in (sklearn_cnn, architectures, model_selection, plots)
-    for name in module.__all__
+    for name, module in MODULES.items()
     for test in doctest.DocTestFinder(recurse=False).find(
         getattr(module, name), f"{module.__name__}.{name}", globs={}
     )
