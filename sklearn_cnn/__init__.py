@@ -20,7 +20,7 @@ from sklearn_cnn.architectures import (
     summary,
 )
 from sklearn_cnn.augmentation import Augmentation, available_augmentations
-from sklearn_cnn.images import ImageReader, load_image_folder, unpack_dataset
+from sklearn_cnn.images import ImageReader, load_image_folder, load_image_table, unpack_dataset
 
 if TYPE_CHECKING:
     from sklearn_cnn.model_selection import CachedEstimator
@@ -45,6 +45,7 @@ __all__ = [
     "available_architectures",
     "available_augmentations",
     "load_image_folder",
+    "load_image_table",
     "register_architecture",
     "summary",
     "unpack_dataset",

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 SEVERAL_MACHINES = "docs/distributed.md"
+PARTS = ["train", "train", "train", "test", "test"]
 
 
 def blocks(text):
@@ -59,11 +60,14 @@ def few_digits(monkeypatch):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """The image files that the pages name, in the folder that they run in."""
+    """The image files and the table that the pages name, in the folder that they run in."""
     monkeypatch.chdir(tmp_path)
+    rows = ["image,kind,part"]
     for seed, kind in enumerate(["cat", "dog"]):
         images = [noise(20 + number, 24, seed=2 * number + seed) for number in range(5)]
-        write_images(tmp_path / "pets" / kind, images, "jpg")
+        paths = write_images(tmp_path / "pets" / kind, images, "jpg")
+        rows += [f"{path},{kind},{part}" for path, part in zip(paths, PARTS, strict=True)]
+    Path("pets.csv").write_text("\n".join(rows))
     Path(write_images(tmp_path, [noise()], "jpg")[0]).rename("new.jpg")
 
 

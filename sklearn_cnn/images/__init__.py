@@ -14,6 +14,7 @@ from sklearn_cnn.images._shape import (
     looks_channels_first,
 )
 from sklearn_cnn.images._statistics import PixelStatistics, pixel_statistics
+from sklearn_cnn.images._table import load_image_table
 
 __all__ = [
     "ImageReader",
@@ -27,6 +28,7 @@ __all__ = [
     "as_numpy",
     "check_image_shape",
     "load_image_folder",
+    "load_image_table",
     "looks_channels_first",
     "parse",
     "pixel_statistics",

@@ -39,6 +39,7 @@ def load_image_folder(container_path, *, categories=None, shuffle=True, random_s
 
     See Also
     --------
+    load_image_table : Files and targets out of a table.
     sklearn.datasets.load_files : The same for texts.
 
     Examples
