@@ -169,7 +169,7 @@ class BaseCNN(
             sequence or one-column frame of arrays, PIL images or paths of files, or a torch
             Dataset. Numbers: uint8 stays uint8, all else becomes float32; four dimensions
             follow `channel_axis`. Files and PIL images become uint8 of one channel if all of
-            them are gray, else of three.
+            them are gray, else of three; gray of more than 8 bits keeps its values, as float32.
         y : array-like of shape (n,) or (n, n_outputs), default=None
             Targets. May be left out only if X is a Dataset of (image, label) pairs.
         sample_weight : array-like of shape (n,), default=None

@@ -181,6 +181,48 @@ def test_folds_of_gray_and_colour(tmp_path):
     assert len(entries(tmp_path / "cache")) == N
 
 
+def deep(n, seed=0):
+    return list(np.random.default_rng(seed).integers(2000, 2100, (n, 8, 7)).astype(np.uint16))
+
+
+@pytest.mark.parametrize("image_shape", [None, (5, 6), (8, 7, 3), (8, 7, 4)])
+def test_gray_of_16_bits_keeps_its_values(tmp_path, decoded, image_shape):
+    paths = write_images(tmp_path / "images", deep(5))
+    expected = read(paths, None, image_shape=image_shape)
+    decoded.clear()
+    for _ in range(2):
+        images = read(paths, tmp_path / "cache", image_shape=image_shape)
+        assert images.dtype == torch.float32
+        assert torch.equal(images[:], expected)
+    assert sorted(decoded) == paths
+    if image_shape is None:
+        assert np.array_equal(images[:][..., 0].numpy(), np.stack(deep(5)))
+
+
+def test_depths_are_not_mixed_from_the_cache_either(tmp_path):
+    shallow = write_images(tmp_path / "8", [noise(8, 7, channels=1, seed=s) for s in range(2)])
+    of_16_bits = write_images(tmp_path / "16", deep(2))
+    cache, both = tmp_path / "cache", [*shallow, *of_16_bits]
+    expected = re.escape(f"X[2], {of_16_bits[0]!r} holds uint16, but X[0], {shallow[0]!r} holds")
+    for _ in range(2):
+        for memory in (cache, None):
+            with pytest.raises(ValueError, match=expected):
+                read(both, memory)
+        for paths in (shallow, of_16_bits):
+            assert torch.equal(read(paths, cache)[:], read(paths, None))
+
+
+def test_what_an_earlier_version_decoded_is_not_looked_at(tmp_path, paths):
+    folder = cache_folder(tmp_path / "cache", None, False, "squash")
+    earlier = folder.with_name(folder.name.replace("v4", "v3"))
+    assert earlier != folder
+    read(paths, tmp_path / "cache")
+    shutil.move(folder, earlier)
+    for entry in earlier.glob("*.images"):
+        entry.write_bytes(bytes(entry.stat().st_size))
+    assert np.array_equal(read(paths, tmp_path / "cache")[:].numpy(), np.stack(IMAGES))
+
+
 def test_mixed_sizes_are_refused_from_the_cache_too(tmp_path):
     one = write_images(tmp_path / "one", [noise(8, 7)])
     other = write_images(tmp_path / "other", [noise(9, 7)])

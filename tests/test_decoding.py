@@ -1,4 +1,4 @@
-"""Every file is decoded to the pixels that Pillow sees, upright and in 8 bits."""
+"""Every file is decoded to the pixels that Pillow sees, upright; deep gray keeps its values."""
 
 import io
 import os
@@ -16,11 +16,11 @@ from PIL import Image, ImageOps
 from sklearn_cnn.images import _decoding
 from sklearn_cnn.images._decoding import (
     BrokenImageError,
-    convert_channels,
     decode_file,
     decode_pil,
     identify,
     pil_channels,
+    pil_dtype,
     pil_size,
     read_header,
 )
@@ -240,19 +240,38 @@ def test_gray_of_few_bits_spans_black_to_white(tmp_path, bits):
     assert len(decoded.unique()) == 2**bits
 
 
+ALL_OF_16_BITS = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+
+
 @pytest.mark.parametrize("extension", ["png", "tif"])
-def test_16_bit_gray_is_scaled_with_rounding(tmp_path, extension):
-    # all edges between two values of 8 bits, and all values of few
-    edges = np.concatenate([np.arange(255) * 257 + 128, np.arange(255) * 257 + 129])
-    values = np.concatenate([edges, np.arange(600), 65535 - np.arange(600)]).astype(np.uint16)
-    values = values.reshape(-1, 10)
-    path = write(tmp_path, f"image.{extension}", Image.fromarray(values))
+def test_16_bit_gray_keeps_its_values(tmp_path, extension):
+    path = write(tmp_path, f"image.{extension}", Image.fromarray(ALL_OF_16_BITS))
     header = read_header(path)
-    assert header.channels == 1
-    expected = np.floor(values.astype(np.float64) / 65535 * 255 + 0.5).astype(np.uint8)
-    assert np.array_equal(decode_file(header)[..., 0].numpy(), expected)
-    with_alpha = decode_file(header, with_alpha=True)
-    assert np.array_equal(with_alpha[..., 1].numpy(), expected)
+    assert (header.channels, header.dtype, header.loses_bits) == (1, np.uint16, False)
+    decoded = decode_file(header)
+    assert decoded.dtype == torch.float32
+    assert np.array_equal(decoded[..., 0].numpy(), ALL_OF_16_BITS)
+    with_alpha = decode_file(header, with_alpha=True).numpy()
+    assert np.array_equal(with_alpha[..., :3], np.dstack([ALL_OF_16_BITS] * 3))
+    assert (with_alpha[..., 3] == 65535).all()
+
+
+def test_16_bit_gray_in_the_mode_that_older_versions_of_pillow_give_it(tmp_path):
+    path = write(tmp_path, "image.png", Image.fromarray(ALL_OF_16_BITS))
+    with Image.open(path) as image:
+        image.load()
+        old = Image.fromarray(ALL_OF_16_BITS.astype(np.int32))
+        old.format = "PNG"
+        assert pil_dtype(old) == pil_dtype(image) == np.uint16
+        assert torch.equal(decode_pil(old), decode_pil(image))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_16_bit_gray_is_turned(tmp_path, orientation):
+    values = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) + 2000
+    path = write(tmp_path, "image.png", Image.fromarray(values), exif=oriented(orientation))
+    expected = np.rot90(values, {1: 0, 3: 2, 6: -1}[orientation])
+    assert np.array_equal(decode_file(read_header(path))[..., 0].numpy(), expected)
 
 
 @pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (6, 4)], ids=["RGB", "RGBA"])
@@ -261,6 +280,7 @@ def test_16_bit_colour_png_is_as_pillow_reads_it(tmp_path, colour_type, channels
     content = png(6, 5, 16, colour_type, [row.tobytes() for row in values])
     path = write_bytes(tmp_path, "image.png", content)
     assert_as_pillow(path, 3)
+    assert read_header(path).loses_bits
     assert np.array_equal(decode_file(read_header(path)).numpy(), (values >> 8)[..., :3])
 
 
@@ -357,7 +377,7 @@ def test_gray_pil_images(mode):
     decoded = decode_pil(image)
     assert decoded.shape == (HEIGHT, WIDTH, 1)
     if mode == "I;16":
-        assert (decoded == round(40_000 / 65535 * 255)).all()
+        assert (decoded == 40_000).all()
     elif mode != "La":
         assert np.array_equal(decoded[..., 0].numpy(), np.asarray(image.convert("L")))
     else:
@@ -394,23 +414,34 @@ def test_pil_images_without_alpha_are_opaque(mode):
 
 
 def test_one_transparent_value_of_16_bits(tmp_path):
-    # 0 and 1 are the same in 8 bits
     values = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) % 5
     path = write(tmp_path, "image.png", Image.fromarray(values), transparency=1)
     decoded = decode_file(read_header(path), with_alpha=True).numpy()
-    assert np.array_equal(decoded[..., 3], np.where(values == 1, 0, 255))
-    assert (decoded[..., :3] == 0).all()
+    assert np.array_equal(decoded[..., 3], np.where(values == 1, 0, 65535))
+    assert np.array_equal(decoded[..., 0], values)
     assert decode_file(read_header(path)).shape == (HEIGHT, WIDTH, 1)
 
 
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_32_bits_have_no_known_range(tmp_path, mode):
-    image = picture(GRAY).convert(mode)
-    with pytest.raises(BrokenImageError, match=r"32 bits .* scale that"):
-        decode_pil(image)
-    path = write(tmp_path, "image.tif", image)
-    with pytest.raises(BrokenImageError, match="32 bits"):
-        decode_file(read_header(path))
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_32_bits_keep_their_values(tmp_path, dtype):
+    values = (GRAY.astype(dtype) - 100) * 3
+    image = Image.fromarray(values)
+    header = read_header(write(tmp_path, "image.tif", image))
+    assert (header.channels, header.dtype) == (1, dtype)
+    for decoded in decode_pil(image), decode_file(header):
+        assert decoded.dtype == torch.float32
+        assert np.array_equal(decoded[..., 0].numpy(), values)
+    with pytest.raises(BrokenImageError, match=rf"{dtype}, of which none says what is opaque"):
+        decode_pil(image, with_alpha=True)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_of_a_file_that_are_not_finite(tmp_path, value):
+    values = GRAY.astype(np.float32)
+    values[3, 4] = value
+    header = read_header(write(tmp_path, "image.tif", Image.fromarray(values)))
+    with pytest.raises(BrokenImageError, match="NaN or infinite"):
+        decode_file(header)
 
 
 def test_decoding_leaves_the_users_image_alone():
@@ -423,20 +454,6 @@ def test_decoding_leaves_the_users_image_alone():
     assert image.size == (WIDTH, HEIGHT)
     assert image.getexif()[ORIENTATION] == 6
     assert np.array_equal(np.asarray(image), GRAY)
-
-
-def test_gray_is_itu_r_601_as_in_pillow():
-    every_64th = np.stack(np.meshgrid(*[np.arange(0, 256, 5)] * 3), axis=-1).reshape(1, -1, 3)
-    colours = every_64th.astype(np.uint8)
-    gray = convert_channels(torch.from_numpy(colours), 1)
-    assert np.array_equal(gray[..., 0].numpy(), np.asarray(picture(colours).convert("L")))
-
-
-def test_gray_becomes_colour_and_comes_back():
-    gray = torch.arange(256, dtype=torch.uint8).reshape(1, 256, 1)
-    colour = convert_channels(gray, 3)
-    assert colour.shape == (1, 256, 3)
-    assert torch.equal(convert_channels(colour, 1), gray)
 
 
 def test_a_fresh_process_reads_a_png_first(tmp_path):

@@ -17,18 +17,31 @@ from PIL import Image
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
+from torch.utils.data import Dataset
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.images import ReadOptions, _encoded, _reader, _sequences, read_images
-from sklearn_cnn.images._decoding import convert_channels
 from sklearn_cnn.images._lazy import LazyImages
-from sklearn_cnn.images._resizing import resize
+from sklearn_cnn.images._resizing import convert_channels, resize
 from sklearn_cnn.training.batches import read_ahead
 
 N = 12
 IMAGES = [noise(8, 7, seed=seed) for seed in range(N)]
 Y = np.arange(N) % 2
+
+
+class Images(Dataset):
+    """A Dataset of images alone."""
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    def __len__(self):
+        return len(self.cells)
+
+    def __getitem__(self, row):
+        return self.cells[row]
 
 
 def small(estimator=CNNClassifier, **params):
@@ -109,6 +122,40 @@ def test_an_image_is_the_same_as_file_and_as_array(container, paths):
     assert_same_fit(fitted, small().fit(np.stack(IMAGES), Y))
     assert np.array_equal(fitted.predict_proba(X), fitted.predict_proba(np.stack(IMAGES)))
     assert fitted.score(X, Y) == fitted.score(np.stack(IMAGES), Y)
+
+
+# what a thermal camera says, which fills a hundredth of 16 bits
+DEEP = np.random.default_rng(0).integers(7300, 7900, (N, 8, 7)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("extension", ["png", "tif"])
+@pytest.mark.parametrize("params", [{}, {"in_memory": False}, {"image_shape": (6, 6)}], ids=str)
+def test_gray_of_16_bits_is_the_same_as_file_and_as_array(tmp_path, extension, params):
+    paths = write_images(tmp_path, DEEP, extension)
+    expected = small(**params).fit(DEEP, Y)
+    pictures = [Image.fromarray(image) for image in DEEP]
+    for X in paths, pictures, Images(pictures), Images(list(DEEP)):
+        assert_same_fit(expected, small(**params).fit(X, Y), X)
+
+
+def test_files_of_8_and_of_16_bits_are_refused_together(tmp_path):
+    paths = write_images(tmp_path, [*DEEP[:2], IMAGES[2][..., 0]])
+    with pytest.raises(ValueError, match=r"^X\[2\], '.*2.png' holds uint8, but X\[0\], .* uint16"):
+        small().fit(paths, Y[:3])
+    for X in [Image.open(path) for path in paths], Images([Image.open(path) for path in paths]):
+        with pytest.raises(ValueError, match=r"^X\[2\] holds uint8, but X\[0\] holds uint16"):
+            small().fit(X, Y[:3])
+
+
+@pytest.mark.parametrize("memory", [None, "cache"])
+def test_colours_of_16_bits_are_cut_with_a_warning(tmp_path, memory):
+    values = np.random.default_rng(0).integers(0, 65536, (8, 7, 3)).astype(">u2")
+    (tmp_path / "deep.png").write_bytes(png(7, 8, 16, 2, [row.tobytes() for row in values]))
+    X = [*write_images(tmp_path, IMAGES[:3]), str(tmp_path / "deep.png")]
+    memory = None if memory is None else tmp_path / memory
+    with pytest.warns(UserWarning, match=r"1 of 4 files of X have 16 bits .* X\[3\], '.*deep.png'"):
+        images = read(X, memory=memory)
+    assert np.array_equal(images[:][3].numpy(), values >> 8)
 
 
 def test_features_are_counted_in_columns_only(paths):

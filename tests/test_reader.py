@@ -328,10 +328,17 @@ def test_integers_among_floating_point_numbers_are_an_error(contain, whole, imag
         assert "all of them to one dtype and range" in str(caught.value)
 
 
-def test_integers_of_any_size_may_be_mixed_and_so_may_floating_point_numbers():
-    for dtypes in (np.uint8, np.int64, np.uint8), (np.float32, np.float64, np.float16):
-        images = [image.astype(dtype) for image, dtype in zip(GRAY, dtypes, strict=True)]
-        assert_pixels(read(images), GRAY)
+@pytest.mark.parametrize("dtypes", [("f4", "f8", "f2"), ("<u2", ">u2", "<u2"), ("i8",) * 3])
+def test_numbers_of_one_kind_may_be_mixed(dtypes):
+    images = [image.astype(dtype) for image, dtype in zip(GRAY, dtypes, strict=True)]
+    assert_pixels(read(images), GRAY)
+
+
+@pytest.mark.parametrize("image_shape", [None, (4, 5)], ids=["one size", "resized"])
+@pytest.mark.parametrize("other", ["uint16", "int32", "bool", "float32"])
+def test_arrays_of_another_depth_are_an_error(other, image_shape):
+    with pytest.raises(ValueError, match=rf"^X\[2\] holds {other}, but X\[0\] holds uint8"):
+        read([*GRAY[:2], GRAY[2].astype(other)], image_shape=image_shape)
 
 
 def test_something_else_among_images_is_named_by_its_position():

@@ -1,11 +1,11 @@
-"""Resizing on images whose result is known."""
+"""Resizing, and gray from colours, on images whose result is known."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from sklearn_cnn.images._resizing import resize
+from sklearn_cnn.images._resizing import convert_channels, resize
 
 MODES = ["squash", "crop", "pad"]
 DTYPES = [torch.uint8, torch.float32]
@@ -140,3 +140,17 @@ def test_thin_images_reach_any_size(shape, mode):
     assert resized.shape == (1, 10, 10, 3)
     assert set(resized.unique().tolist()) <= {0, 7}
     assert (resized == 7).any()
+
+
+def test_gray_is_itu_r_601_as_in_pillow():
+    every_64th = np.stack(np.meshgrid(*[np.arange(0, 256, 5)] * 3), axis=-1).reshape(1, -1, 3)
+    colours = every_64th.astype(np.uint8)
+    gray = convert_channels(torch.from_numpy(colours), 1)
+    assert np.array_equal(gray[..., 0].numpy(), np.asarray(Image.fromarray(colours).convert("L")))
+
+
+def test_gray_becomes_colour_and_comes_back():
+    gray = torch.arange(256, dtype=torch.uint8).reshape(1, 256, 1)
+    colour = convert_channels(gray, 3)
+    assert colour.shape == (1, 256, 3)
+    assert torch.equal(convert_channels(colour, 1), gray)

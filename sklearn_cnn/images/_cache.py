@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from sklearn_cnn.images._decoding import convert_channels
+from sklearn_cnn.images._decoding import kept_dtype
 from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.images._resizing import convert_channels
 from sklearn_cnn.runtime.cache_folder import cache_folder
 from sklearn_cnn.runtime.sealed_files import read_sealed, write_sealed
 from sklearn_cnn.runtime.warnings import warn
 
 # Changes whenever the same file would be decoded to other pixels, or entries are laid out anew.
-_VERSION = 3
+_VERSION = 4
 # What a file system says that cannot allocate, where the C library does not do it instead.
 _NO_FALLOCATE = {errno.EINVAL, errno.EOPNOTSUPP}
 _ZEROS = bytes(1 << 20)
@@ -71,7 +72,8 @@ class ImageCache:
     """Decoded images of one size in a folder.
 
     An entry is a file of pixels, `.images`, that is mapped into memory, and an index of it, that
-    tells shape, files and checksums. One process at a time adds entries.
+    tells shape, files, checksums and what numbers the files hold. One process at a time adds
+    entries.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ class ImageCache:
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._lock = folder, FileLock(folder / "lock")
-        self._entries, self._indices = [], []
+        self._entries, self._indices, self._dtypes = [], [], []
         self._found, self._checked = {}, set()
 
     def locked(self):
@@ -130,21 +132,22 @@ class ImageCache:
             if index in self._indices:
                 continue
             try:
-                shape, files = json.loads(read_sealed(index))
-                images = np.memmap(index.with_suffix(".images"), np.uint8, "r", shape=tuple(shape))
+                shape, files, dtype = json.loads(read_sealed(index))
+                images = _mapped(index.with_suffix(".images"), np.dtype(dtype), "r", shape)
             except (FileNotFoundError, ValueError):
                 # its pixels are a stray from now on
                 index.unlink(missing_ok=True)
                 damaged.append(index.name)
             else:
-                self._note(index, files, images)
+                self._note(index, files, images, np.dtype(dtype))
         return damaged
 
-    def _note(self, index, files, images):
+    def _note(self, index, files, images, dtype):
         for *place, path, n_bytes, modified in files:
             self._found[path, n_bytes, modified] = _Place(len(self._entries), *place)
         self._entries.append(images)
         self._indices.append(index)
+        self._dtypes.append(dtype)
 
     def _check(self, files):
         """Give up entries of which images that are asked for have changed; return their names."""
@@ -171,6 +174,7 @@ class ImageCache:
         Parameters
         ----------
         files : list of ImageFile
+            All of one dtype.
         images : DecodedImages
             Of the same files.
         broken : dict or None
@@ -180,10 +184,10 @@ class ImageCache:
             Told how many more images are decoded.
         """
         path = self._folder / f"{uuid.uuid4().hex}.images"
-        index = path.with_suffix(".index")
+        index, dtype = path.with_suffix(".index"), files[0].dtype
         try:
-            _allocate(path, math.prod(images.shape))
-            entry = np.memmap(path, np.uint8, "r+", shape=images.shape)
+            _allocate(path, math.prod(images.shape) * images.dtype.itemsize)
+            entry = _mapped(path, dtype, "r+", images.shape)
             images.read_into(torch.from_numpy(entry), np.arange(len(images)), broken, progress)
             entry.flush()
             listed = [
@@ -192,11 +196,11 @@ class ImageCache:
                 if broken is None or row not in broken
             ]
             # the index comes last and at once: an entry without one does not count
-            write_sealed(index, json.dumps([images.shape, listed]).encode())
+            write_sealed(index, json.dumps([images.shape, listed, dtype.name]).encode())
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        self._note(index, listed, np.memmap(path, np.uint8, "r", shape=images.shape))
+        self._note(index, listed, _mapped(path, dtype, "r", images.shape), dtype)
         self._checked.update(file[-3:] for file in listed)
 
     def sizes(self, files):
@@ -204,6 +208,14 @@ class ImageCache:
         return {
             self._entries[self._found[file].entry].shape[1:3]
             for file in files
+            if file in self._found
+        }
+
+    def dtypes(self, files):
+        """Return what the pixels of those files that are cached are, by their positions."""
+        return {
+            position: self._dtypes[self._found[file].entry]
+            for position, file in enumerate(files)
             if file in self._found
         }
 
@@ -227,7 +239,8 @@ class ImageCache:
         channels = int(own.max()) if channels is None else channels
         size = self._entries[used[0]].shape[1:3]
         mapped = {number: self._entries[number] for number in used.tolist()}
-        return CachedImages(mapped, entry, row, (len(places), *size, channels))
+        dtype = kept_dtype(self._dtypes[used[0]])
+        return CachedImages(mapped, entry, row, (len(places), *size, channels), dtype)
 
 
 class CachedImages(LazyImages):
@@ -240,20 +253,27 @@ class CachedImages(LazyImages):
         Where each image is.
     shape : tuple of int
         (n, H, W, C).
+    dtype : torch.dtype
     """
 
-    def __init__(self, entries, entry, row, shape):
-        super().__init__(shape, torch.uint8)
+    def __init__(self, entries, entry, row, shape, dtype):
+        super().__init__(shape, dtype)
         self._entries, self._entry, self._row = entries, entry, row
 
     def _read(self, rows):
-        images = np.zeros((len(rows), *self._image_shape), dtype=np.uint8)
+        images = torch.zeros((len(rows), *self._image_shape), dtype=self.dtype, device="cpu")
         entry, row = self._entry[rows], self._row[rows]
         for number, mapped in self._entries.items():
             chosen = np.flatnonzero(entry == number)
             stored = torch.from_numpy(mapped[row[chosen]])
-            images[chosen] = convert_channels(stored, self._image_shape[2]).numpy()
-        return torch.from_numpy(images)
+            images[torch.from_numpy(chosen)] = convert_channels(stored, self._image_shape[2])
+        return images
+
+
+def _mapped(path, dtype, mode, shape):
+    """Map a file of images, whose pixels were of some dtype, into memory."""
+    stored = np.uint8 if dtype == np.uint8 else np.float32
+    return np.memmap(path, stored, mode, shape=tuple(shape))
 
 
 def _allocate(path, n_bytes):

@@ -210,7 +210,7 @@ def arrays_of(images, name="X"):
     Raises
     ------
     ValueError
-        If some hold integers and others floating-point numbers.
+        If they hold numbers of different kinds.
     TypeError
         If an element is no image.
     """
@@ -222,37 +222,37 @@ def arrays_of(images, name="X"):
                 "as arrays."
             )
         arrays.append(np.asarray(as_numpy(image)))
-        refuse_mixed_numbers(arrays[0].dtype, arrays[-1].dtype, name, position)
+    dtypes = {row: array.dtype for row, array in enumerate(arrays)}
+    refuse_mixed_numbers(dtypes, lambda row: f"{name}[{row}]")
     return arrays
 
 
-def refuse_mixed_numbers(first, other, name, position):
-    """Raise if one of two images holds integers and the other one floating-point numbers.
+def refuse_mixed_numbers(dtypes, name_of):
+    """Raise unless all images hold the same kind of number; floats of any size are one kind.
 
-    Integers are mostly 0 to 255 and floating-point numbers 0 to 1: side by side, some of the images
+    Most floats are 0 to 1, bytes 0 to 255, 16 bits up to 65535: side by side, some of the images
     would all but vanish.
 
     Parameters
     ----------
-    first, other : dtype
-        Of the first image and of another one.
-    name : str
-        What holds the images.
-    position : int
-        Where the other one is.
+    dtypes : dict of int to dtype
+        Of images, by their rows.
+    name_of : callable
+        Maps a row to what an error calls the image.
 
     Raises
     ------
     ValueError
         With what to do.
     """
-    kinds = {first.kind, other.kind}
-    if "f" in kinds and kinds & {"i", "u"}:
-        raise ValueError(
-            f"{name}[{position}] holds {other}, but {name}[0] holds {first}: integers are mostly "
-            "0 to 255 and floating-point numbers 0 to 1, and neither is scaled to the other. Bring "
-            "all of them to one dtype and range first."
-        )
+    rows = iter(dtypes)
+    first = next(rows)
+    for row in rows:
+        if _number_kind(dtypes[row]) != _number_kind(dtypes[first]):
+            raise ValueError(
+                f"{name_of(row)} holds {dtypes[row]}, but {name_of(first)} holds {dtypes[first]}. "
+                "None is scaled to the other: bring all of them to one dtype and range first."
+            )
 
 
 def refuse_mixed_sizes(sizes, name):
@@ -329,6 +329,11 @@ def refuse_text(X):
             "numbers, not a string to be read as a number. Paths of image files come in a list, "
             "Series, 1-D array or frame of one column, as str or Path."
         )
+
+
+def _number_kind(dtype):
+    # in whatever order the bytes are
+    return "f" if dtype.kind == "f" else (dtype.kind, dtype.itemsize)
 
 
 def _any_image(cells):

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from sklearn_cnn.images import _arrays, _containers
-from sklearn_cnn.images._decoding import convert_channels, decode_pil
+from sklearn_cnn.images._decoding import decode_pil, pil_dtype
 from sklearn_cnn.images._encoded import Wanted
 from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._resizing import convert_channels
 from sklearn_cnn.images._shape import refuse_resizing
 
 
@@ -76,9 +77,12 @@ def open_dataset(items, options, expected, name):
     size = first.shape[:2] if options.image_shape is None else options.image_shape[:2]
     channels, kept_dtype = first.shape[2], first.dtype
 
+    def name_of(row):
+        return f"{name}[{row}]"
+
     def read(row):
         image, dtype = _image_of(items[row], row, options, expected, name)
-        _containers.refuse_mixed_numbers(first_dtype, dtype, name, row)
+        _containers.refuse_mixed_numbers({0: first_dtype, row: dtype}, name_of)
         if options.image_shape is None:
             _containers.refuse_mixed_sizes({tuple(size), tuple(image.shape[:2])}, name)
         if image.shape[2] not in (1, channels) or image.dtype != kept_dtype:
@@ -95,7 +99,7 @@ def open_dataset(items, options, expected, name):
         read,
         shape,
         options.resize_mode,
-        lambda row: f"{name}[{row}]",
+        name_of,
         kept_dtype,
         n_threads=1,
     )
@@ -108,7 +112,7 @@ def _image_of(item, row, options, expected, name):
         wanted = Wanted.by(options, expected)
         pixels = decode_pil(image, wanted.with_alpha)
         refuse_resizing(options, pixels.shape[:2], f"{name}[{row}]")
-        return convert_channels(pixels, wanted.channels or pixels.shape[2]), np.dtype(np.uint8)
+        return convert_channels(pixels, wanted.channels or pixels.shape[2]), pil_dtype(image)
     if not _containers.is_array(image):
         raise TypeError(
             f"{name}[{row}] is a {type(image).__name__}, but {name} must hold PIL images or arrays."

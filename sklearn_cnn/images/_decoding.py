@@ -16,13 +16,11 @@ from sklearn_cnn._compat import image_operators
 # opened as JPEG, which it begins with; Pillow has no opener of that name.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
-_GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
+_GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # What a mode is brought to first, lest its alpha be lost or Pillow refuse: palettes may have one,
 # and colours that were multiplied by theirs lead to few other modes.
 _BY_WAY_OF = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
-# ITU-R 601, in 65536ths, as Pillow computes gray
-_LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device="cpu")
 
 # What torchvision decodes exactly as Pillow does, in half the time: formats and modes. Not PNG:
 # its decoder ends the process where the pixels of one are damaged.
@@ -79,6 +77,10 @@ class ImageFile(NamedTuple):
         What EXIF or XMP asks for, from 1, which is none, to 8.
     kind : tuple of (str, str)
         Format and mode as Pillow names them.
+    dtype : numpy.dtype
+        What the pixels are, see `pil_dtype`.
+    loses_bits : bool
+        Whether it has 16 bits a colour, of which Pillow reads the upper 8.
     """
 
     path: str
@@ -89,6 +91,8 @@ class ImageFile(NamedTuple):
     channels: int
     orientation: int
     kind: tuple[str, str]
+    dtype: np.dtype
+    loses_bits: bool
 
 
 def identify(path):
@@ -143,9 +147,18 @@ def read_header(path):
             _check_pixels(*image.size)
             orientation = _orientation(image, file)
             height, width = _upright(_stored_size(image), orientation)
-            kind = image.format or "", image.mode
-            channels = pil_channels(image)
-    return ImageFile(path, n_bytes, modified, height, width, channels, orientation, kind)
+            return ImageFile(
+                path,
+                n_bytes,
+                modified,
+                height,
+                width,
+                channels=pil_channels(image),
+                orientation=orientation,
+                kind=(image.format or "", image.mode),
+                dtype=pil_dtype(image),
+                loses_bits=_loses_bits(image),
+            )
 
 
 def decode_file(file, with_alpha=False):
@@ -160,8 +173,8 @@ def decode_file(file, with_alpha=False):
 
     Returns
     -------
-    Tensor of shape (H, W, C), uint8
-        C is 1 for gray and 3 for colour.
+    Tensor of shape (H, W, C), uint8 or float32
+        As `decode_pil` returns it.
 
     Raises
     ------
@@ -189,35 +202,51 @@ def decode_pil(image, with_alpha=False):
     Parameters
     ----------
     image : PIL.Image.Image
-        16-bit gray is scaled to 8 bits.
     with_alpha : bool, default=False
         Whether to return four channels, whatever the image has.
 
     Returns
     -------
-    Tensor of shape (H, W, C), uint8
-        C is 1 for gray and 3 for colour.
+    Tensor of shape (H, W, C), uint8 or float32
+        C is 1 for gray and 3 for colour. Gray of more than 8 bits keeps its values, as float32.
 
     Raises
     ------
     BrokenImageError
-        If the pixels cannot be read, or have 32 bits.
+        If the pixels cannot be read or are not finite, or have 32 bits where alpha is asked for.
     """
     with _naming_the_reason():
         _check_pixels(*image.size)
         channels = 4 if with_alpha else pil_channels(image)
+        dtype = pil_dtype(image)
         image.load()
         is_turned = image.getexif().get(_ORIENTATION, 1) != 1
         # both would copy an image that is as it should be
-        upright = _of_8_bits(ImageOps.exif_transpose(image) if is_turned else image, image.format)
-        mode = _PIL_MODES[channels]
-        pixels = np.array(upright if upright.mode == mode else upright.convert(mode))
+        upright = ImageOps.exif_transpose(image) if is_turned else image
+        if dtype == np.uint8:
+            upright, mode = _convertible(upright), _PIL_MODES[channels]
+            pixels = np.array(upright if upright.mode == mode else upright.convert(mode))
+        else:
+            pixels = _deep_pixels(upright, dtype, with_alpha)
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels)
 
 
 def pil_channels(image):
     """Return the channels of a PIL image: 1 for gray, else 3; alpha does not count."""
     return 1 if image.mode in _GRAY_MODES else 3
+
+
+def pil_dtype(image):
+    """Return what the pixels of a PIL image are: uint8 or, of gray alone, numbers of more bits."""
+    # Pillow has 16 bits in 32 where it has no mode for them
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return np.dtype(np.uint16)
+    return np.dtype({"I": np.int32, "F": np.float32}.get(image.mode, np.uint8))
+
+
+def kept_dtype(dtype):
+    """Return the torch dtype that pixels are kept in: all but uint8 become float32."""
+    return torch.uint8 if dtype == np.uint8 else torch.float32
 
 
 def pil_size(image):
@@ -244,26 +273,6 @@ def pil_size(image):
         return _upright(image.size, image.getexif().get(_ORIENTATION, 1))
 
 
-def convert_channels(images, channels):
-    """Bring images of 1 or 3 channels to 1 or 3.
-
-    Parameters
-    ----------
-    images : Tensor of shape (..., C), uint8
-    channels : int
-
-    Returns
-    -------
-    Tensor of shape (..., channels), uint8
-        Maybe a view.
-    """
-    found = images.shape[-1]
-    if found == 3 and channels == 1:
-        luma = (images.int() * _LUMA).sum(dim=-1, keepdim=True, dtype=torch.int32)
-        return ((luma + 2**15) >> 16).to(torch.uint8)
-    return images if found == channels else images.expand(*images.shape[:-1], channels)
-
-
 def _decode_fast(content, file):
     """Return the pixels of a JPEG that torchvision can decode, else None."""
     # torchvision's Python function warns of its removal at each call; where the operator is
@@ -287,6 +296,12 @@ def _orientation(image, file):
     return image.getexif().get(_ORIENTATION, 1)
 
 
+def _loses_bits(image):
+    """Say whether Pillow reads the upper 8 of 16 bits of an image that was just opened."""
+    layouts = [str(tile[3]) for tile in image.tile]
+    return pil_dtype(image) == np.uint8 and any(";16" in layout for layout in layouts)
+
+
 def _stored_size(image):
     """Return width and height as a file has them: some versions of Pillow turn TIFF's."""
     if image.format == "TIFF":
@@ -308,22 +323,29 @@ def _content(file):
     raise BrokenImageError("the file has changed since it was first read")
 
 
-def _of_8_bits(image, format):
-    """Return an image whose `convert` neither clips nor warns."""
-    if image.mode == "F" or (image.mode == "I" and format != "PNG"):
+def _deep_pixels(image, dtype, with_alpha):
+    """Return the values of gray of more than 8 bits, which often fill a small part of their range.
+
+    Scaled to 8 bits, a camera's 12 would be 4.
+    """
+    values = np.asarray(image).astype(np.float32)[..., np.newaxis]
+    if not np.isfinite(values).all():
+        raise BrokenImageError("it holds NaN or infinite pixels")
+    if not with_alpha:
+        return values
+    if dtype != np.uint16:
         raise BrokenImageError(
-            f"its pixels have 32 bits (mode {image.mode!r}), whose range is not known: read it "
-            "into an array and scale that"
+            f"its pixels are {dtype}, of which none says what is opaque: leave out the four "
+            "channels of image_shape"
         )
-    if image.mode.startswith("I"):
-        # 65535 → 255, rounded; Pillow's own conversion would clip
-        values = np.asarray(image).astype(np.uint32)
-        gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-        if "transparency" in image.info:
-            # one value of 16 bits, which shares its 8 bits with others
-            is_opaque = values != image.info["transparency"]
-            gray.putalpha(Image.fromarray(is_opaque.astype(np.uint8) * 255))
-        return gray
+    opaque = np.float32(np.iinfo(dtype).max)
+    # of a PNG one value may be transparent
+    alpha = np.where(values == image.info.get("transparency"), 0, opaque)
+    return np.concatenate([values, values, values, alpha], axis=-1)
+
+
+def _convertible(image):
+    """Return an image of 8 bits whose `convert` neither clips nor warns."""
     if image.mode in _BY_WAY_OF:
         return image.convert(_BY_WAY_OF[image.mode])
     # Pillow knows no direct way from CMYK and its like to gray

@@ -9,7 +9,9 @@ from sklearn_cnn.images._decoding import (
     ImageFile,
     decode_file,
     decode_pil,
+    kept_dtype,
     pil_channels,
+    pil_dtype,
     pil_size,
     read_header,
 )
@@ -65,13 +67,16 @@ class Wanted(NamedTuple):
         name : Name
         """
         found = [item for item in items if item is not None]
+        dtypes = {row: item.dtype for row, item in enumerate(items) if item is not None}
+        _containers.refuse_mixed_numbers(dtypes, name.of)
         size = self.size
         if size is None:
             _containers.refuse_mixed_sizes({(i.height, i.width) for i in found}, name.of_all)
             size = found[0].height, found[0].width
         channels = self.channels or max(item.channels for item in found)
         shape = len(items), *size, channels
-        return DecodedImages(items, self._decode, shape, self.resize_mode, name.of)
+        dtype = kept_dtype(found[0].dtype)
+        return DecodedImages(items, self._decode, shape, self.resize_mode, name.of, dtype)
 
     def _decode(self, item):
         if item is None:
@@ -88,6 +93,7 @@ class Picture(NamedTuple):
     height: int
     width: int
     channels: int
+    dtype: Any
 
 
 class Name(NamedTuple):
@@ -120,7 +126,7 @@ def look_at(cell):
         return read_header(os.fspath(cell))
     if _containers.is_pil(cell):
         height, width = pil_size(cell)
-        return Picture(cell, height, width, pil_channels(cell))
+        return Picture(cell, height, width, pil_channels(cell), pil_dtype(cell))
     raise BrokenImageError(
         f"a {type(cell).__name__} where paths of image files or PIL images are expected"
     )

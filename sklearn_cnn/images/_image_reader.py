@@ -152,7 +152,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n, H*W*C) or (n, H, W, C), uint8 or float32
-            The images; float32 where X is numbers of another dtype than uint8.
+            The images; float32 where X is numbers of another dtype than uint8, or files of
+            more than 8 bits.
 
         Raises
         ------

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sklearn_cnn.images._decoding import BrokenImageError, convert_channels
-from sklearn_cnn.images._resizing import resize
+from sklearn_cnn.images._decoding import BrokenImageError
+from sklearn_cnn.images._resizing import convert_channels, resize
 from sklearn_cnn.runtime.threads import reading_threads
 
 # Images that a thread decodes between two looks at the queue: one at a time, threads would

@@ -1,10 +1,12 @@
-"""Bringing images to one size."""
+"""Bringing images to one size and number of channels."""
 
 import torch
 from torch.nn.functional import interpolate, pad
 
 # Images resized at a time: enough to keep the threads busy, little memory.
 _CHUNK = 256
+# ITU-R 601, in 65536ths, as Pillow computes gray
+_LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device="cpu")
 
 
 def resize(images, size, mode="squash"):
@@ -31,6 +33,27 @@ def resize(images, size, mode="squash"):
         chunk = images[start : start + _CHUNK].permute(0, 3, 1, 2)
         resized[start : start + _CHUNK] = _resize_chunk(chunk, size, mode).permute(0, 2, 3, 1)
     return resized
+
+
+def convert_channels(images, channels):
+    """Bring images of 1 or 3 channels to 1 or 3.
+
+    Parameters
+    ----------
+    images : Tensor of shape (..., C)
+        Of uint8, or gray of any dtype.
+    channels : int
+
+    Returns
+    -------
+    Tensor of shape (..., channels)
+        Maybe a view.
+    """
+    found = images.shape[-1]
+    if found == 3 and channels == 1:
+        luma = (images.int() * _LUMA).sum(dim=-1, keepdim=True, dtype=torch.int32)
+        return ((luma + 2**15) >> 16).to(torch.uint8)
+    return images if found == channels else images.expand(*images.shape[:-1], channels)
 
 
 def _resize_chunk(chunk: torch.Tensor, size, mode):

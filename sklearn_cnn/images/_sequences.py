@@ -84,6 +84,7 @@ def _open_encoded(cells, options, expected, name, broken):
             "cache. Make room there, or choose a folder that can be written to."
         )
     items = _look_at_all(cells, named, broken) if looked_at is None else looked_at
+    _warn_of_lost_bits(items, named)
     _refuse_resizing(options, items, named)
     return wanted.decoded(items, named)
 
@@ -123,6 +124,7 @@ def _open_cached(options, cache, paths, wanted, named, broken):
             cache.find(files)
             _add_missing(options, cache, files, wanted, named, broken)
     refuse_all_broken(named, broken)
+    _containers.refuse_mixed_numbers(cache.dtypes(files), named.of)
     _containers.refuse_mixed_sizes(cache.sizes(files), named.of_all)
     return cache.images(files, wanted.channels)
 
@@ -139,6 +141,7 @@ def _add_missing(options, cache, files, wanted, named, broken):
     }
     readable = {row: header for row, header in headers.items() if header is not None}
     named_readable = named.at(list(readable))
+    _warn_of_lost_bits(readable.values(), named_readable)
     _refuse_resizing(options, readable.values(), named_readable)
     if readable:
         # other fits may want the same files in colour: gray is made when they are read
@@ -158,6 +161,16 @@ def _read_same_header(file):
     if (header.path, header.n_bytes, header.modified) != file:
         raise BrokenImageError("the file has changed since it was first looked at")
     return header
+
+
+def _warn_of_lost_bits(items, named):
+    rows = [row for row, item in enumerate(items) if getattr(item, "loses_bits", False)]
+    if rows:
+        warn(
+            f"{len(rows)} of {len(items)} files of {named.of_all} have 16 bits a colour, of which "
+            f"the upper 8 are read; {named.of(rows[0])} is the first. If they use a small part of "
+            "their range, read them into arrays by a package that keeps all bits."
+        )
 
 
 def _refuse_resizing(options, items, named):
