@@ -4,12 +4,115 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
+from sklearn_cnn import CNNClassifier
+from sklearn_cnn.architectures import ConvNet
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+SECONDS = 120
+# What a process forks with: a model that has computed on two threads, and what children do with it.
+PREPARED = """
+    import numpy as np
+    import torch
+    from sklearn.base import clone
+    from sklearn_cnn import CNNClassifier
+    from sklearn_cnn.architectures import ConvNet
+
+    torch.set_num_threads(2)
+    X = np.random.default_rng(0).integers(0, 256, (200, 16, 16), dtype=np.uint8)
+    y = np.arange(len(X)) % 2
+    model = {model}
+    expected = model.predict_proba(X)
+
+    def answer(_=None):
+        np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-5)
+        again = clone(model).fit(X, y).predict_proba(X)
+        np.testing.assert_allclose(again.sum(axis=1), 1, atol=1e-5)
+        return "answered"
+
+    def application(request, start):
+        start("200 OK", [])
+        return [answer().encode()]
+"""
+FORKS = {
+    "multiprocessing": """
+        import multiprocessing
+        from prepared import answer
+
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            assert pool.map(answer, range(3), chunksize=1) == ["answered"] * 3
+    """,
+    "joblib": """
+        import joblib
+        from prepared import answer
+
+        with joblib.parallel_config("multiprocessing", n_jobs=2):
+            assert joblib.Parallel()(joblib.delayed(answer)() for _ in range(3)) == ["answered"] * 3
+    """,
+}
+
+
+def environment(*folders):
+    """Return the variables of a process that imports what lies in some folders."""
+    # two threads that spin would take each other's core
+    path = os.pathsep.join([*map(str, folders), *sys.path])
+    return {"PATH": "", "PYTHONPATH": path, "OMP_WAIT_POLICY": "passive"}
+
+
+@pytest.fixture(params=["fit", "load"])
+def prepared(request, tmp_path):
+    """A folder with the module that has a fitted model."""
+    model = "CNNClassifier(ConvNet((8, 16)), max_epochs=1, random_state=0).fit(X, y)"
+    if request.param == "load":
+        X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
+        fitted = CNNClassifier(ConvNet((8, 16)), max_epochs=1).fit(X, np.arange(20) % 2)
+        fitted.save(tmp_path / "model")
+        model = f"CNNClassifier.load({str(tmp_path / 'model')!r})"
+    code = textwrap.dedent(PREPARED).replace("{model}", model)
+    (tmp_path / "prepared.py").write_text(code, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", FORKS)
+def test_processes_forked_from_one_that_has_computed_answer(how, prepared):
+    code = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKS[how])]
+    subprocess.run(code, check=True, env=environment(prepared), timeout=SECONDS)
+
+
+def test_a_server_that_loads_before_it_forks_answers(prepared):
+    pytest.importorskip("gunicorn")
+    httpx = pytest.importorskip("httpx")
+    socket = prepared / "socket"
+    options = ["--preload", "-w", "2", "-t", str(SECONDS), "--bind", f"unix:{socket}"]
+    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", *options, "prepared:application"]
+    server = subprocess.Popen(command, env=environment(prepared), cwd=prepared)
+    try:
+        until = time.monotonic() + SECONDS
+        while not socket.exists():
+            assert server.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        transport = httpx.HTTPTransport(uds=str(socket))
+        with (
+            httpx.Client(transport=transport, base_url="http://server", timeout=SECONDS) as client,
+            ThreadPoolExecutor(2) as executor,
+        ):
+            replies = list(executor.map(client.get, ["/"] * 4))
+    finally:
+        server.terminate()
+        server.wait(SECONDS)
+    assert [(reply.status_code, reply.text) for reply in replies] == [(200, "answered")] * 4
+
+
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_child_of_a_busy_process_answers(n_threads):
     script = f"""
@@ -53,8 +156,5 @@ def test_a_child_of_a_busy_process_answers(n_threads):
             assert torch.get_num_threads() == {n_threads}
         os._exit(0)
     """
-    environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path)}
-    code = textwrap.dedent(script)
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], check=True, env=environment, timeout=90
-    )
+    code = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    subprocess.run(code, check=True, env=environment(), timeout=SECONDS)
