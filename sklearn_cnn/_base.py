@@ -48,6 +48,8 @@ from sklearn_cnn.augmentation import (
     with_parameters,
 )
 from sklearn_cnn.images import ImageSet, read_images
+from sklearn_cnn.losses import has_probabilities
+from sklearn_cnn.metrics import NEGATIVE_LOSS, metric_of_scorer, try_metric
 from sklearn_cnn.persistence import (
     dumps,
     is_built_from_a_file,
@@ -102,6 +104,7 @@ class BaseCNN(
         "lr_schedule": [StrOptions(set(SCHEDULES))],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "scoring": [str, callable, None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -118,7 +121,7 @@ class BaseCNN(
         "verbose": ["verbose"],
     }
 
-    # Images that a validation score is defined for.
+    # Images that a validation score is defined for, without `scoring`.
     _min_validation_samples = 1
 
     # What the losses of y that fits this kind of estimator take; see `losses`.
@@ -142,8 +145,12 @@ class BaseCNN(
         """Return the `WeightedLoss` that `loss=` stands for."""
 
     @abstractmethod
-    def _metric(self):
-        """Return the `Metric` of validation scores."""
+    def _default_metric(self):
+        """Return the `Metric` of validation scores without `scoring`."""
+
+    @abstractmethod
+    def _true_values(self, y, samples):
+        """Return what is true of samples, rows of y, as `predict` says it."""
 
     def _nonlinearity(self):
         """Return what makes probabilities of logits in `net_.predict_proba`, or None."""
@@ -227,7 +234,8 @@ class BaseCNN(
             # train
             left = drop(given.read.broken, X, given.y, sample_weight)
             callbacks = SklearnCallbacks(self, self._learned, config.max_epochs, *left)
-            self._train(net, plan, config, samples, held_out, [callbacks], seed)
+            scored = self._make_validation(held_out, (validation or given).y, config, device)
+            self._train(net, plan, config, samples, scored, [callbacks], seed)
             callbacks.fit_ends()
         return self
 
@@ -341,7 +349,7 @@ class BaseCNN(
 
     def _check_validation_set(self, held_out):
         """Raise if too few images are left to be scored."""
-        needed = self._min_validation_samples
+        needed = self._min_validation_samples if self.scoring is None else 1
         if len(held_out) < needed:
             raise ValueError(
                 f"Found n_samples={len(held_out)} in X_val (those of weight 0 do not count), while "
@@ -445,9 +453,10 @@ class BaseCNN(
         except ValueError:  # it has none that `transform` could show the input of
             return None
 
-    def _train(self, net, plan, config, samples, held_out, listeners, seed):
+    def _train(self, net, plan, config, samples, validation, listeners, seed):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
-        are_weighted = any(s is not None and s.weights is not None for s in (samples, held_out))
+        scored = [] if validation is None else [validation.samples]
+        are_weighted = any(s.weights is not None for s in (samples, *scored))
         if are_weighted and not net.criterion_.takes_weights:
             raise ValueError(
                 f"loss={self.loss!r} has no `reduction`, so sample_weight and class_weight cannot "
@@ -466,7 +475,6 @@ class BaseCNN(
                 config.augmentation, self._target, net.criterion_, samples
             ),
         )
-        validation = self._make_validation(held_out, config, device)
         with ExitStack() as stack:
             if config.verbose:
                 bar = ProgressBar(plan.n_epochs, type(self).__name__)
@@ -479,18 +487,36 @@ class BaseCNN(
                 raise
         self._keep(net, validation)
 
-    def _make_validation(self, held_out, config, device):
+    def _make_validation(self, held_out, y, config, device):
+        """Return how held-out samples, rows of y, are scored; None where there are none."""
         if held_out is None:
             return None
         samples = held_out.compact()
         targets = samples.targets.numpy()
         weights = None if samples.weights is None else samples.weights.numpy()
-        metric = self._metric()
+        metric = self._metric(self._true_values(y, held_out))
+        if self.scoring is not None:
+            try_metric(metric, targets, self._target.likely_outputs(targets), weights)
 
         def score(outputs):
             return metric.score(targets, outputs, weights)
 
-        return Validation(samples.on(device), score, config.patience, config.tol)
+        score_or_loss = None if metric.score is None else score
+        return Validation(samples.on(device), score_or_loss, config.patience, config.tol)
+
+    def _metric(self, y_true=None):
+        """Return the `Metric` of validation scores, of samples of which y_true is true."""
+        if self.scoring is None:
+            return self._default_metric()
+        if self.scoring == "loss":
+            return NEGATIVE_LOSS
+        return metric_of_scorer(
+            self.scoring,
+            self._target,
+            y_true,
+            has_probabilities=has_probabilities(self.loss),
+            is_weighted=self._class_weights is not None,
+        )
 
     def _keep(self, net, validation):
         """Set what was learned."""

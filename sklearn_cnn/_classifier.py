@@ -1,7 +1,6 @@
 """The classifier."""
 
 import functools
-import inspect
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
-from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, resolve_loss
+from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
 from sklearn_cnn.metrics import accuracy
 from sklearn_cnn.targets import (
     MultiLabel,
@@ -24,10 +23,7 @@ from sklearn_cnn.targets import (
 
 
 def _has_probabilities(classifier):
-    """Say whether probabilities follow from the logits: they do not where those are margins."""
-    loss = classifier.loss
-    kind = loss if inspect.isclass(loss) else type(loss)
-    return not (loss == "hinge" or issubclass(kind, nn.MultiMarginLoss))
+    return has_probabilities(classifier.loss)
 
 
 class CNNClassifier(ClassifierMixin, BaseCNN):
@@ -92,6 +88,13 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         (for `partial_fit`, in what `fit` saw or in the first batch since that had it). For
         multilabel y, a dict maps the column of a label to the weight of its presence. A dict
         may change from batch to batch of `partial_fit`.
+    scoring : str, callable or None, default=None
+        What is scored on validation images after each epoch, and so what `early_stopping`
+        goes by: None (the accuracy), "loss" (with its sign changed), a scorer's name out of
+        `sklearn.metrics.get_scorer_names()`, or a scorer (`sklearn.metrics.make_scorer` makes
+        one). Higher is better. Your own function of (estimator, X, y) gets the outputs that are
+        there: an estimator that has `predict`, `predict_proba` and `decision_function` alone, and
+        as X the numbers of the validation set's rows.
     early_stopping : bool, default=False
         Whether to hold out part of the training set, stop when the score on it stops rising,
         and keep the weights that scored best. The part is stratified by class where
@@ -168,8 +171,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     best_loss_ : float
         Smallest of `loss_curve_`.
     validation_scores_ : list of float or None
-        Accuracy on the validation set after each epoch, if there is one; weighted by
-        `sample_weight` and `class_weight`, as the loss is.
+        What `scoring` says of the validation set after each epoch, if there is one; weighted by
+        `sample_weight` and `class_weight`, as the loss is, where the scorer takes weights.
     best_validation_score_ : float or None
         Largest validation score of the last fit.
     best_epoch_ : int or None
@@ -220,6 +223,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         max_epochs="auto",
         batch_size="auto",
         class_weight=None,
+        scoring=None,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -249,6 +253,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.class_weight = class_weight
+        self.scoring = scoring
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -399,8 +404,12 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             self._balanced_weights = weights
         return weights
 
-    def _metric(self):
+    def _default_metric(self):
         return accuracy(self._target, is_weighted=self._class_weights is not None)
+
+    def _true_values(self, y, samples):
+        encoded = samples.targets[samples.indices].numpy()
+        return self._target.decode(self._target.likely_outputs(encoded))
 
     def _nonlinearity(self):
         if not _has_probabilities(self):

@@ -4,7 +4,9 @@ The one place where they are reached: whoever raises the floor of a version, or 
 moved a name, looks here alone.
 """
 
+import inspect
 from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.utils import _safe_indexing as safe_indexing  # noqa: F401
@@ -55,6 +57,34 @@ def begin_callbacks(estimator, n_epochs):
 def has_callbacks(estimator):
     """Say whether `set_callbacks` gave an estimator callbacks of scikit-learn's."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+class ScorerTraits(NamedTuple):
+    """What a scorer is called, which methods of an estimator it asks, and whether it weighs.
+
+    Parameters
+    ----------
+    name : str
+    response_methods : tuple of str
+        One of them has to be there; none where a function of the user's does not say.
+    takes_weights : bool
+        Whether it takes `sample_weight`.
+    """
+
+    name: str
+    response_methods: tuple[str, ...]
+    takes_weights: bool
+
+
+def scorer_traits(scorer):
+    """Return the `ScorerTraits` of a scorer of scikit-learn's, or of a user's function."""
+    function: Any = getattr(scorer, "_score_func", scorer)
+    methods = getattr(scorer, "_response_method", ())
+    return ScorerTraits(
+        name=getattr(function, "__name__", type(function).__name__),
+        response_methods=(methods,) if isinstance(methods, str) else tuple(methods),
+        takes_weights="sample_weight" in inspect.signature(function).parameters,
+    )
 
 
 def cpu_capabilities():

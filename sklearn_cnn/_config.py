@@ -11,7 +11,8 @@ from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape
-from sklearn_cnn.losses import check_loss
+from sklearn_cnn.losses import NUMBERS, check_loss, has_probabilities
+from sklearn_cnn.metrics import check_scoring
 from sklearn_cnn.runtime.device import resolve_device
 from sklearn_cnn.targets import check_class_weight
 from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
@@ -92,6 +93,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     """
     p = parameters
     check_loss(p["loss"], holds)
+    check_scoring(p["scoring"], _responses(p["loss"], holds))
     augmentation = as_augmentation(p["augmentation"])
     check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))
@@ -120,6 +122,14 @@ def resolve(parameters, estimator_name, holds, recipe=None):
         test_time_augmentation=p["test_time_augmentation"],
         verbose=bool(p["verbose"]),
     )
+
+
+def _responses(loss, holds):
+    """Return the methods by which an estimator answers a scorer."""
+    if NUMBERS in holds:
+        return ("predict",)
+    of_loss = ("predict_proba",) if has_probabilities(loss) else ()
+    return ("predict", "decision_function", *of_loss)
 
 
 def resolve_auto(value, recommended):

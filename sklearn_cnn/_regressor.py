@@ -74,6 +74,13 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     batch_size : int or "auto", default="auto"
         Images in a training step. "auto": the power of two from 8 to 128 that makes an epoch
         about 45 steps.
+    scoring : str, callable or None, default=None
+        What is scored on validation images after each epoch, and so what `early_stopping`
+        goes by: None (R², for `loss="quantile"` D² of the pinball loss), "loss" (with its sign
+        changed), a scorer's name out of `sklearn.metrics.get_scorer_names()`, or a scorer
+        (`sklearn.metrics.make_scorer` makes one). Higher is better. Your own function of
+        (estimator, X, y) gets the outputs that are there: an estimator that has `predict` alone,
+        and as X the numbers of the validation set's rows.
     early_stopping : bool, default=False
         Whether to hold out part of the training set, stop when the score on it stops rising,
         and keep the weights that scored best. The part is random, of two samples or more;
@@ -145,8 +152,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     best_loss_ : float
         Smallest of `loss_curve_`.
     validation_scores_ : list of float or None
-        R² (for `loss="quantile"` D² of the pinball loss) on the validation set after each
-        epoch, if there is one.
+        What `scoring` says of the validation set after each epoch, if there is one; weighted by
+        `sample_weight` where the scorer takes weights.
     best_validation_score_ : float or None
         Largest validation score of the last fit.
     best_epoch_ : int or None
@@ -202,6 +209,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         lr_schedule="one_cycle",
         max_epochs="auto",
         batch_size="auto",
+        scoring=None,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -231,6 +239,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         self.lr_schedule = lr_schedule
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.scoring = scoring
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -306,5 +315,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             return WeightedLoss(QuantileLoss(self.quantile))
         return resolve_loss("squared_error" if self.loss == "auto" else self.loss, target)
 
-    def _metric(self):
+    def _default_metric(self):
         return d2_pinball(self.quantile) if self.loss == "quantile" else r2()
+
+    def _true_values(self, y, samples):
+        return check_numbers(y)[samples.indices.numpy()]

@@ -122,6 +122,18 @@ class WeightedLoss(nn.Module):
         return (losses.reshape(len(weight), -1).mean(dim=1) * weight).mean()
 
 
+def has_probabilities(loss):
+    """Say whether probabilities follow from logits: they do not where those are margins.
+
+    Parameters
+    ----------
+    loss : str, nn.Module or class of one
+        As a classifier takes it.
+    """
+    kind = loss if inspect.isclass(loss) else type(loss)
+    return not (loss == "hinge" or issubclass(kind, nn.MultiMarginLoss))
+
+
 def resolve_loss(loss, target):
     """Return the loss that `loss=` stands for.
 

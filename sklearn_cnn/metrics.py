@@ -1,11 +1,23 @@
-"""What is scored on validation images: scikit-learn's metrics of raw outputs."""
+"""What is scored on validation images: metrics of raw outputs, and scorers of scikit-learn's."""
 
+import difflib
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import (
+    accuracy_score,
+    d2_pinball_score,
+    get_scorer,
+    get_scorer_names,
+    r2_score,
+)
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_cnn.targets import MultiLabel
+from sklearn_cnn._compat import scorer_traits
+from sklearn_cnn.targets import Continuous, MultiLabel
 
 
 class Metric(NamedTuple):
@@ -15,12 +27,16 @@ class Metric(NamedTuple):
     ----------
     name : str
         As figures call it.
-    score : callable
-        Maps encoded targets, raw outputs and weights of samples, or None, to a number.
+    score : callable or None
+        Maps encoded targets, raw outputs and weights of samples, or None, to a number. None: the
+        loss with its sign changed.
     """
 
     name: str
-    score: Callable
+    score: Callable | None
+
+
+NEGATIVE_LOSS = Metric("negative loss", None)
 
 
 def accuracy(target, is_weighted=False):
@@ -56,3 +72,133 @@ def d2_pinball(quantile):
         return d2_pinball_score(encoded, outputs, sample_weight=sample_weight, alpha=quantile)
 
     return Metric("D² of the pinball loss", score)
+
+
+def metric_of_scorer(scoring, target, y_true, has_probabilities, is_weighted=False):
+    """Return what a scorer says of outputs, in the user's classes and units.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        A scorer, or its name; see `check_scoring`.
+    target : SingleLabel, MultiLabel or Continuous
+        What decodes outputs.
+    y_true : ndarray of shape (n, ...)
+        What is true of the samples that will be scored; None where the name alone is asked for.
+    has_probabilities : bool
+        Whether probabilities follow from the outputs.
+    is_weighted : bool, default=False
+        Whether weights of classes are among those of the samples, which its name says where the
+        scorer takes them.
+    """
+    scorer = get_scorer(scoring)
+    traits = scorer_traits(scorer)
+    name = scoring if isinstance(scoring, str) else traits.name
+    estimator: type = _Regressor if isinstance(target, Continuous) else _Classifier
+
+    def score(encoded, outputs, sample_weight):
+        answers = estimator(target, outputs, has_probabilities)
+        is_given = traits.takes_weights and sample_weight is not None
+        weights = {"sample_weight": sample_weight} if is_given else {}
+        try:
+            return float(scorer(answers, np.arange(len(encoded)), y_true, **weights))
+        except Exception as error:
+            raise ValueError(
+                f"scoring={scoring!r} cannot score the validation set, of {len(encoded)} images: "
+                f"{error}"
+            ) from error
+
+    return Metric(f"weighted {name}" if is_weighted and traits.takes_weights else name, score)
+
+
+def try_metric(metric, encoded, outputs, sample_weight):
+    """Raise a ValueError if a metric is not defined for a validation set.
+
+    Parameters
+    ----------
+    metric : Metric
+    encoded : ndarray of shape (n, ...)
+    outputs : ndarray of shape (n, n_outputs)
+        Some that a network may have.
+    sample_weight : ndarray of shape (n,) or None
+    """
+    if metric.score is None or math.isfinite(metric.score(encoded, outputs, sample_weight)):
+        return
+    raise ValueError(
+        f"scoring: {metric.name} is not defined for a validation set of these {len(encoded)} "
+        "images. Pass more as X_val and y_val, raise validation_fraction, or choose another score."
+    )
+
+
+def check_scoring(scoring, responses):
+    """Raise if `scoring=` is no scorer, or one that asks for what an estimator does not answer.
+
+    Parameters
+    ----------
+    scoring : str, callable or None
+    responses : collection of str
+        The methods by which the estimator answers.
+
+    Raises
+    ------
+    ValueError
+        With what to write instead.
+    """
+    if scoring is None or scoring == "loss":
+        return
+    if isinstance(scoring, str) and scoring not in get_scorer_names():
+        alike = difflib.get_close_matches(scoring, ["loss", *get_scorer_names()], 1)
+        raise ValueError(
+            f"scoring={scoring!r} is no scorer's name."
+            f"{f' Did you mean {alike[0]!r}?' if alike else ''} Write None, 'loss', a name out of "
+            "sklearn.metrics.get_scorer_names(), or a function of (estimator, X, y)."
+        )
+    module = str(getattr(scoring, "__module__", ""))
+    if module.startswith("sklearn.metrics.") and not hasattr(scoring, "_score_func"):
+        raise ValueError(
+            f"scoring={scoring.__name__} is a function of predictions, not of an estimator: write "
+            f"scoring=make_scorer({scoring.__name__}), from sklearn.metrics."
+        )
+    asked = scorer_traits(get_scorer(scoring)).response_methods
+    if asked and not set(asked) & set(responses):
+        raise ValueError(
+            f"scoring={scoring!r} asks for {' or '.join(asked)}, and this estimator with its loss "
+            f"has {', '.join(responses)} alone. Choose another score or another loss."
+        )
+
+
+class _Regressor(RegressorMixin, BaseEstimator):
+    """A fitted regressor whose outputs are there; X are numbers of their rows."""
+
+    def __init__(self, target, outputs, has_probabilities=False):
+        self.target = target
+        self.outputs = outputs
+        self.has_probabilities = has_probabilities
+
+    def predict(self, X):
+        return self.target.decode(self.outputs[np.asarray(X)])
+
+
+class _Classifier(ClassifierMixin, BaseEstimator):
+    """A fitted classifier whose outputs are there; X are numbers of their rows."""
+
+    def __init__(self, target, outputs, has_probabilities):
+        self.target = target
+        self.outputs = outputs
+        self.has_probabilities = has_probabilities
+
+    @property
+    def classes_(self):
+        """The classes; of several labels absence and presence of each, as a list."""
+        several = isinstance(self.target, MultiLabel)
+        return [np.arange(2)] * self.target.n_outputs if several else self.target.classes
+
+    def predict(self, X):
+        return self.target.decode(self.outputs[np.asarray(X)])
+
+    def decision_function(self, X):
+        return self.target.decision(self.outputs[np.asarray(X)])
+
+    @available_if(lambda self: self.has_probabilities)
+    def predict_proba(self, X):
+        return self.target.probabilities(self.outputs[np.asarray(X)])

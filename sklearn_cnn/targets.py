@@ -15,6 +15,9 @@ from sklearn_cnn.images import as_numpy
 from sklearn_cnn.losses import NUMBERS, ONE_LABEL, SEVERAL_LABELS, BinaryHingeLoss
 from sklearn_cnn.runtime.warnings import warn
 
+# The part of the way from the mean to the truth that likely predictions have gone.
+_LEARNED = 0.123
+
 
 class SingleLabel:
     """One label an image: binary and multiclass, one logit a class.
@@ -80,6 +83,10 @@ class SingleLabel:
     def decode(self, logits):
         """Return the label of the largest logit."""
         return self.classes[self.decode_indices(logits)]
+
+    def likely_outputs(self, encoded):
+        """Return logits that say what is true, to try a scorer on."""
+        return np.eye(self.n_outputs, dtype=np.float32)[encoded]
 
     def strata(self, encoded):
         """Return what a validation split should be stratified by."""
@@ -152,6 +159,10 @@ class MultiLabel:
 
     decode = decode_indices
 
+    def likely_outputs(self, encoded):
+        """Return logits that say what is true, to try a scorer on."""
+        return 2 * encoded - 1
+
     def strata(self, encoded):
         """Return None: rows of an indicator are too many kinds to stratify by."""
         return
@@ -217,6 +228,13 @@ class Continuous:
         """Return outputs in the user's units, and in the shape that y had in `fit`."""
         y = (outputs * self.scale + self.mean).astype(self.dtype)
         return y[:, 0] if self.is_1d else y
+
+    def likely_outputs(self, encoded):
+        """Return outputs between the mean and the truth, to try a scorer on.
+
+        Some metrics take positive numbers alone, or labels, as which whole numbers pass.
+        """
+        return _LEARNED * encoded
 
     def strata(self, encoded):
         """Return None: numbers have no strata."""

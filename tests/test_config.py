@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import f1_score
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -109,6 +110,7 @@ BAD = {
     "max_epochs": [0, 2.5],
     "batch_size": [0, "nope"],
     "class_weight": ["nope", 3, {0: -1.0}, {0: np.nan}, {0: "nope"}],
+    "scoring": ["nope", 3, ["accuracy"], f1_score],
     "early_stopping": ["yes"],
     "validation_fraction": [0, 1.0],
     "n_iter_no_change": [0],

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import f1_score, r2_score
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
@@ -922,6 +922,7 @@ WRONG_OF_BOTH = {
     "lr_schedule": ["polynomial", None],
     "max_epochs": [0, 2.5, "many", None],
     "batch_size": [0, -8, 2.5, "big", None],
+    "scoring": [3, ["accuracy"], "acuracy", f1_score],
     "early_stopping": ["auto", None],
     "validation_fraction": [0, 1, 1.5, -0.1],
     "n_iter_no_change": [0, 2.5],

@@ -72,6 +72,7 @@ _KINDS_OF_PARAMETERS: dict[str, tuple[type, ...]] = {
     "augmentation": (Augmentation,),
     "optimizer": (torch.optim.Optimizer, functools.partial),
     "loss": (nn.Module,),
+    "scoring": (),
 }
 
 # torch's losses on logits or numbers, with those arguments of theirs that are kept.

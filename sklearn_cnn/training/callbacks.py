@@ -21,9 +21,9 @@ _INSTEAD = {
             skorch_callbacks.BatchScoring,
             skorch_callbacks.PassthroughScoring,
         ),
-        "Pass X_val and y_val to fit instead: the score on them after each epoch is in "
-        "validation_scores_. For another metric, scikit-learn's ScoringMonitor goes to "
-        "set_callbacks.",
+        "Pass X_val and y_val to fit instead, and the metric as scoring=...: the score on them "
+        "after each epoch is in validation_scores_. For several metrics, scikit-learn's "
+        "ScoringMonitor goes to set_callbacks.",
     ),
     skorch_callbacks.InputShapeSetter: "An architecture is told in_channels and image_size "
     "instead: let the module's constructor name them.",

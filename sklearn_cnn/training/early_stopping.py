@@ -65,8 +65,9 @@ class Validation:
     ----------
     samples : Samples
         On the device; all rows count.
-    score : callable
+    score : callable or None
         Maps raw outputs, an ndarray of shape (n, n_outputs), to a number; higher is better.
+        None: the loss with its sign changed.
     patience : int or None
         Epochs without a gain of `tol` after which training should stop. None: never stop, and
         keep the last weights.
@@ -75,7 +76,7 @@ class Validation:
     """
 
     samples: Samples
-    score: Callable
+    score: Callable | None
     patience: int | None
     tol: float = 1e-4
 

@@ -250,9 +250,9 @@ def validate(net, learner, validation, plan):
     outputs = predict_outputs(
         learner.module, samples.images, device, plan.prediction_precision, plan.n_outputs
     )
-    score = float(validation.score(outputs.numpy()))
     with torch.no_grad():
         loss = net.criterion_(outputs.to(device), samples.targets, samples.weights).item()
+    score = -loss if validation.score is None else float(validation.score(outputs.numpy()))
     _record(net, "valid_loss", loss)
     _record(net, "valid_score", score, better=max)
     validation.record(len(net.history_), score, loss, net.module_)
