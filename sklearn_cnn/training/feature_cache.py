@@ -67,10 +67,11 @@ class _CachedTrunk:
     """Features by the digest of their image, each with a checksum, in a file of SQLite."""
 
     def __init__(self, trunk, path, adds):
-        self._trunk, self._path, self._adds, self._shape = trunk, path, adds, None
+        self._trunk, self._path, self._adds = trunk, path, adds
+        self._shape, self._is_compared = torch.Size(), False
 
     def __call__(self, images):
-        if self._shape is None:
+        if not self._is_compared:
             self._compare(images[:1])
         digests = [_digest(image) for image in images.cpu()]
         known = self._find(digests)
@@ -89,7 +90,7 @@ class _CachedTrunk:
     def _compare(self, image):
         """Learn the shape of features from an image, and check its own if they are there."""
         features = self._trunk(image).float().cpu()
-        self._shape = features.shape[1:]
+        self._shape, self._is_compared = features.shape[1:], True
         for known in self._find([_digest(image[0].cpu())]).values():
             # the code of a user's layers can change where their weights do not
             if (known - features[0]).norm() > _TOLERANCE * features.norm():
