@@ -736,15 +736,42 @@ class BaseCNN(
                 params = {**params, owner: as_object(spec)}
         return super().set_params(**params)
 
-    def __sklearn_clone__(self):
-        """Clone the parameters but for callbacks: fit copies them, and clones share what they hold.
+    def get_params(self, deep=True):
+        """Get the parameters of this estimator.
 
-        skorch's callbacks have parameters, but no constructor that is sure to take them.
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the parameters of an architecture and an augmentation too.
+
+        Returns
+        -------
+        dict
+            Name to value.
         """
+        parameters = super().get_params(deep=False)
+        for name, value in list(parameters.items()) if deep else ():
+            if _looks_like_estimator(value) and hasattr(value, "set_params"):
+                nested = value.get_params().items()
+                parameters.update({f"{name}__{own}": of_own for own, of_own in nested})
+        return parameters
+
+    def __sklearn_clone__(self):
+        """Clone the parameters, but for those that have `get_params` and are no estimators.
+
+        Clones share what skorch's callbacks hold: `fit` copies callbacks, and no constructor of
+        theirs is sure to take what `get_params` returns.
+        """
+        apart = {
+            name: copy.deepcopy(value)
+            for name, value in self.get_params(deep=False).items()
+            if _looks_like_estimator(value) and not hasattr(value, "set_params")
+        }
+        apart["callbacks"] = copy.copy(self.callbacks)
         without = object.__new__(type(self))
-        without.__dict__.update(vars(self), callbacks=None)
+        without.__dict__.update({**vars(self), **dict.fromkeys(apart)})
         cloned = super(BaseCNN, without).__sklearn_clone__()
-        cloned.callbacks = copy.copy(self.callbacks)
+        cloned.__dict__.update(apart)
         return cloned
 
     def __reduce_ex__(self, protocol):
@@ -784,6 +811,15 @@ class _Given(NamedTuple):
     read: ImageSet
     y: Any
     weights: Any
+
+
+def _looks_like_estimator(value):
+    """Say whether scikit-learn would ask a value for its parameters.
+
+    It is none of its estimators without `set_params`: `get_params` of torchvision's transforms is
+    static, and draws random numbers.
+    """
+    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _check_pair(X_val, y_val, sample_weight_val):

@@ -7,11 +7,13 @@ import torch
 from drawn import SIDE, bars_and_discs, placed_discs, several_shapes
 from image_files import write_images
 from PIL import Image
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
 from torch.utils.data import Dataset
+from torchvision import transforms
 from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, available_augmentations
@@ -484,6 +486,53 @@ def test_parameters_that_are_not_there_are_refused():
     for nothing in (None, v2.RandomHorizontalFlip()):
         with pytest.raises(ValueError, match=r"Write augmentation=Augmentation\(\)"):
             classifier(nothing).set_params(augmentation__crop=1)
+
+
+# their get_params is a static method that draws
+TRANSFORMS_WITH_STATIC_GET_PARAMS = [
+    v2.RandomErasing(),
+    v2.RandomCrop(SIDE, padding=2),
+    v2.ColorJitter(0.2),
+    transforms.RandomErasing(),
+]
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+@pytest.mark.parametrize("transform", TRANSFORMS_WITH_STATIC_GET_PARAMS, ids=lambda t: repr(t)[:20])
+def test_an_estimator_with_a_transform_of_torchvision_is_cloned_and_shown(make, transform):
+    model = make(transform, lr=0.25)
+    cloned = clone(make_pipeline(model))[-1]
+    assert repr(cloned) == repr(model)
+    assert type(cloned.augmentation) is type(transform)
+    assert cloned.augmentation is not transform
+    assert cloned.architecture is not model.architecture
+    parameters = model.get_params()
+    assert parameters["augmentation"] is transform
+    assert parameters["architecture__widths"] == (8, 16)
+    assert not any(name.startswith("augmentation__") for name in parameters)
+    assert "RandomErasing" in make(v2.RandomErasing())._repr_html_()
+
+
+def test_clones_keep_what_scikit_learns_clone_keeps():
+    with config_context(enable_metadata_routing=True):
+        model = classifier(v2.RandomErasing()).set_fit_request(sample_weight=True)
+        cloned = clone(model.set_output(transform="pandas"))
+        assert cloned.get_metadata_routing().fit.requests["sample_weight"] is True
+        assert cloned._sklearn_output_config == {"transform": "pandas"}
+
+
+def test_a_search_runs_with_a_transform_of_torchvision():
+    X, y = bars_and_discs(20)
+    model = classifier(v2.RandomErasing(), max_epochs=1)
+    grid = {"augmentation": [None, v2.Compose([v2.RandomErasing(1.0)])]}
+    for given in ({"lr": [0.01, 0.001]}, grid):
+        search = GridSearchCV(model, given, cv=2, error_score="raise").fit(X, y)
+        assert len(search.cv_results_["params"]) == 2
+
+
+def test_a_class_as_a_parameter_has_no_parameters_yet():
+    assert "architecture" in CNNClassifier(ConvNet).get_params()
+    assert "augmentation" in classifier(v2.RandomErasing).get_params()
 
 
 def test_a_grid_searches_over_augmentations():
