@@ -178,7 +178,8 @@ class BaseCNN(
             follow `channel_axis`. Files and PIL images become uint8 of one channel if all of
             them are gray, else of three; gray of more than 8 bits keeps its values, as float32.
         y : array-like of shape (n,) or (n, n_outputs), default=None
-            Targets. May be left out only if X is a Dataset of (image, label) pairs.
+            Targets. May be left out only if X is a Dataset of (image, label) pairs. A regressor
+            takes NaN for numbers that are missing in one of several columns.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples, not negative. A weight of 0 leaves a sample out.
         X_val : array-like, default=None
@@ -210,7 +211,8 @@ class BaseCNN(
         -----
         UserWarning
             If the shape of the images had to be guessed and the guess is doubtful,
-            `handle_broken="skip"` left files out, or an indicator y holds a single 1 in each row.
+            `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, or
+            y of several columns NaN.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """
@@ -456,12 +458,7 @@ class BaseCNN(
     def _train(self, net, plan, config, samples, validation, listeners, seed):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
         scored = [] if validation is None else [validation.samples]
-        are_weighted = any(s.weights is not None for s in (samples, *scored))
-        if are_weighted and not net.criterion_.takes_weights:
-            raise ValueError(
-                f"loss={self.loss!r} has no `reduction`, so sample_weight and class_weight cannot "
-                'act on it. Give it one, with "none" returning a loss for each sample.'
-            )
+        self._check_acts_on_loss(net.criterion_, [samples, *scored])
         if config.test_time_augmentation:
             self._averaged(net.module_)  # raises if predictions could not be averaged
         # callbacks predict before training ends
@@ -486,6 +483,21 @@ class BaseCNN(
                     self._keep(net, validation)
                 raise
         self._keep(net, validation)
+
+    def _check_acts_on_loss(self, loss, of_samples):
+        """Let a loss leave out missing numbers; raise if these or weights cannot act on it."""
+        are_weighted = any(samples.weights is not None for samples in of_samples)
+        loss.leaves_out_missing = any(samples.targets.isnan().any() for samples in of_samples)
+        if loss.takes_weights or not (are_weighted or loss.leaves_out_missing):
+            return
+        if are_weighted:
+            cannot = "sample_weight and class_weight cannot act on it"
+        else:
+            cannot = "numbers that are missing in y (NaN) cannot be left out of it"
+        raise ValueError(
+            f"loss={self.loss!r} has no `reduction`, so {cannot}. Give it one, with "
+            '"none" returning a loss for each sample, and for each number where y holds NaN.'
+        )
 
     def _make_validation(self, held_out, y, config, device):
         """Return how held-out samples, rows of y, are scored; None where there are none."""

@@ -8,7 +8,7 @@ from torch import nn
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
-from sklearn_cnn.metrics import d2_pinball, r2
+from sklearn_cnn.metrics import d2_pinball, r2, r2_of_known
 from sklearn_cnn.targets import Continuous, check_numbers
 
 
@@ -265,7 +265,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `fit`.
         y : array-like of shape (n,) or (n, n_outputs)
-            Targets.
+            Targets; NaN in one of several columns does not count.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
@@ -298,13 +298,33 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
 
+    def score(self, X, y, sample_weight=None):
+        """Compute the coefficient of determination, R², of predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `fit`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            What is true of them. NaN in one of several columns does not count.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            That of scikit-learn's `r2_score`: of several columns the mean.
+        """
+        predicted = self.predict(X)
+        return r2_of_known(check_numbers(y, allow_nan=True), predicted, sample_weight)
+
     _holds = (NUMBERS,)
 
     # R² and D² divide by the spread of the targets, and a single one has none
     _min_validation_samples = 2
 
     def _make_target(self, y, sample_weight, classes):
-        y = check_numbers(y)
+        y = check_numbers(y, allow_nan=True)
         if sample_weight is not None and len(y) == len(sample_weight):
             counts = sample_weight > 0
             y, sample_weight = y[counts], sample_weight[counts]
@@ -319,4 +339,4 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         return d2_pinball(self.quantile) if self.loss == "quantile" else r2()
 
     def _true_values(self, y, samples):
-        return check_numbers(y)[samples.indices.numpy()]
+        return check_numbers(y, allow_nan=True)[samples.indices.numpy()]

@@ -107,19 +107,39 @@ class WeightedLoss(nn.Module):
         self.takes_weights = hasattr(loss, "reduction")
         if self.takes_weights:
             self.loss.reduction = "none"
+        # whether targets may hold NaN; to look at each batch would keep a device waiting
+        self.leaves_out_missing = False
 
     def forward(self, logits, target, weight=None):
         """Return the mean over the batch of the weighted losses of its samples.
 
-        The loss of `MixedTargets` is the sum of their two.
+        The loss of `MixedTargets` is the sum of their two. Of targets that hold NaN it is the mean
+        over the numbers that are there.
         """
         if isinstance(target, MixedTargets):
             first = self(logits, target.first, target.first_weight)
             return first + self(logits, target.second, target.second_weight)
+        if self.leaves_out_missing:
+            return self._of_known(logits, target, weight)
         losses = self.loss(logits, target)
         if weight is None:
             return losses.mean()
         return (losses.reshape(len(weight), -1).mean(dim=1) * weight).mean()
+
+    def _of_known(self, logits, target, weight):
+        """Return the mean of the weighted losses of the targets that are not NaN."""
+        known = ~target.isnan()
+        losses = self.loss(logits, target.nan_to_num())
+        if losses.shape != target.shape:
+            raise ValueError(
+                "y holds NaN, which needs a loss of each number: with reduction='none' "
+                f"{type(self.loss).__name__} returned {tuple(losses.shape)} for targets of shape "
+                f"{tuple(target.shape)}. Return that shape, or leave out rows with NaN."
+            )
+        losses = torch.where(known, losses, 0)
+        losses = losses if weight is None else losses * weight[:, None]
+        # a batch may have none
+        return losses.sum() / known.sum().clamp(min=1)
 
 
 def has_probabilities(loss):

@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.metrics import (
     r2_score,
 )
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length
 
 from sklearn_cnn._compat import scorer_traits
 from sklearn_cnn.targets import Continuous, MultiLabel
@@ -59,7 +61,12 @@ def accuracy(target, is_weighted=False):
 
 def r2():
     """Return the coefficient of determination."""
-    return Metric("R²", lambda y, outputs, weight: r2_score(y, outputs, sample_weight=weight))
+    return Metric("R²", r2_of_known)
+
+
+def r2_of_known(y, outputs, sample_weight=None):
+    """Return R² of the numbers of y that are not NaN: the mean over its columns."""
+    return _of_known(r2_score, y, outputs, sample_weight)
 
 
 def d2_pinball(quantile):
@@ -69,9 +76,32 @@ def d2_pinball(quantile):
     """
 
     def score(encoded, outputs, sample_weight):
-        return d2_pinball_score(encoded, outputs, sample_weight=sample_weight, alpha=quantile)
+        d2 = partial(d2_pinball_score, alpha=quantile)
+        return _of_known(d2, encoded, outputs, sample_weight)
 
     return Metric("D² of the pinball loss", score)
+
+
+def _of_known(score, y, outputs, sample_weight):
+    """Return a score of the numbers of y that are not NaN, as the mean over its columns.
+
+    A column counts if it holds two of them: a single one has no spread, which scores divide by.
+    """
+    known = ~np.isnan(y)
+    if known.all():
+        return score(y, outputs, sample_weight=sample_weight)
+    check_consistent_length(y, outputs, sample_weight)
+    columns = np.flatnonzero(known.sum(axis=0) >= 2)
+    if len(columns) == 0:
+        raise ValueError("No column of y holds two numbers that are not NaN: there is no score.")
+    weights = None if sample_weight is None else np.asarray(sample_weight)
+
+    def of_column(column):
+        rows = known[:, column]
+        of_rows = None if weights is None else weights[rows]
+        return score(y[rows, column], outputs[rows, column], sample_weight=of_rows)
+
+    return float(np.mean([of_column(column) for column in columns]))
 
 
 def metric_of_scorer(scoring, target, y_true, has_probabilities, is_weighted=False):

@@ -178,9 +178,14 @@ class Continuous:
     Parameters
     ----------
     y : ndarray of shape (n,) or (n, n_outputs)
-        The targets that mean and scale are learned from.
+        The targets that mean and scale are learned from. NaN stands for a number that is missing.
     sample_weight : ndarray of shape (n,) or None
         Weights of the samples.
+
+    Raises
+    ------
+    ValueError
+        If a column holds no number.
     """
 
     holds = NUMBERS
@@ -195,22 +200,35 @@ class Continuous:
         self.dtype: type = np.float32 if y.dtype in (np.float16, np.float32) else np.float64
         columns = y.reshape(len(y), -1).astype(np.float64)
         self.n_outputs = columns.shape[1]
+        known = ~np.isnan(columns)
+        empty = np.flatnonzero(~known.any(axis=0)).tolist()
+        if len(y) > 0 and empty:
+            raise ValueError(f"y holds NaN alone in the columns {empty}: leave them out.")
+        columns = np.where(known, columns, 0)
+        weights = known if sample_weight is None else known * sample_weight[:, None]
         # by powers of two to at most 1, which is exact, so that no square is 0 or infinite
         _, exponent = np.frexp(np.abs(columns).max(axis=0, initial=0))
         columns = np.ldexp(columns, -exponent)
-        mean = np.average(columns, axis=0, weights=sample_weight)
-        variance = np.average((columns - mean) ** 2, axis=0, weights=sample_weight)
+        mean = np.average(columns, axis=0, weights=weights)
+        variance = np.average((columns - mean) ** 2, axis=0, weights=weights)
         self.mean, scale = np.ldexp(mean, exponent), np.ldexp(np.sqrt(variance), exponent)
         # a constant column stays constant; anything but 0 will do as its scale
         constant = scale <= 10 * np.finfo(self.dtype).eps * np.abs(self.mean)
         self.scale = np.where(constant, 1.0, scale)
 
     def encode(self, y, name="y"):
-        """Return y standardized, of shape (n, n_outputs)."""
-        y = check_numbers(y, name)
+        """Return y standardized, of shape (n, n_outputs); NaN stays NaN, with a warning."""
+        y = check_numbers(y, name, allow_nan=True)
         columns = y.reshape(len(y), -1)
         if columns.shape[1] != self.n_outputs:
             raise ValueError(f"{name} has {columns.shape[1]} outputs, expected {self.n_outputs}.")
+        missing = np.isnan(columns)
+        if missing.any():
+            warn(
+                f"{name} holds NaN in {missing.any(axis=1).sum()} of {len(y)} rows, "
+                f"{missing.sum()} of {missing.size} numbers in all: these do not count, neither in "
+                "the loss nor in R².",
+            )
         standardized = ((columns - self.mean) / self.scale).astype(np.float32)
         return torch.from_numpy(standardized)
 
@@ -274,6 +292,12 @@ def classification_target(y, classes=None):
             "CNNClassifier takes one column of labels, or a 0/1 indicator (multilabel). Fit one "
             "classifier a column: sklearn.multioutput.MultiOutputClassifier does that."
         )
+    if kind == "continuous-multioutput" and np.allclose(y.sum(axis=1), 1) and (y >= 0).all():
+        raise ValueError(
+            f"y of shape {y.shape} holds soft labels, rows that sum to 1. Pass y.argmax(axis=1), "
+            f"or each image once a class: fit(np.repeat(X, {y.shape[1]}, axis=0), "
+            f"np.tile(range({y.shape[1]}), len(X)), sample_weight=y.ravel())."
+        )
     check_classification_targets(y)
     if kind == "multilabel-indicator":
         _check_indicator(y)
@@ -335,10 +359,20 @@ def _check_indicator(y, name="y"):
         )
 
 
-def check_numbers(y, name="y"):
-    """Return the targets of a regression as floating-point numbers, all finite."""
-    y = as_array(y, name)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
+def check_numbers(y, name="y", allow_nan=False):
+    """Return the targets of a regression as floating-point numbers, all finite.
+
+    With `allow_nan` y of several columns may hold NaN, for numbers that are missing.
+    """
+    y = as_array(y, name, allow_nan)
+    y = check_array(
+        y,
+        ensure_2d=False,
+        dtype=None,
+        input_name=name,
+        ensure_min_samples=0,
+        ensure_all_finite="allow-nan" if allow_nan else True,
+    )
     if y.dtype.kind in "mM":
         raise ValueError(
             f"{name} of CNNRegressor must hold numbers, got {y.dtype}, whose unit would be lost. "
@@ -356,18 +390,21 @@ def check_numbers(y, name="y"):
     if y.ndim > 2:
         raise ValueError(f"{name} must have shape (n,) or (n, n_outputs), got {y.shape}.")
     y = y if y.dtype.kind == "f" else y.astype(np.float64)
-    assert_all_finite(y, input_name=name)
+    assert_all_finite(y, input_name=name, allow_nan=allow_nan and y.ndim == 2 and y.shape[1] > 1)
     return y
 
 
-def as_array(y, name="y"):
+def as_array(y, name="y", allow_nan=False):
     """Return y from any container that scikit-learn takes as an array."""
     y = as_numpy(y)
-    if hasattr(y, "isna") and np.any(y.isna()):  # pandas, whose NA is no NaN to NumPy
+    is_missing = hasattr(y, "isna") and np.any(y.isna())  # pandas, whose NA is no NaN to NumPy
+    if is_missing and not (allow_nan and y.ndim == 2):
         raise ValueError(f"Input {name} contains NaN.")
     if hasattr(y, "iloc") and y.ndim == 2 and y.shape[1]:
         # column by column: of nullable columns a frame of pandas makes objects
-        return np.column_stack([y.iloc[:, column].to_numpy() for column in range(y.shape[1])])
+        columns = [y.iloc[:, column] for column in range(y.shape[1])]
+        nan = {"na_value": np.nan}
+        return np.column_stack([c.to_numpy(**(nan if c.isna().any() else {})) for c in columns])
     if hasattr(y, "to_numpy"):  # polars, and one column of pandas
         y = y.to_numpy()
     return y

@@ -148,3 +148,49 @@ def test_a_loss_that_does_not_fit_is_refused(target, loss, use, as_class):
 def test_what_is_no_loss_is_refused(loss):
     with pytest.raises(TypeError, match=r"name or a torch\.nn\.Module"):
         resolve_loss(loss, Continuous(np.arange(3.0)))
+
+
+# numbers that are missing
+
+
+@pytest.mark.parametrize("name", ["squared_error", "absolute_error", "huber"])
+def test_a_loss_of_missing_numbers_is_the_mean_over_the_others(name):
+    target = Continuous(np.arange(6.0).reshape(3, 2))
+    loss = resolve_loss(name, target)
+    loss.leaves_out_missing = True
+    outputs = torch.tensor([[0.5, 2.0], [1.0, 3.0], [-1.0, 0.0]], requires_grad=True)
+    y = torch.tensor([[1.0, np.nan], [np.nan, np.nan], [2.0, 1.0]])
+    of_each = torch.tensor(
+        [[loss.loss(outputs[i, j], y[i, j]).item() for j in range(2)] for i in range(3)]
+    )
+    weight = torch.tensor([0.5, 1.0, 1.5])
+    assert loss(outputs, y).item() == pytest.approx(of_each.nanmean().item())
+    by_hand = (of_each * weight[:, None]).nansum() / 3
+    assert loss(outputs, y, weight).item() == pytest.approx(by_hand.item())
+    loss(outputs, y).backward()
+    assert (outputs.grad == 0).tolist() == y.isnan().tolist()
+    assert loss(outputs, torch.full((3, 2), np.nan)).item() == 0
+
+
+def test_without_missing_numbers_the_loss_is_the_same():
+    loss = WeightedLoss(nn.MSELoss())
+    outputs, y = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    for weight in (None, torch.tensor([0.5, 1.5, 1.0, 0.25, 1.75])):
+        loss.leaves_out_missing = False
+        plain = loss(outputs, y, weight).item()
+        loss.leaves_out_missing = True
+        assert loss(outputs, y, weight).item() == pytest.approx(plain)
+
+
+def test_a_loss_of_each_sample_cannot_leave_out_numbers():
+    class OfSamples(nn.Module):
+        reduction = "mean"
+
+        def forward(self, outputs, target):
+            return (outputs - target).square().sum(dim=1)
+
+    loss = WeightedLoss(OfSamples())
+    loss.leaves_out_missing = True
+    message = r"OfSamples returned \(3,\) for targets of shape \(3, 2\)"
+    with pytest.raises(ValueError, match=message):
+        loss(torch.zeros(3, 2), torch.tensor([[np.nan, 0.0]] * 3))

@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 from drawn import bars_and_discs, coloured_shapes, placed_discs, several_shapes
 from sklearn.base import clone
-from sklearn.metrics import f1_score, fbeta_score, get_scorer, log_loss, make_scorer
+from sklearn.metrics import (
+    d2_pinball_score,
+    f1_score,
+    fbeta_score,
+    get_scorer,
+    log_loss,
+    make_scorer,
+    r2_score,
+)
+from sklearn.model_selection import cross_val_score
 from skorch.callbacks import Callback
 from small_networks import network
+from torch import nn
 
-from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor
 from sklearn_cnn.plots import TrainingCurveDisplay
 
 
@@ -212,3 +222,83 @@ def test_partial_fit_and_fits_without_validation_images_score_nothing():
     X, y = bars_and_discs(40)
     model = network(scoring="roc_auc").fit(X, y).partial_fit(X, y)
     assert model.validation_scores_ is None
+
+
+# ------------------------------------------------------------------- numbers that are missing
+
+
+def some_missing():
+    """Centres of discs of which a third of the rows, and of the columns, is not known."""
+    y = CENTRES.astype(float).copy()
+    y[::3, 0] = y[1::6, 1] = np.nan
+    y[6] = np.nan
+    return y
+
+
+@pytest.mark.filterwarnings("ignore:y holds NaN", "ignore:y_val holds NaN")
+@pytest.mark.parametrize("loss", ["squared_error", "quantile"])
+@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, 40)], ids=["plain", "weighted"])
+def test_the_score_of_the_numbers_that_are_there_is_the_mean_over_columns(loss, weight):
+    y = some_missing()
+    model = network(CNNRegressor, loss=loss, max_epochs=2)
+    model.fit(DISCS, y, weight, X_val=DISCS, y_val=y, sample_weight_val=weight)
+    predicted, by_hand = model.predict(DISCS), []
+    for column in range(2):
+        rows = ~np.isnan(y[:, column])
+        score = r2_score if loss == "squared_error" else d2_pinball_score
+        of_rows = None if weight is None else weight[rows]
+        by_hand.append(score(y[rows, column], predicted[rows, column], sample_weight=of_rows))
+    assert model.validation_scores_[-1] == pytest.approx(np.mean(by_hand), rel=1e-4)
+    if loss == "squared_error":
+        assert model.score(DISCS, y, weight) == pytest.approx(np.mean(by_hand))
+        whole = r2_score(CENTRES, predicted, sample_weight=weight)
+        assert model.score(DISCS, CENTRES, weight) == whole
+
+
+@pytest.mark.filterwarnings("ignore:y holds NaN")
+def test_numbers_that_are_missing_are_learned_from_the_others():
+    y = some_missing()
+    model = network(CNNRegressor, early_stopping=True, max_epochs=3).fit(DISCS, y)
+    assert np.isfinite(model.loss_curve_ + model.validation_scores_).all()
+    assert np.isfinite(model.partial_fit(DISCS, y).predict(DISCS)).all()
+    assert np.isfinite(cross_val_score(clone(model), DISCS, y, cv=2)).all()
+    moved = Augmentation(crop=2, rotation=10, flip=True, keypoints=True, flip_index=[0])
+    by_points = network(CNNRegressor, augmentation=moved).fit(DISCS, y)
+    assert np.isfinite(by_points.predict(DISCS)).all()
+
+
+def test_a_loss_sees_no_nan_and_a_warning_counts_them():
+    y = some_missing()
+    seen = []
+
+    class Listens(nn.MSELoss):
+        def forward(self, outputs, target):
+            seen.append(target.isnan().any().item())
+            return super().forward(outputs, target)
+
+    with pytest.warns(UserWarning, match="y holds NaN in 21 of 40 rows, 22 of 80 numbers"):
+        network(CNNRegressor, loss=Listens()).fit(DISCS, y)
+    assert not any(seen)
+
+
+@pytest.mark.filterwarnings("ignore:y holds NaN", "ignore:y_val holds NaN")
+def test_scorers_that_know_no_missing_numbers_say_so():
+    y = some_missing()
+    model = network(CNNRegressor, scoring="neg_mean_absolute_error")
+    with pytest.raises(ValueError, match=r"cannot score the validation set.*NaN"):
+        model.fit(DISCS, y, X_val=DISCS, y_val=y)
+    alone = np.where(np.arange(40)[:, None] == [0, 1], 1.0, np.nan)
+    with pytest.raises(ValueError, match="No column of y holds two numbers"):
+        model.set_params(scoring=None).fit(DISCS, y).score(DISCS, alone)
+
+
+@pytest.mark.filterwarnings("ignore:y holds NaN")
+def test_a_loss_of_the_whole_batch_cannot_leave_out_numbers():
+    class Mean(nn.Module):
+        def forward(self, outputs, target):
+            return (outputs - target).square().mean()
+
+    model = network(CNNRegressor, loss=Mean())
+    with pytest.raises(ValueError, match=r"no `reduction`, so numbers that are missing in y"):
+        model.fit(DISCS, some_missing())
+    assert not hasattr(model, "net_")

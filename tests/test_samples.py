@@ -132,7 +132,8 @@ def test_no_weights_are_none():
     ("weights", "message"),
     [
         ([1, 2], r"shape == \(2,\), expected \(5,\)"),
-        (np.ones((5, 2)), "1D array"),
+        (np.ones((5, 1)), "1D array"),
+        (np.ones((5, 2)), r"\(5, 2\), but must have shape \(n,\).*NaN for them in y"),
         ([1, 1, 1, 1, -1], "[Nn]egative"),
         ([1, 1, 1, 1, np.nan], "NaN"),
         ([1, 1, 1, 1, np.inf], "infinity"),

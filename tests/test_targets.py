@@ -446,6 +446,11 @@ def test_numbers_are_no_labels(y):
         classification_target(y)
 
 
+def test_soft_labels_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"\(2, 2\) .*soft labels.*sample_weight=y.ravel\(\)"):
+        classification_target([[0.25, 0.75], [1.0, 0.0]])
+
+
 def test_missing_labels_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         classification_target([0.0, 1.0, np.nan])
@@ -462,3 +467,52 @@ def test_the_same_kind_of_target_can_go_on():
     assert numbers.same_as(Continuous(np.arange(9.0) * 5))
     assert not numbers.same_as(Continuous(np.zeros((3, 2))))
     assert not numbers.same_as(letters)
+
+
+# numbers that are missing
+
+MISSING = np.array([[1.0, np.nan], [np.nan, np.nan], [5.0, 4.0], [3.0, 8.0]])
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 3.0, 2.0, 0.5]])
+def test_mean_and_scale_are_those_of_the_numbers_that_are_there(weights):
+    weights = None if weights is None else np.array(weights)
+    target = Continuous(MISSING, weights)
+    for column, rows in enumerate([[0, 2, 3], [2, 3]]):
+        of_rows = None if weights is None else weights[rows]
+        alone = Continuous(MISSING[rows, column], of_rows)
+        assert target.mean[column] == pytest.approx(alone.mean[0])
+        assert target.scale[column] == pytest.approx(alone.scale[0])
+
+
+@pytest.mark.parametrize(
+    "contain",
+    [
+        np.asarray,
+        lambda y: y.astype(np.float32),
+        lambda y: [[None if np.isnan(number) else number for number in row] for row in y],
+        pd.DataFrame,
+        lambda y: pd.DataFrame(y).astype("Float64"),
+        lambda y: pd.DataFrame(y).astype("Int64"),
+        lambda y: pl.DataFrame(y).fill_nan(None),
+        torch.from_numpy,
+    ],
+)
+def test_missing_numbers_stay_missing_in_every_container(contain):
+    target = Continuous(MISSING)
+    warning = r"y_val holds NaN in 2 of 4 rows, 3 of 8 numbers in all"
+    with pytest.warns(UserWarning, match=warning) as caught:
+        encoded = target.encode(contain(MISSING), "y_val")
+    assert len(caught) == 1
+    np.testing.assert_allclose(target.to_units(encoded), MISSING, rtol=1e-6)
+
+
+@pytest.mark.parametrize("y", [MISSING[:, 0], MISSING[:, :1], np.nan_to_num(MISSING, nan=np.inf)])
+def test_what_is_missing_in_one_column_or_infinite_is_refused(y):
+    with pytest.raises(ValueError, match=r"y contains (NaN|infinity)"):
+        check_numbers(y, allow_nan=True)
+
+
+def test_a_column_without_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"NaN alone in the columns \[1\]"):
+        Continuous(MISSING[:2])
