@@ -103,7 +103,8 @@ class WeightedLoss(nn.Module):
 
     def __init__(self, loss):
         super().__init__()
-        self.loss = copy.deepcopy(loss)
+        # logits are float32
+        self.loss = copy.deepcopy(loss).float()
         self.takes_weights = hasattr(loss, "reduction")
         if self.takes_weights:
             self.loss.reduction = "none"
@@ -171,14 +172,39 @@ def resolve_loss(loss, target):
     Raises
     ------
     ValueError
-        If the module is of torch's, and expects something else than logits and such a target.
+        If the module is of torch's, and expects something else than logits and such a target, or
+        other weights than one for each output.
     TypeError
         If it is neither a name nor a module.
     """
     if isinstance(loss, str):
         return WeightedLoss(target.losses[loss]())
     check_loss(loss, (target.holds,))
-    return WeightedLoss(loss() if inspect.isclass(loss) else loss)
+    return _with_weights_of_outputs(WeightedLoss(loss() if inspect.isclass(loss) else loss), target)
+
+
+def _with_weights_of_outputs(weighted, target):
+    """Return a loss with its weights of classes or labels in float32; raise if they are too few."""
+    loss, n_outputs = weighted.loss, target.n_outputs
+    if not isinstance(loss, tuple(_EXPECTATIONS)) or target.holds == NUMBERS:
+        return weighted
+    fitting: list = [(n_outputs,)]
+    what = "classes"
+    if target.holds == SEVERAL_LABELS:
+        fitting, what = [(n_outputs,), (1, n_outputs), (1,), ()], "labels"
+    for name in ("weight", "pos_weight"):
+        weight = getattr(loss, name, None)
+        if not isinstance(weight, torch.Tensor):
+            continue
+        if tuple(weight.shape) not in fitting:
+            raise ValueError(
+                f"loss={type(loss).__name__}({name}=...) has a weight of shape "
+                f"{tuple(weight.shape)}, but y has {n_outputs} {what}. Pass {n_outputs} numbers, "
+                "in the order of classes_."
+            )
+        # integers too, which Module.float leaves as they are
+        setattr(loss, name, weight.float())
+    return weighted
 
 
 def check_loss(loss, holds):

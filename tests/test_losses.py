@@ -150,6 +150,58 @@ def test_what_is_no_loss_is_refused(loss):
         resolve_loss(loss, Continuous(np.arange(3.0)))
 
 
+# weights of outputs
+
+DTYPES = [torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool]
+OF_CLASSES = [nn.CrossEntropyLoss, nn.MultiMarginLoss]
+OF_LABELS = [
+    nn.BCEWithLogitsLoss,
+    lambda weight: nn.BCEWithLogitsLoss(pos_weight=weight),
+    nn.MultiLabelSoftMarginLoss,
+]
+LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make", [*OF_CLASSES, *OF_LABELS])
+def test_weights_of_outputs_have_any_dtype(letters, make, dtype):
+    target, y = (letters, LABELS) if make in OF_CLASSES else (MultiLabel(3), INDICATOR)
+    y = target.encode(np.concatenate([y, y])[:6])
+    weight = torch.tensor([1, 0, 1])
+    given, expected = make(weight=weight.to(dtype)), make(weight=weight.float())
+    loss = resolve_loss(given, target)
+    assert loss(LOGITS, y).item() == resolve_loss(expected, target)(LOGITS, y).item()
+    assert dtype in {tensor.dtype for tensor in given.buffers()}
+
+
+@pytest.mark.parametrize("make", OF_CLASSES)
+@pytest.mark.parametrize("shape", [(2,), (4,), (1,)], ids=str)
+def test_other_weights_than_one_a_class_are_refused(letters, make, shape):
+    with pytest.raises(ValueError, match=rf"loss={make.__name__}\(weight=.*y has 3 classes"):
+        resolve_loss(make(weight=torch.ones(shape)), letters)
+
+
+def test_other_weights_than_one_a_label_are_refused():
+    for make in OF_LABELS:
+        for shape in ((), (1,), (3,), (1, 3)):
+            resolve_loss(make(weight=torch.ones(shape)), MultiLabel(3))
+        with pytest.raises(ValueError, match=r"weight of shape \(2,\), but y has 3 labels"):
+            resolve_loss(make(weight=torch.ones(2)), MultiLabel(3))
+
+
+def test_a_loss_of_the_users_own_in_doubles_is_computed_in_floats():
+    class Scaled(nn.MSELoss):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("weight", torch.tensor([2.0], dtype=torch.float64))
+
+        def forward(self, outputs, target):
+            return super().forward(outputs, target) * self.weight
+
+    loss = resolve_loss(Scaled, Continuous(np.arange(3.0)))
+    assert loss(torch.ones(3, 1), torch.zeros(3, 1)).dtype == torch.float32
+
+
 # numbers that are missing
 
 
