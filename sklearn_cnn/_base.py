@@ -62,6 +62,7 @@ from sklearn_cnn.runtime.equality import is_same
 from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
 from sklearn_cnn.runtime.gpu_slots import gpu_slot
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
+from sklearn_cnn.runtime.suggestions import explains_keywords, parameter_meant
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
@@ -93,7 +94,7 @@ class BaseCNN(
 
     _parameter_constraints: dict = {
         "architecture": [str, Architecture, callable],
-        "image_shape": [tuple, list, None],
+        "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
         "augmentation": [str, Augmentation, callable, None],
@@ -163,6 +164,7 @@ class BaseCNN(
         """Return weights of the classes, or None; those that balance may be learned from y."""
         return
 
+    @explains_keywords
     @rollback_on_failure
     @new_tensors_on_cpu()
     @with_callbacks
@@ -746,6 +748,14 @@ class BaseCNN(
             if any(name.startswith(f"{owner}__") for name in params):
                 spec = params.get(owner, getattr(self, owner))
                 params = {**params, owner: as_object(spec)}
+        known = self.get_params(deep=False)
+        for name in [name for name in params if "__" not in name and name not in known]:
+            meant = parameter_meant(name, known)
+            question = "" if meant is None else f" Did you mean {meant}?"
+            raise ValueError(
+                f"Invalid parameter {name!r} for estimator {self}.{question} Valid parameters are: "
+                f"{list(known)!r}."
+            )
         return super().set_params(**params)
 
     def get_params(self, deep=True):

@@ -12,6 +12,7 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
 from sklearn_cnn.metrics import accuracy
+from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import (
     MultiLabel,
     SingleLabel,
@@ -206,6 +207,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
+    @explains_keywords
     def __init__(
         self,
         architecture="convnet",

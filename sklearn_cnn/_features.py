@@ -28,6 +28,7 @@ from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_device
 from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.runtime.seeds import seeded
+from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.feature_cache import cached
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
@@ -107,7 +108,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     _parameter_constraints: dict = {
         "architecture": [str, Architecture, callable],
-        "image_shape": [tuple, list, None],
+        "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
         "layer": [str],
@@ -120,6 +121,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     module_: torch.nn.Module
     image_shape_: tuple[int, int, int]
 
+    @explains_keywords
     def __init__(
         self,
         architecture,

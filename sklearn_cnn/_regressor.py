@@ -9,6 +9,7 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
 from sklearn_cnn.metrics import d2_pinball, r2, r2_of_known
+from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import Continuous, check_numbers
 
 
@@ -192,6 +193,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
+    @explains_keywords
     def __init__(
         self,
         architecture="convnet",

@@ -1,6 +1,5 @@
 """What is scored on validation images: metrics of raw outputs, and scorers of scikit-learn's."""
 
-import difflib
 import math
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_cnn._compat import scorer_traits
+from sklearn_cnn.runtime.suggestions import did_you_mean
 from sklearn_cnn.targets import Continuous, MultiLabel
 
 
@@ -177,10 +177,9 @@ def check_scoring(scoring, responses):
     if scoring is None or scoring == "loss":
         return
     if isinstance(scoring, str) and scoring not in get_scorer_names():
-        alike = difflib.get_close_matches(scoring, ["loss", *get_scorer_names()], 1)
+        question = did_you_mean(scoring, ["loss", *get_scorer_names()])
         raise ValueError(
-            f"scoring={scoring!r} is no scorer's name."
-            f"{f' Did you mean {alike[0]!r}?' if alike else ''} Write None, 'loss', a name out of "
+            f"scoring={scoring!r} is no scorer's name.{question} Write None, 'loss', a name out of "
             "sklearn.metrics.get_scorer_names(), or a function of (estimator, X, y)."
         )
     module = str(getattr(scoring, "__module__", ""))

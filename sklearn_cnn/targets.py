@@ -13,6 +13,7 @@ from torch import nn
 
 from sklearn_cnn.images import as_numpy
 from sklearn_cnn.losses import NUMBERS, ONE_LABEL, SEVERAL_LABELS, BinaryHingeLoss
+from sklearn_cnn.runtime.suggestions import did_you_mean
 from sklearn_cnn.runtime.warnings import warn
 
 # The part of the way from the mean to the truth that likely predictions have gone.
@@ -58,6 +59,12 @@ class SingleLabel:
             present, counts = np.unique(y, return_counts=True)
             weight = dict(zip(present, len(y) / (len(present) * counts), strict=True))
             return np.array([weight.get(label, 1.0) for label in self.classes])
+        unknown = [key for key in class_weight if key not in self.classes.tolist()]
+        if unknown and len(class_weight) - len(unknown) < self.n_outputs:
+            raise ValueError(
+                f"class_weight holds {unknown[0]!r}, which is none of the classes "
+                f"{self.classes.tolist()}.{did_you_mean(unknown[0], map(str, self.classes))}"
+            )
         return compute_class_weight(class_weight, classes=self.classes, y=self.classes)
 
     def sample_weights(self, class_weights, encoded):

@@ -243,7 +243,7 @@ def test_colour_and_erasing_move_nothing():
         (Augmentation(mixup=0.2), 1, "mixup=0"),
         (Augmentation(crop=-1), 1, "crop"),
         (Augmentation, 1, r"Augmentation\(\)"),
-        ("photo", 1, r"named 'photo'; the names are \['flip_crop', 'photos', 'symbols'\]"),
+        ("photo", 1, r"named 'photo'\. Did you mean 'photos'\? The names are \['flip_crop', "),
     ],
 )
 def test_an_unfit_augmentation_is_refused_before_training(augmentation, n_columns, message):
@@ -481,7 +481,7 @@ def test_setting_a_parameter_replaces_a_name_by_its_object():
 def test_parameters_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match=r"Invalid parameter 'shear'.*Augmentation"):
         classifier("photos").set_params(augmentation__shear=1)
-    with pytest.raises(ValueError, match="names are"):
+    with pytest.raises(ValueError, match="The names are"):
         classifier("photo").set_params(augmentation__crop=1)
     for nothing in (None, v2.RandomHorizontalFlip()):
         with pytest.raises(ValueError, match=r"Write augmentation=Augmentation\(\)"):

@@ -11,6 +11,7 @@ from sklearn_cnn.architectures._convnet import ConvNet
 from sklearn_cnn.architectures._resnet import ResNet
 from sklearn_cnn.architectures._torch_module import TorchModule
 from sklearn_cnn.architectures._torchvision import TorchvisionModel, torchvision_names
+from sklearn_cnn.runtime.suggestions import did_you_mean
 
 _BUILT_IN = {"convnet": ConvNet(), "resnet": ResNet()}
 _registry: dict[str, Architecture] = dict(_BUILT_IN)
@@ -107,8 +108,10 @@ def as_architecture(spec):
             return clone(_registry[spec])
         if spec in torchvision_names():
             return TorchvisionModel(spec)
+        question = did_you_mean(spec, available_architectures())
         raise ValueError(
-            f"There is no architecture named {spec!r}; the names are {available_architectures()}. "
+            f"There is no architecture named {spec!r}.{question} The names are those of "
+            "architectures.available_architectures(), such as 'convnet' and 'resnet18'. "
             "What register_architecture adds is known in the process that called it alone: pass "
             "others, such as the workers of a search, the object."
         )

@@ -22,6 +22,7 @@ from sklearn_cnn.architectures._learned import (
     learned_standardization,
 )
 from sklearn_cnn.architectures._weights import downloading, load_into, read_weights_file
+from sklearn_cnn.runtime.suggestions import did_you_mean
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
@@ -127,8 +128,9 @@ class TorchvisionModel(ModelByName):
         )
         if self.name not in torchvision_names():
             raise ValueError(
-                f"torchvision has no classification model named {self.name!r}; the names are "
-                f"{torchvision_names()}."
+                f"torchvision has no classification model named {self.name!r}."
+                f"{did_you_mean(self.name, torchvision_names())} The names are those of "
+                "torchvision.models.list_models(torchvision.models)."
             )
         check_unfreezing(self._frozen, self.unfreeze_after)
         resolved = type(self)(**self.get_params(deep=False))

@@ -3,6 +3,7 @@
 from sklearn.base import clone
 
 from sklearn_cnn.augmentation._augmentation import Augmentation, check_parameters
+from sklearn_cnn.runtime.suggestions import did_you_mean
 
 # How they were chosen: benchmarks/results/augmentation.md
 _PRESETS = {
@@ -72,6 +73,7 @@ def _named(spec):
         return spec
     if spec not in _PRESETS:
         raise ValueError(
-            f"There is no augmentation named {spec!r}; the names are {sorted(_PRESETS)}."
+            f"There is no augmentation named {spec!r}.{did_you_mean(spec, _PRESETS)} "
+            f"The names are {sorted(_PRESETS)}."
         )
     return clone(_PRESETS[spec])

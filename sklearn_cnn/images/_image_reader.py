@@ -65,7 +65,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """
 
     _parameter_constraints: dict = {
-        "image_shape": [tuple, list, None],
+        "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
         "flatten": ["boolean"],

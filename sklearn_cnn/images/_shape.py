@@ -45,13 +45,15 @@ def check_image_shape(image_shape):
     ValueError
         If it is not (height, width) or (height, width, channels).
     """
-    if image_shape is not None and (
-        len(image_shape) not in (2, 3)
-        or not all(isinstance(side, Integral) and int(side) > 0 for side in image_shape)
-    ):
+    if image_shape is None:
+        return
+    sides = (image_shape,) if isinstance(image_shape, Integral) else tuple(image_shape)
+    are_sides = all(isinstance(side, Integral) and int(side) > 0 for side in sides)
+    if len(sides) not in (2, 3) or not are_sides:
+        is_one = are_sides and len(sides) == 1
         raise ValueError(
             "image_shape must be (height, width) or (height, width, channels), got "
-            f"{image_shape!r}."
+            f"{image_shape!r}.{f' Write image_shape={(int(sides[0]),) * 2}.' if is_one else ''}"
         )
 
 
