@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 import torch
+from torch.utils.data import Dataset
 
 from sklearn_cnn import ImageReader
 from sklearn_cnn.images import ReadOptions, as_numpy, read_images
@@ -174,6 +175,47 @@ def test_signals_whose_channels_image_shape_names():
     columns = X.transpose(0, 3, 2, 1)
     read_columns = read(columns, image_shape=(50, 1, 40), channel_axis=1)
     assert_pixels(read_columns, X.transpose(0, 2, 1, 3))
+
+
+class Items(Dataset):
+    """A Dataset of the images of an array."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, row):
+        return self.X[row]
+
+
+@pytest.mark.parametrize("contain", [np.asarray, list, np.ndarray.tolist, Items])
+def test_signals_without_a_height_warn_in_fit_alone(contain, recwarn):
+    X = np.arange(3 * 50 * 8, dtype=np.float32).reshape(3, 50, 8)
+    read(contain(X), expected=(50, 8, 1))
+    read(contain(X), image_shape=(50, 8))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="signals of 50 values and 8 channels") as caught:
+        assert_pixels(read(contain(X)), X)
+    assert len(caught) == 1
+
+
+def test_channels_of_signals_without_a_height_are_told_how_to_come():
+    X = np.zeros((3, 50, 8), np.float32)
+    with pytest.raises(ValueError, match=r"Pass signals as X\[:, np.newaxis\]"):
+        read(X, image_shape=(1, 50, 8))
+    assert read(X[:, np.newaxis], image_shape=(1, 50, 8)).shape == (3, 1, 50, 8)
+
+
+def test_image_shape_as_torch_has_it_is_refused_for_flat_rows_of_fit():
+    rows = np.zeros((3, 5 * 8 * 8), np.float32)
+    for channel_axis in (-1, 1):
+        with pytest.raises(ValueError, match=r"Write image_shape=\(8, 8, 5\)"):
+            read(rows, image_shape=(5, 8, 8), channel_axis=channel_axis)
+    # a fit on four dimensions has settled it
+    images = read(rows, image_shape=(5, 8, 8), expected=(5, 8, 8))
+    assert images.shape == (3, 5, 8, 8)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,15 @@ import warnings
 
 import pytest
 
-from sklearn_cnn.images._shape import ImageShape, array_shape, flat_row_shape, has_channels
+from sklearn_cnn.images import ReadOptions
+from sklearn_cnn.images._shape import (
+    ImageShape,
+    array_shape,
+    flat_row_shape,
+    has_channels,
+    refuse_torch_order,
+    warn_of_signals,
+)
 
 
 @pytest.fixture
@@ -159,7 +167,91 @@ def test_gray_images_of_a_channel_are_not_taken_for_signals(side):
         array_shape((10, 1, side, side), -1, image_shape=(1, side, side))
 
 
+@pytest.mark.parametrize("bands", [2, 5, 6, 8, 13])
+@pytest.mark.parametrize("size", [(16, 16), (32, 48)])
+def test_bands_on_the_other_side_are_an_error_that_says_what_to_write(bands, size):
+    with pytest.raises(ValueError, match=r"looks like \(n, C, H, W\)") as caught:
+        array_shape((10, bands, *size), -1)
+    assert "Write channel_axis=1" in str(caught.value)
+    assert f"write image_shape={(bands, *size)}" in str(caught.value)
+    with pytest.raises(ValueError, match=r"looks like \(n, H, W, C\)") as caught:
+        array_shape((10, *size, bands), 1)
+    assert "Leave out channel_axis" in str(caught.value)
+    assert f"write image_shape={(size[1], bands, size[0])}" in str(caught.value)
+    # with three numbers it is said, with two it is not
+    assert array_shape((10, bands, *size), -1, (bands, *size)) == (bands, *size)
+    with pytest.raises(ValueError, match="looks like"):
+        array_shape((10, bands, *size), -1, size)
+
+
+@pytest.mark.parametrize("image", [(64, 16, 16), (200, 3, 3), (5, 2, 2)])
+def test_more_channels_than_pixels_in_a_row_are_channels(image):
+    with pytest.raises(ValueError, match=r"looks like \(n, C, H, W\)"):
+        array_shape((10, *image), -1)
+
+
+@pytest.mark.parametrize("channel_axis", [-1, 1])
+def test_square_images_of_any_channels_are_taken(channel_axis):
+    for channels in (1, 2, 5, 13, 200):
+        shape = (10, 7, 7, channels) if channel_axis == -1 else (10, channels, 7, 7)
+        assert array_shape(shape, channel_axis) == (7, 7, channels)
+    # as features of a network, or spectra, have it
+    assert array_shape((10, 7, 10, 512), -1) == (7, 10, 512)
+    assert array_shape((10, 50, 1, 1), -1) == (50, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "meant"),
+    [
+        ((1, 28, 28), (28, 28, 1)),
+        ((3, 32, 32), (32, 32, 3)),
+        ((3, 218, 178), (218, 178, 3)),
+        ((5, 32, 32), (32, 32, 5)),
+        ((13, 32, 48), (32, 48, 13)),
+    ],
+)
+def test_image_shape_of_flat_rows_as_torch_has_it_is_an_error(image_shape, meant):
+    with pytest.raises(ValueError, match="looks like torch's") as caught:
+        refuse_torch_order(image_shape)
+    assert f"Write image_shape={meant}" in str(caught.value)
+    assert ("channel_axis=1" in str(caught.value)) == (meant[2] > 1)
+    refuse_torch_order(meant)
+
+
+@pytest.mark.parametrize(
+    "image_shape", [None, (28, 28), (5, 7, 12), (1, 128, 9), (1, 50, 40), (50, 1, 40), (1, 1, 9)]
+)
+def test_other_shapes_of_flat_rows_are_taken(image_shape):
+    refuse_torch_order(image_shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channel_axis", "are_stacked", "remedy"),
+    [
+        ((128, 9), -1, True, "pass X[:, np.newaxis];"),
+        ((128, 9), 1, True, "pass X[:, np.newaxis] and write channel_axis=-1;"),
+        ((128, 9), -1, False, "pass [x[np.newaxis] for x in X];"),
+        ((9, 128), 1, True, "pass X[:, :, np.newaxis];"),
+        ((9, 128), -1, False, "pass [x[:, np.newaxis] for x in X] and write channel_axis=1;"),
+    ],
+)
+def test_gray_images_that_could_be_signals_warn(shape, channel_axis, are_stacked, remedy):
+    with pytest.warns(UserWarning, match="signals of 128 values and 9 channels") as caught:
+        warn_of_signals(shape, ReadOptions(channel_axis=channel_axis), are_stacked=are_stacked)
+    assert remedy in str(caught[0].message)
+    assert f"write image_shape={shape}." in str(caught[0].message)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("shape", [(8, 8), (28, 28), (1, 128), (128, 1), (20, 60), (128, 9, 1)])
+def test_other_gray_images_are_read_in_silence(shape):
+    warn_of_signals(shape, ReadOptions(), are_stacked=True)
+    warn_of_signals((128, 9), ReadOptions(image_shape=(128, 9)), are_stacked=True)
+
+
 def test_signals_of_several_channels_are_strips():
+    assert array_shape((10, 1, 128, 9), -1) == (1, 128, 9)
+    assert array_shape((10, 9, 1, 128), 1) == (1, 128, 9)
     assert array_shape((10, 1, 50, 8), -1) == (1, 50, 8)
     assert array_shape((10, 8, 50, 1), 1) == (50, 1, 8)
 

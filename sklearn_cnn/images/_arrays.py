@@ -7,7 +7,13 @@ import torch
 from sklearn.utils import check_array
 
 from sklearn_cnn.images._resizing import resize
-from sklearn_cnn.images._shape import array_shape, flat_row_shape, has_channels, refuse_resizing
+from sklearn_cnn.images._shape import (
+    array_shape,
+    flat_row_shape,
+    has_channels,
+    refuse_resizing,
+    refuse_torch_order,
+)
 
 # Kept as they are; anything else numeric becomes float32.
 _DTYPES = [np.float32, np.uint8]
@@ -44,6 +50,8 @@ def images_of_rows(rows, options, expected):
     -------
     Tensor of shape (n, H, W, C), uint8 or float32
     """
+    if expected is None:
+        refuse_torch_order(options.image_shape)
     shape = flat_row_shape(rows.shape[1], expected or options.image_shape)
     if options.channel_axis == 1:
         images = np.moveaxis(rows.reshape(len(rows), shape.channels, *shape.size), 1, -1)
@@ -82,9 +90,11 @@ def read_stack(X, options, name):
     if wanted is None:
         return _as_tensor(X)
     if not has_channels(found, wanted):
+        is_signal = tuple(wanted) == (1, *found.size)
+        remedy = f" Pass signals as {name}[:, np.newaxis]." if is_signal else ""
         raise ValueError(
             f"{name} has images of {found.channels} channels, but image_shape={tuple(wanted)} "
-            f"asks for {wanted[2]}. Images are resized, their channels are not converted."
+            f"asks for {wanted[2]}. Images are resized, their channels are not converted.{remedy}"
         )
     refuse_resizing(options, found.size, name)
     return resize(_as_tensor(X), wanted[:2], options.resize_mode)

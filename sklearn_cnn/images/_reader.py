@@ -12,7 +12,7 @@ from sklearn_cnn.images._containers import parse, refuse_missing_labels
 from sklearn_cnn.images._encoded import Name, reading_bar, refuse_all_broken
 from sklearn_cnn.images._lazy import DecodedImages, LazyImages, MappedImages
 from sklearn_cnn.images._sequences import read_cells
-from sklearn_cnn.images._shape import ImageShape
+from sklearn_cnn.images._shape import ImageShape, warn_of_signals
 from sklearn_cnn.runtime.memory import fits, free_memory
 from sklearn_cnn.runtime.warnings import warn
 
@@ -127,6 +127,8 @@ def _read_numbers(X, options, expected, check_features, name):
         _check_shape(images, options, expected, name)
     else:
         images = _arrays.read_stack(X, options, name)
+        if expected is None:
+            warn_of_signals(np.shape(X)[1:], options, are_stacked=True)
         _check_shape(images, options, expected, name)
         # one row says how many features there are; all of them might be a copy
         check_features(images[:1].reshape(1, -1).numpy())

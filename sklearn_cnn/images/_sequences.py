@@ -20,7 +20,7 @@ from sklearn_cnn.images._encoded import (
     reading_bar,
     refuse_all_broken,
 )
-from sklearn_cnn.images._shape import refuse_resizing
+from sklearn_cnn.images._shape import refuse_resizing, warn_of_signals
 from sklearn_cnn.runtime.warnings import warn
 
 
@@ -51,12 +51,17 @@ def read_cells(cells: Any, options, expected, name, broken, with_labels):
         options = replace(options, image_shape=tuple(expected[:2]))
     if isinstance(cells, Dataset):
         items = DatasetItems(cells, options, with_labels, name)
-        if not _containers.is_path(_containers.image_of(items.first)):
+        first = _containers.image_of(items.first)
+        if not _containers.is_path(first):
+            if expected is None and _containers.is_array(first):
+                warn_of_signals(first.shape, options, are_stacked=False)
             return open_dataset(items, options, expected, name), items.labels
         cells = [items[row] for row in range(len(items))]
     labels = _containers.labels_of(cells, options, name) if with_labels else None
     cells = [_containers.image_of(cell) for cell in cells]
     if _containers.is_array(cells[0]):
+        if expected is None:
+            warn_of_signals(cells[0].shape, options, are_stacked=False)
         images = _read_arrays(cells, options, name)
     else:
         images = _open_encoded(cells, options, expected, name, broken)

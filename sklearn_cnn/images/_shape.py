@@ -11,9 +11,10 @@ _LONG_STRIP = 48
 # From this side on, a square could be a 4 : 3 RGB image: 32 x 24 x 3 has the pixels of 48 x 48.
 _AMBIGUOUS_SQUARE = 48
 _COLOUR_CHANNELS = (1, 3, 4)
-# Beside a side of 1, sides that are so short and so unlike are more likely a signal's channels and
-# its length than the width and height of a gray image.
-_SIGNAL_CHANNELS = 16
+# Few enough to be the channels of a signal, or the bands of a multispectral image.
+_FEW_CHANNELS = 16
+# Sides that are so unlike, the shorter one of few pixels, are more likely the length and the
+# channels of a signal than the height and width of a gray image.
 _SIGNAL_RATIO = 3
 
 
@@ -122,20 +123,14 @@ def array_shape(shape, channel_axis=-1, image_shape=None):
     ------
     ValueError
         If there are more dimensions or no pixels, or the channels plainly are elsewhere and
-        `image_shape` does not name as many, or as many as one side has pixels.
+        `image_shape` does not name as many, or may name them as torch does: (3, 32, 32).
     """
     if len(shape) == 3:
         found = ImageShape(shape[1], shape[2], 1)
     elif len(shape) == 4:
         height, width = shape[1:3] if channel_axis == -1 else shape[2:]
         found = ImageShape(height, width, shape[channel_axis])
-        # who names the number of channels has said which axis they are, unless (1, 28, 28) was
-        # written as torch has it: as many channels as the length of a signal are rare
-        is_named = (
-            image_shape is not None and len(image_shape) == 3 and has_channels(found, image_shape)
-        )
-        if not is_named or found.channels == shape[2]:
-            _check_channel_axis(shape, channel_axis, found)
+        _check_channel_axis(shape, channel_axis, found, image_shape)
     else:
         raise ValueError(
             f"X has {len(shape)} dimensions. Images come as (n, H*W*C), (n, H, W), (n, H, W, C) "
@@ -151,16 +146,86 @@ def array_shape(shape, channel_axis=-1, image_shape=None):
 def looks_channels_first(shape):
     """Say whether an array of four dimensions plainly is (n, C, H, W), and not (n, H, W, C).
 
-    1 may be the height of signals, whose channels come last: (n, 1, 50, 8), but hardly
-    (n, 1, 8, 8) or (n, 1, 28, 28).
+    Square images are: few have as many channels as pixels in a row. So are those of few bands and
+    many pixels, and those of the channels that colours have; but 1 may be the height of signals,
+    whose channels come last: (n, 1, 50, 8).
 
     Parameters
     ----------
     shape : tuple of int
     """
     _, first, middle, last = shape
-    is_signal = first == 1 and last <= _SIGNAL_CHANNELS and middle > _SIGNAL_RATIO * last
-    return first in _COLOUR_CHANNELS and last > max(_COLOUR_CHANNELS) and not is_signal
+    is_square = first != middle == last > 1
+    has_bands = 1 < first <= _FEW_CHANNELS < min(middle, last)
+    has_colours = first in _COLOUR_CHANNELS and last > max(_COLOUR_CHANNELS)
+    is_signal = first == 1 and _are_of_a_signal(middle, last)
+    return is_square or has_bands or (has_colours and not is_signal)
+
+
+def refuse_torch_order(image_shape):
+    """Raise if `image_shape`, of flat rows, looks like torch's (C, H, W).
+
+    Parameters
+    ----------
+    image_shape : tuple of int or None
+        As the user gave it.
+
+    Raises
+    ------
+    ValueError
+        With what to write.
+    """
+    if image_shape is None or len(image_shape) == 2:
+        return
+    first, middle, last = image_shape
+    # a strip may have more channels than most: nothing else could say so
+    if not looks_channels_first((1, *image_shape)) or (first == 1 and middle != last):
+        return
+    remedy = f"Write image_shape={(middle, last, first)}"
+    if first > 1:
+        remedy += ", with channel_axis=1 if rows were flattened from (C, H, W)"
+    raise ValueError(
+        f"image_shape={tuple(image_shape)} looks like torch's (channels, height, width), but means "
+        f"(height, width, channels). {remedy}. If it is meant as it stands, pass X of four "
+        "dimensions in place of flat rows."
+    )
+
+
+def warn_of_signals(shape, options, *, are_stacked):
+    """Warn if gray images may be signals, whose channels no layer would know as such.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one image, as `fit` is given it.
+    options : ReadOptions
+    are_stacked : bool
+        Whether the images come as one array, else as a sequence of arrays.
+
+    Warns
+    -----
+    UserWarning
+        With what to write.
+    """
+    if len(shape) != 2 or options.image_shape is not None:
+        return
+    channels, length = sorted(shape)
+    if channels == 1 or not _are_of_a_signal(length, channels):
+        return
+    axis, index = (-1, "np.newaxis") if shape[1] == channels else (1, ":, np.newaxis")
+    remedy = f"X[:, {index}]" if are_stacked else f"[x[{index}] for x in X]"
+    if axis != options.channel_axis:
+        remedy += f" and write channel_axis={axis}"
+    warn(
+        f"Arrays of {shape[0]} x {shape[1]} are taken for gray images. If they are signals of "
+        f"{length} values and {channels} channels, pass {remedy}; if they are images, write "
+        f"image_shape={tuple(shape)}."
+    )
+
+
+def _are_of_a_signal(length, channels):
+    """Say whether two sides are more likely those of a signal than of a gray image."""
+    return channels <= _FEW_CHANNELS and length > _SIGNAL_RATIO * channels
 
 
 def has_channels(found, image_shape):
@@ -221,17 +286,21 @@ def _likely(n_features):
     return f", for example image_shape=({side}, {side}, 3)" if 3 * side * side == n_features else ""
 
 
-def _check_channel_axis(shape, channel_axis, found):
+def _check_channel_axis(shape, channel_axis, found, image_shape):
     n, first, middle, last = shape
-    if channel_axis == -1 and looks_channels_first(shape):
-        seen, expected = "(n, C, H, W)", "(n, H, W, C)"
+    if channel_axis == -1:
+        as_if_first, seen, expected = shape, "(n, C, H, W)", "(n, H, W, C)"
         remedy = "Write channel_axis=1, or pass X.transpose(0, 2, 3, 1)"
-    elif channel_axis == 1 and looks_channels_first((n, last, middle, first)):
-        seen, expected = "(n, H, W, C)", "(n, C, H, W)"
-        remedy = "Leave out channel_axis, or pass X.transpose(0, 3, 1, 2)"
     else:
+        as_if_first, seen, expected = (n, last, middle, first), "(n, H, W, C)", "(n, C, H, W)"
+        remedy = "Leave out channel_axis, or pass X.transpose(0, 3, 1, 2)"
+    if not looks_channels_first(as_if_first):
         return
-    if found.channels != middle:
+    # (1, 28, 28) was written as torch has it: as many channels as a signal has values are rare
+    if found.channels != middle or as_if_first[1] not in _COLOUR_CHANNELS:
+        # who names the number of channels has said which axis they are
+        if len(image_shape or ()) == 3 and has_channels(found, image_shape):
+            return
         remedy += (
             f". If these are images of {found.height} x {found.width} pixels with "
             f"{found.channels} channels, write image_shape={tuple(found)}"
