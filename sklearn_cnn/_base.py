@@ -213,8 +213,8 @@ class BaseCNN(
         -----
         UserWarning
             If the shape of the images had to be guessed and the guess is doubtful,
-            `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, or
-            y of several columns NaN.
+            `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
+            several columns NaN, or one of several classes has a single image, or there is but one.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """

@@ -20,6 +20,7 @@ from sklearn_cnn.targets import (
     classification_target,
     unique_classes,
     warn_if_one_hot,
+    warn_of_rare_classes,
 )
 
 
@@ -383,6 +384,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         target = classification_target(y, classes)
         if isinstance(target, MultiLabel):
             warn_if_one_hot(y)
+        elif classes is None:
+            # in a batch of partial_fit a class may well have one image
+            warn_of_rare_classes(y, sample_weight)
         return target
 
     def _make_loss(self, target):

@@ -332,6 +332,41 @@ def warn_if_one_hot(indicator):
         )
 
 
+def warn_of_rare_classes(y, sample_weight=None):
+    """Warn if there is one class alone, or one has a single image: of a misspelt label, say.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    sample_weight : ndarray of shape (n,) or None
+        Images of weight 0 do not count.
+
+    Warns
+    -----
+    UserWarning
+        With labels and counts.
+    """
+    labels = column_or_1d(check_classes(y))
+    if sample_weight is not None:
+        labels = labels[sample_weight > 0]
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) == 1:
+        warn(
+            f"y holds one class alone, {classes.tolist()[0]!r}, in all of the {len(labels)} "
+            "images: it is what any image will be taken for."
+        )
+    # where all have a single image none stands out
+    elif (counts == 1).any() and (counts > 1).any():
+        rare = classes[counts == 1].tolist()
+        order = np.argsort(-counts, kind="stable")[:10]
+        common = dict(zip(classes[order].tolist(), counts[order].tolist(), strict=True))
+        warn(
+            f"{len(rare)} of the {len(classes)} classes of y have a single image: {rare[:10]}. "
+            f"Labels may be misspelt; the most common ones, with their counts, are {common}."
+        )
+
+
 def unique_classes(labels):
     """Return the distinct labels of one column, sorted."""
     return np.unique(column_or_1d(check_classes(labels)))

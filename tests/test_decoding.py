@@ -86,7 +86,7 @@ def xmp(orientation):
     ).encode()
 
 
-@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "bmp", "gif", "tif"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "bmp", "gif", "tif", "ppm", "jp2"])
 @pytest.mark.parametrize("pixels", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_each_format(tmp_path, extension, pixels):
     is_gray = pixels.ndim == 2
@@ -98,7 +98,7 @@ def test_each_format(tmp_path, extension, pixels):
     assert_as_pillow(path, 1 if is_gray and extension not in ("webp", "gif") else 3)
 
 
-@pytest.mark.parametrize("extension", ["png", "bmp", "tif"])
+@pytest.mark.parametrize("extension", ["png", "bmp", "tif", "ppm"])
 @pytest.mark.parametrize("pixels", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_lossless_formats_give_the_array_back(tmp_path, extension, pixels):
     path = write(tmp_path, f"image.{extension}", picture(pixels))
@@ -493,7 +493,7 @@ def content_of(extension, pixels=COLOUR):
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "no image of a format"),
         (b"%PDF-1.4\n", "no image of a format"),
         (content_of("ICO"), "no image of a format"),
-        (content_of("PPM"), "no image of a format"),
+        (content_of("TGA"), "no image of a format"),
         (content_of("PNG")[:20], "cannot be decoded|no image of a format"),
     ],
     ids=["empty", "text", "EPS", "SVG", "PDF", "ICO", "PPM", "half a header"],

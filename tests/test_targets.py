@@ -11,7 +11,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from torch import nn
 
-from sklearn_cnn import CNNClassifier
+from sklearn_cnn import CNNClassifier, ConvNet
 from sklearn_cnn.targets import (
     Continuous,
     MultiLabel,
@@ -20,6 +20,7 @@ from sklearn_cnn.targets import (
     check_numbers,
     classification_target,
     warn_if_one_hot,
+    warn_of_rare_classes,
 )
 
 LABELS = np.array(["b", "a", "b", "c", "b", "a"])
@@ -516,3 +517,44 @@ def test_what_is_missing_in_one_column_or_infinite_is_refused(y):
 def test_a_column_without_numbers_is_refused():
     with pytest.raises(ValueError, match=r"NaN alone in the columns \[1\]"):
         Continuous(MISSING[:2])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["cat"] * 5, r"one class alone, 'cat', in all of the 5 images"),
+        (
+            ["rose"] * 3 + ["tulip"] * 2 + ["tulipp"],
+            r"1 of the 3 classes of y have a single image: \['tulipp'\].*"
+            r"\{'rose': 3, 'tulip': 2, 'tulipp': 1\}",
+        ),
+        (np.array([7, 7, 1]), r"single image: \[1\].*\{7: 2, 1: 1\}"),
+    ],
+)
+def test_a_class_alone_or_in_a_single_image_warns(y, message):
+    with pytest.warns(UserWarning, match=message) as caught:
+        warn_of_rare_classes(y)
+    assert len(caught) == 1
+
+
+def test_images_of_weight_0_count_for_no_class(recwarn):
+    warn_of_rare_classes([0, 0, 1, 1, 2], np.array([1.0, 1, 1, 1, 0]))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"single image: \[1\]"):
+        warn_of_rare_classes([0, 0, 1, 1], np.array([1.0, 1, 1, 0]))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("y", [[0, 1, 2], [0, 0, 1, 1]])
+def test_other_counts_of_classes_are_taken_in_silence(y):
+    warn_of_rare_classes(y)
+
+
+def test_fit_warns_of_rare_classes_and_partial_fit_does_not(recwarn):
+    X = np.arange(4 * 16, dtype=np.uint8).reshape(4, 4, 4)
+    network = CNNClassifier(ConvNet((2,)), max_epochs=1, random_state=0)
+    network.partial_fit(X, [0, 0, 0, 1], classes=[0, 1, 2])
+    network.partial_fit(X, [2, 2, 2, 2])
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"single image: \[1\]"):
+        network.fit(X, [0, 0, 0, 1])

@@ -4,6 +4,7 @@ import functools
 import io
 import os
 import stat
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn_cnn._compat import image_operators
 
 # Formats that only hold pixels: others, such as EPS, run programs or fetch further files. MPO is
 # opened as JPEG, which it begins with; Pillow has no opener of that name.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 
 _GRAY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 _PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -56,9 +57,21 @@ def is_named_as_image(name):
 
 @functools.cache
 def image_extensions():
-    """Return how names of images end, .jpg and .png say: whatever Pillow saves and we read."""
+    """Return how names of images end that can be read, .jpg and .png say."""
+    readable = {*formats(), "MPO"}
     registered = Image.registered_extensions()
-    return {extension for extension, name in registered.items() if name in {*FORMATS, "MPO"}}
+    return {extension for extension, name in registered.items() if name in readable}
+
+
+@functools.cache
+def formats():
+    """Return the formats that Pillow can open here: HEIF if pillow-heif is installed."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 class ImageFile(NamedTuple):
@@ -143,7 +156,7 @@ def read_header(path):
     with _naming_the_reason(), open(path, "rb") as file:
         if n_bytes == 0:
             raise BrokenImageError("the file is empty")
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats()) as image:
             _check_pixels(*image.size)
             orientation = _orientation(image, file)
             height, width = _upright(_stored_size(image), orientation)
@@ -186,7 +199,7 @@ def decode_file(file, with_alpha=False):
         content = _content(file)
         pixels = None if with_alpha else _decode_fast(content, file)
         if pixels is None:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=formats()) as image:
                 pixels = decode_pil(image, with_alpha)
     if tuple(pixels.shape) != (file.height, file.width, channels):
         raise BrokenImageError(
@@ -376,7 +389,7 @@ class _naming_the_reason:  # noqa: N801
         if isinstance(error, BrokenImageError) or not isinstance(error, Exception):
             return
         if isinstance(error, Image.UnidentifiedImageError):
-            reason = f"it is no image of a format that can be read ({', '.join(FORMATS)})"
+            reason = f"it is no image of a format that can be read ({', '.join(formats())})"
         else:
             reason = f"it cannot be decoded ({type(error).__name__}: {str(error)[:200]})"
         raise BrokenImageError(reason) from error
