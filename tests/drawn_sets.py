@@ -87,7 +87,8 @@ def _face(number):
 
 
 def _house(number):
-    return {"price": 100_000 * (1 + number % 10)}
+    rooms = {"bedrooms": 1 + number % 4, "bathrooms": 1 + number % 3, "area": 900 + 50 * number}
+    return {"price": 100_000 * (1 + number % 10), **rooms, "zipcode": 91_000 + number % 3}
 
 
 def _points(number):

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn_sets import write_sets
+from learned import lite0_file
 from sklearn.base import is_classifier, is_regressor
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -62,10 +63,11 @@ def image_sets(sets, tmp_path, monkeypatch):
     return module
 
 
-def run(name, folder, monkeypatch):
+def run(name, folder, monkeypatch, **few):
+    few = few or {"n_images": 120, "max_epochs": 1}
     folder.mkdir()
     monkeypatch.chdir(folder)
-    runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](n_images=120, max_epochs=1)
+    runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](**few)
     plt.close("all")
     return sorted(os.listdir())
 
@@ -88,6 +90,19 @@ def test_examples_run(name, printed, left, tmp_path, monkeypatch, capsys):
 def test_tasks_run(name, printed, left, tmp_path, monkeypatch, capsys):
     assert run(name, tmp_path / "run", monkeypatch) == left
     assert printed in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("image_sets")
+def test_photos_and_tables_run_together(tmp_path, monkeypatch, capsys):
+    lite0_file()
+    left = run("photos_and_table", tmp_path / "run", monkeypatch, n_images=30, side=32)
+    assert left == ["photos_and_table_cache"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "photos",
+        "table",
+        "both",
+    ]
 
 
 def test_tables_name_the_unpacked_images(image_sets):
