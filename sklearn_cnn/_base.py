@@ -47,7 +47,7 @@ from sklearn_cnn.augmentation import (
     flip_average,
     with_parameters,
 )
-from sklearn_cnn.images import ImageSet, read_images
+from sklearn_cnn.images import ImageSet, read_images, refuse_no_batch
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics import NEGATIVE_LOSS, metric_of_scorer, try_metric
 from sklearn_cnn.persistence import (
@@ -291,6 +291,8 @@ class BaseCNN(
 
         The first images of a fit that does not go on say what shape all have.
         """
+        refuse_no_batch(y, name.replace("X", "y"))
+        refuse_no_batch(sample_weight, name.replace("X", "sample_weight"))
         is_first = last is None and name == "X"
         if is_first:
             reset_fitted(self)
@@ -642,6 +644,15 @@ class BaseCNN(
         outputs = predict_outputs(module, read.images, device, precision, n_outputs).numpy()
         refuse_not_finite(outputs)
         return outputs
+
+    def _to_score_by(self, X, y, sample_weight):
+        """Return what there is to score by; raise if it is not there."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None. X, y = unpack_dataset(dataset) separates the labels of a Dataset."
+            )
+        return X, y, sample_weight
 
     def _averaged(self, module):
         """Return a module with test-time augmentation."""

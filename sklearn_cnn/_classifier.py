@@ -318,6 +318,30 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
 
+    def score(self, X, y=None, sample_weight=None):
+        """Return the accuracy of predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `fit`.
+        y : array-like of shape (n,) or (n, n_labels)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Share of images of which each label is right.
+
+        Raises
+        ------
+        ValueError
+            If y is missing: labels within a Dataset are not looked for.
+        """
+        return super().score(*self._to_score_by(X, y, sample_weight))
+
     @available_if(_has_probabilities)
     def predict_proba(self, X):
         """Predict probabilities.

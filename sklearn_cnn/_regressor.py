@@ -283,6 +283,30 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         """
         return self._partial_fit(X, y, sample_weight)
 
+    def score(self, X, y=None, sample_weight=None):
+        """Return the R² of predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `fit`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Numbers.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            R², the mean over the outputs.
+
+        Raises
+        ------
+        ValueError
+            If y is missing: labels within a Dataset are not looked for.
+        """
+        return super().score(*self._to_score_by(X, y, sample_weight))
+
     def predict(self, X):
         """Predict numbers.
 

@@ -447,6 +447,15 @@ def as_array(y, name="y", allow_nan=False):
         columns = [y.iloc[:, column] for column in range(y.shape[1])]
         nan = {"na_value": np.nan}
         return np.column_stack([c.to_numpy(**(nan if c.isna().any() else {})) for c in columns])
-    if hasattr(y, "to_numpy"):  # polars, and one column of pandas
+    if hasattr(y, "to_pylist"):  # pyarrow
+        y = y.to_numpy(zero_copy_only=False)
+    elif hasattr(y, "to_numpy"):  # polars, and one column of pandas
         y = y.to_numpy()
+    if isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object):
+        missing = [row for row, label in enumerate(y) if label is None]
+        if missing:
+            raise ValueError(
+                f"Input {name} contains NaN: row {missing[0]} is None. Leave out such rows, of X "
+                "too."
+            )
     return y

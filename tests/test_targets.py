@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import torch
@@ -558,3 +559,33 @@ def test_fit_warns_of_rare_classes_and_partial_fit_does_not(recwarn):
     assert not recwarn.list
     with pytest.warns(UserWarning, match=r"single image: \[1\]"):
         network.fit(X, [0, 0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "contain",
+    [
+        pa.array,
+        lambda y: pa.chunked_array([y[:2], y[2:]]),
+        lambda y: pa.array(y).dictionary_encode(),
+        lambda y: pd.Series(y, dtype="string[pyarrow]"),
+        lambda y: pd.Series(y, dtype=pd.ArrowDtype(pa.string())),
+        lambda y: pl.Series(y, dtype=pl.Categorical),
+    ],
+)
+def test_text_of_any_column_is_labels(contain):
+    assert check_classes(contain(LABELS.tolist())).tolist() == LABELS.tolist()
+
+
+def test_numbers_and_booleans_of_pyarrow():
+    assert check_numbers(pa.array([1.5, 2.0])).tolist() == [1.5, 2.0]
+    assert check_classes(pa.array([True, False, True])).tolist() == [True, False, True]
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        check_numbers(pa.array([1.5, None]))
+
+
+@pytest.mark.parametrize("check", [check_classes, check_numbers])
+@pytest.mark.parametrize("contain", [list, tuple, lambda y: np.array(y, dtype=object)])
+def test_a_missing_label_is_named_by_its_row(check, contain):
+    values = ["a", None, "b"] if check is check_classes else [1, None, 2]
+    with pytest.raises(ValueError, match=r"Input y_val contains NaN: row 1 is None. Leave out"):
+        check(contain(values), "y_val")

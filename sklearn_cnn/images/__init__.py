@@ -7,6 +7,7 @@ from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import ImageSet, read_images
+from sklearn_cnn.images._refusals import refuse_no_batch
 from sklearn_cnn.images._shape import (
     ImageShape,
     array_shape,
@@ -33,5 +34,6 @@ __all__ = [
     "parse",
     "pixel_statistics",
     "read_images",
+    "refuse_no_batch",
     "unpack_dataset",
 ]

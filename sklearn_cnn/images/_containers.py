@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 from torch.utils.data import Dataset, IterableDataset
 
 from sklearn_cnn.images._decoding import is_named_as_image
+from sklearn_cnn.images._refusals import refuse_arrays_in_cells, refuse_no_batch
 
 
 def is_image_column(X):
@@ -46,6 +47,8 @@ def cells_of(X):
         return X.ravel().tolist() if X.dtype.kind in "UT" else list(X.ravel())
     if hasattr(X, "iloc"):
         return list(X if len(X.shape) == 1 else X.iloc[:, 0])
+    if hasattr(X, "to_pylist"):  # pyarrow
+        return X.to_pylist()
     if hasattr(X, "get_column"):
         return X.to_series(0).to_list()
     return list(X)
@@ -109,8 +112,15 @@ class Parsed(NamedTuple):
     cells: Any
 
 
-def parse(X):
+def parse(X, name="X"):
     """Return what X is.
+
+    Parameters
+    ----------
+    X : object
+        As the user gave it.
+    name : str, default="X"
+        What to call it in an error.
 
     Raises
     ------
@@ -119,12 +129,14 @@ def parse(X):
         what to write instead.
     """
     X = as_numpy(X)
+    refuse_no_batch(X, name)
     refuse_lone(X)
     if is_image_column(X):
         return Parsed(X, cells_of(X))
     if is_image_sequence(X):
         return Parsed(None, cells_of(X))
     refuse_text(X)
+    refuse_arrays_in_cells(X)
     return Parsed(X, None)
 
 
@@ -218,8 +230,8 @@ def arrays_of(images, name="X"):
     for position, image in enumerate(images):
         if not is_array(image):
             raise TypeError(
-                f"{name}[{position}] is a {type(image).__name__}, but {name} starts with images "
-                "as arrays."
+                f"{name}[{position}] is a {type(image).__name__}, but {name} holds images as "
+                "arrays. Leave out rows without an image, of y too."
             )
         arrays.append(np.asarray(as_numpy(image)))
     dtypes = {row: array.dtype for row, array in enumerate(arrays)}
@@ -255,35 +267,17 @@ def refuse_mixed_numbers(dtypes, name_of):
             )
 
 
-def refuse_mixed_sizes(sizes, name):
-    """Raise if there is more than one size, and list those that there are.
-
-    Parameters
-    ----------
-    sizes : set of tuple of int
-    name : str
-        What holds the images.
-
-    Raises
-    ------
-    ValueError
-        With what to write.
-    """
-    if len(sizes) > 1:
-        listed = ", ".join(str(size) for size in sorted(sizes)[:5])
-        raise ValueError(
-            f"{name} holds images of {len(sizes)} sizes: {listed}"
-            f"{', ...' if len(sizes) > 5 else ''}. Write image_shape=(height, width) to resize "
-            "them to one."
-        )
-
-
 def as_numpy(X):
-    """Return a torch tensor as an array that shares its memory where it can; else X itself."""
+    """Return a tensor, or a series of arrays of one shape, as an array; else X itself.
+
+    Of torch the array shares the memory where it can; polars has series of such a dtype.
+    """
     if isinstance(X, torch.Tensor):
         X = X.detach()
         # NumPy has no bfloat16
         return (X.float() if X.dtype == torch.bfloat16 else X).cpu().numpy()
+    if hasattr(X, "to_numpy") and len(getattr(getattr(X, "dtype", None), "shape", ())) > 0:
+        return X.to_numpy()
     return X
 
 
@@ -295,6 +289,8 @@ def refuse_lone(X):
     TypeError
         With what to write instead.
     """
+    if X is None:
+        raise TypeError("X is None. X must be a batch of images.")
     if is_path(X) or isinstance(X, bytes):
         raise TypeError(
             f"X is a single path or name, {os.fspath(X)!r}. X must be a batch of images: write "
@@ -338,7 +334,12 @@ def _number_kind(dtype):
 
 def _any_image(cells):
     """Say whether cells start with an image, or one of them is a file or PIL image."""
-    return is_image(image_of(cells[0])) or any(is_path(cell) or is_pil(cell) for cell in cells)
+    return is_image(first_image(cells)) or any(is_path(cell) or is_pil(cell) for cell in cells)
+
+
+def first_image(cells):
+    """Return the image of the first cell that is not None."""
+    return image_of(next((cell for cell in cells if cell is not None), None))
 
 
 def label_of(cell, row, name="X"):

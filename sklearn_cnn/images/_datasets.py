@@ -8,6 +8,7 @@ from sklearn_cnn.images import _arrays, _containers
 from sklearn_cnn.images._decoding import decode_pil, pil_dtype
 from sklearn_cnn.images._encoded import Wanted
 from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._refusals import refuse_mixed_sizes, refuse_no_batch
 from sklearn_cnn.images._resizing import convert_channels
 from sklearn_cnn.images._shape import refuse_resizing
 
@@ -84,7 +85,7 @@ def open_dataset(items, options, expected, name):
         image, dtype = _image_of(items[row], row, options, expected, name)
         _containers.refuse_mixed_numbers({0: first_dtype, row: dtype}, name_of)
         if options.image_shape is None:
-            _containers.refuse_mixed_sizes({tuple(size), tuple(image.shape[:2])}, name)
+            refuse_mixed_sizes({tuple(size), tuple(image.shape[:2])}, name)
         if image.shape[2] not in (1, channels) or image.dtype != kept_dtype:
             raise ValueError(
                 f"{name}[{row}] has {image.shape[2]} channels of {image.dtype}, but {name}[0] has "
@@ -156,6 +157,7 @@ def unpack_dataset(dataset):
     >>> len(X), y
     (4, array([0, 1, 0, 1]))
     """
+    refuse_no_batch(dataset)
     _containers.refuse_lone(dataset)
     cells = [dataset[row] for row in range(len(dataset))]
     labels = [_containers.label_of(cell, row) for row, cell in enumerate(cells)]

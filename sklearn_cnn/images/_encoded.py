@@ -16,6 +16,7 @@ from sklearn_cnn.images._decoding import (
     read_header,
 )
 from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._refusals import refuse_mixed_sizes
 from sklearn_cnn.runtime.progress import image_bar
 
 
@@ -71,7 +72,7 @@ class Wanted(NamedTuple):
         _containers.refuse_mixed_numbers(dtypes, name.of)
         size = self.size
         if size is None:
-            _containers.refuse_mixed_sizes({(i.height, i.width) for i in found}, name.of_all)
+            refuse_mixed_sizes({(i.height, i.width) for i in found}, name.of_all)
             size = found[0].height, found[0].width
         channels = self.channels or max(item.channels for item in found)
         shape = len(items), *size, channels
@@ -127,6 +128,8 @@ def look_at(cell):
     if _containers.is_pil(cell):
         height, width = pil_size(cell)
         return Picture(cell, height, width, pil_channels(cell), pil_dtype(cell))
+    if cell is None or isinstance(cell, float):  # frames have NaN for None
+        raise BrokenImageError(f"there is no image, but {cell}: leave out such rows, of y too")
     raise BrokenImageError(
         f"a {type(cell).__name__} where paths of image files or PIL images are expected"
     )

@@ -11,6 +11,7 @@ from sklearn_cnn.images import _arrays
 from sklearn_cnn.images._containers import parse, refuse_missing_labels
 from sklearn_cnn.images._encoded import Name, reading_bar, refuse_all_broken
 from sklearn_cnn.images._lazy import DecodedImages, LazyImages, MappedImages
+from sklearn_cnn.images._refusals import refuse_empty
 from sklearn_cnn.images._sequences import read_cells
 from sklearn_cnn.images._shape import ImageShape, warn_of_signals
 from sklearn_cnn.runtime.memory import fits, free_memory
@@ -85,7 +86,7 @@ def read_images(
         If files are left out (`handle_broken="skip"`); they are counted and named.
     """
     check_features = check_features or _ignore_features
-    parsed = parse(X)
+    parsed = parse(X, name)
     if parsed.cells is None:
         if with_labels:
             refuse_missing_labels(options)
@@ -113,6 +114,7 @@ def _ignore_features(table, holds_images=False):
 
 
 def _read_numbers(X, options, expected, check_features, name):
+    refuse_empty(X, options.estimator_name)
     if expected is not None:
         _refuse_lone_image(tuple(getattr(X, "shape", ())), expected)
     if _arrays.is_rows(X):

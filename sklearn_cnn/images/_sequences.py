@@ -20,6 +20,7 @@ from sklearn_cnn.images._encoded import (
     reading_bar,
     refuse_all_broken,
 )
+from sklearn_cnn.images._refusals import refuse_mixed_sizes
 from sklearn_cnn.images._shape import refuse_resizing, warn_of_signals
 from sklearn_cnn.runtime.warnings import warn
 
@@ -59,9 +60,10 @@ def read_cells(cells: Any, options, expected, name, broken, with_labels):
         cells = [items[row] for row in range(len(items))]
     labels = _containers.labels_of(cells, options, name) if with_labels else None
     cells = [_containers.image_of(cell) for cell in cells]
-    if _containers.is_array(cells[0]):
+    first = _containers.first_image(cells)
+    if _containers.is_array(first):
         if expected is None:
-            warn_of_signals(cells[0].shape, options, are_stacked=False)
+            warn_of_signals(first.shape, options, are_stacked=False)
         images = _read_arrays(cells, options, name)
     else:
         images = _open_encoded(cells, options, expected, name, broken)
@@ -106,7 +108,7 @@ def _read_arrays(images, options, name):
     if options.image_shape is None and options.recommended_size and are_mixed:
         options = replace(options, image_shape=options.recommended_size)
     if options.image_shape is None:
-        _containers.refuse_mixed_sizes({array.shape for array in arrays}, name)
+        refuse_mixed_sizes({array.shape for array in arrays}, name)
         return _arrays.read_stack(np.stack(arrays), options, name)
     # images of any size: each is resized before they are stacked
     singles = [_arrays.read_stack(array[np.newaxis], options, name) for array in arrays]
@@ -130,7 +132,7 @@ def _open_cached(options, cache, paths, wanted, named, broken):
             _add_missing(options, cache, files, wanted, named, broken)
     refuse_all_broken(named, broken)
     _containers.refuse_mixed_numbers(cache.dtypes(files), named.of)
-    _containers.refuse_mixed_sizes(cache.sizes(files), named.of_all)
+    refuse_mixed_sizes(cache.sizes(files), named.of_all)
     return cache.images(files, wanted.channels)
 
 
