@@ -20,7 +20,13 @@ from sklearn_cnn.architectures import (
     summary,
 )
 from sklearn_cnn.augmentation import Augmentation, available_augmentations
-from sklearn_cnn.images import ImageReader, load_image_folder, load_image_table, unpack_dataset
+from sklearn_cnn.images import (
+    ImageReader,
+    find_broken,
+    load_image_folder,
+    load_image_table,
+    unpack_dataset,
+)
 
 if TYPE_CHECKING:
     from sklearn_cnn.model_selection import CachedEstimator
@@ -44,6 +50,7 @@ __all__ = [
     "TrainingCurveDisplay",
     "available_architectures",
     "available_augmentations",
+    "find_broken",
     "load_image_folder",
     "load_image_table",
     "register_architecture",

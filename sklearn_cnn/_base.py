@@ -29,7 +29,13 @@ from sklearn_cnn._compat import (
     StrOptions,
     with_callbacks,
 )
-from sklearn_cnn._config import lr_and_weight_decay, prediction_options, resolve, resolve_auto
+from sklearn_cnn._config import (
+    lr_and_weight_decay,
+    prediction_options,
+    read_options,
+    resolve,
+    resolve_auto,
+)
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
@@ -306,6 +312,8 @@ class BaseCNN(
         )
         if is_first:
             self.image_shape_ = tuple(read.images.shape[1:])
+        if name == "X" and config.read.handle_broken == "skip":
+            self.skipped_rows_ = np.array(read.broken, dtype=np.int64)
         y = read.labels if y is None else y
         check_consistent_length(read.images, y)
         return _Given(read, y, read_weights(sample_weight, read.images, read.broken))
@@ -646,13 +654,19 @@ class BaseCNN(
         return outputs
 
     def _to_score_by(self, X, y, sample_weight):
-        """Return what there is to score by; raise if it is not there."""
+        """Return what there is to score by: without files that `fit` would leave out."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None. X, y = unpack_dataset(dataset) separates the labels of a Dataset."
             )
-        return X, y, sample_weight
+        if self.handle_broken == "error":
+            return X, y, sample_weight
+        check_is_fitted(self)
+        parameters, name = self.get_params(deep=False), type(self).__name__
+        options = read_options(parameters, name, self._fitted_architecture)
+        read = read_images(X, options, expected=self.image_shape_)
+        return drop(read.broken, X, y, sample_weight)
 
     def _averaged(self, module):
         """Return a module with test-time augmentation."""

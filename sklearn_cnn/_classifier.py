@@ -131,8 +131,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         again, batch by batch, while the network trains. "auto": if they take at most half of
         the memory that is free. The result is the same.
     handle_broken : {"error", "skip"}, default="error"
-        What `fit` does about files that cannot be read as images: raise, or leave them out
-        with a warning that counts and names them.
+        What `fit` and `score` do about files that cannot be read as images: raise, or leave them
+        out with a warning that counts and names them. `find_broken` says which they are.
     warm_start : bool, default=False
         Whether another `fit` goes on from the weights of the last one.
     random_state : int, RandomState instance or None, default=None
@@ -157,6 +157,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Names of the columns, if X was a frame whose names are all strings.
     image_shape_ : tuple of (int, int, int)
         Height, width and channels of an image.
+    skipped_rows_ : ndarray of int64
+        The rows of X that `handle_broken="skip"` left out of the last fit; absent without it,
+        and after `load`.
     net_ : skorch.NeuralNet
         The net that trained.
     module_ : torch.nn.Module
@@ -339,6 +342,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ------
         ValueError
             If y is missing: labels within a Dataset are not looked for.
+
+        Warns
+        -----
+        UserWarning
+            If `handle_broken="skip"` left files out.
         """
         return super().score(*self._to_score_by(X, y, sample_weight))
 

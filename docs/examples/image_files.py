@@ -15,7 +15,7 @@ from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from sklearn_cnn import CNNClassifier, ImageReader, load_image_folder
+from sklearn_cnn import CNNClassifier, ImageReader, find_broken, load_image_folder
 
 
 def write_digits(folder, n_images):
@@ -48,13 +48,14 @@ def main(n_images=1797, max_epochs=5):
             digits.data, digits.target, stratify=digits.target, random_state=0
         )
         # fit leaves the broken file out; predict needs all of its files
-        readable = np.array([Path(path).name != "broken.png" for path in X_test])
+        broken = list(find_broken(X_test))
         classifier.fit(X_train, y_train)
-        predicted = classifier.predict(X_test[readable])
-        print(classification_report(y_test[readable], predicted, digits=3))
+        predicted = classifier.predict(np.delete(X_test, broken))
+        print(classification_report(np.delete(y_test, broken), predicted, digits=3))
 
-        whole = np.array([Path(path).name != "broken.png" for path in digits.data])
-        X, y = digits.data[whole], digits.target[whole]
+        # cross-validation predicts every file
+        broken = list(find_broken(digits.data))
+        X, y = np.delete(digits.data, broken), np.delete(digits.target, broken)
         svm = make_pipeline(ImageReader((12, 12)), SVC())
         for name, estimator in {"CNNClassifier": classifier, "SVC": svm}.items():
             print(f"{name}: accuracy {cross_val_score(estimator, X, y, cv=3).mean():.3f}")

@@ -1,5 +1,6 @@
 """From X as users have it to tensors of images."""
 
+from sklearn_cnn.images._broken import find_broken
 from sklearn_cnn.images._containers import as_numpy, parse
 from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
@@ -28,6 +29,7 @@ __all__ = [
     "array_shape",
     "as_numpy",
     "check_image_shape",
+    "find_broken",
     "load_image_folder",
     "load_image_table",
     "looks_channels_first",

@@ -4,6 +4,7 @@ import os
 from functools import partial
 from numbers import Integral
 
+import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -36,6 +37,11 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Whether each image becomes a row, as scikit-learn's estimators take it.
     memory : str, path or joblib.Memory, default=None
         Folder that caches decoded files, each by itself.
+    handle_broken : {"error", "skip"}, default="error"
+        What `fit` and `fit_transform` do about files that cannot be read as images: raise, or
+        leave them out with a warning that counts and names them. y would not follow: with y, as
+        in a Pipeline, they raise; `find_broken` says which files to leave out before. `transform`
+        needs every file.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -47,9 +53,12 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         H * W * C for numeric X; 1 for a one-column frame of images; absent for a sequence.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X was a frame whose names are all strings.
+    skipped_rows_ : ndarray of int64
+        The rows that `handle_broken="skip"` left out; absent without it.
 
     See Also
     --------
+    find_broken : Says which files cannot be read.
     load_image_folder : Lists the files of a folder.
 
     Examples
@@ -70,6 +79,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
         "flatten": ["boolean"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
+        "handle_broken": [StrOptions({"error", "skip"})],
         "verbose": ["verbose"],
     }
 
@@ -83,6 +93,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         resize_mode="squash",
         flatten=True,
         memory=None,
+        handle_broken="error",
         verbose=0,
     ):
         self.image_shape = image_shape
@@ -90,6 +101,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.resize_mode = resize_mode
         self.flatten = flatten
         self.memory = memory
+        self.handle_broken = handle_broken
         self.verbose = verbose
 
     def fit(self, X, y=None):
@@ -124,8 +136,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ----------
         X : sequence of paths, PIL images or arrays, or array-like
             Images.
-        y : None
-            Ignored.
+        y : object, default=None
+            Refused where files are left out, else ignored.
 
         Returns
         -------
@@ -139,7 +151,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         TypeError
             If X is one image or path instead of a batch, or holds what is no image.
         """
-        return self._read(X, reset=True)
+        return self._read(X, reset=True, y=y)
 
     def transform(self, X):
         """Return images as an array.
@@ -166,7 +178,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self._read(X, reset=False)
 
     @rollback_on_failure
-    def _read(self, X, reset):
+    def _read(self, X, reset, y=None):
         self._validate_params()
         check_image_shape(self.image_shape)
         if reset:
@@ -176,6 +188,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.channel_axis,
             self.resize_mode,
             self.memory,
+            handle_broken=self.handle_broken if reset else "error",
             estimator_name=type(self).__name__,
             verbose=bool(self.verbose),
         )
@@ -186,6 +199,15 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             check_features=partial(check_features, self, reset),
         )
         images = read.images[:].numpy()
+        if read.broken and y is not None:
+            raise ValueError(
+                f"{len(read.broken)} of {len(images)} files of X cannot be read, and y would not "
+                "follow if ImageReader left them out. Leave them out before, of X and y: "
+                "rows = list(find_broken(X))."
+            )
+        if reset and self.handle_broken == "skip":
+            self.skipped_rows_ = np.array(read.broken, dtype=np.int64)
+            images = np.delete(images, read.broken, axis=0)
         self.image_shape_ = tuple(images.shape[1:])
         return images.reshape(len(images), -1) if self.flatten else images
 

@@ -167,7 +167,7 @@ class DecodedImages(LazyImages):
             return len(block)
 
         starts = range(0, len(rows), _BLOCK)
-        for n_done in _in_threads(read_block, starts, self._n_threads):
+        for n_done in in_threads(read_block, starts, self._n_threads):
             if progress is not None:
                 progress(n_done)
 
@@ -178,7 +178,7 @@ class DecodedImages(LazyImages):
         return convert_channels(resized, channels)
 
 
-def _in_threads(function, arguments, n_threads):
+def in_threads(function, arguments, n_threads):
     """Yield the results of calls in order; an error ends those that have not begun."""
     if min(n_threads, len(arguments)) <= 1:
         yield from map(function, arguments)
