@@ -53,7 +53,7 @@ from sklearn_cnn.augmentation import (
     flip_average,
     with_parameters,
 )
-from sklearn_cnn.images import ImageSet, read_images, refuse_no_batch
+from sklearn_cnn.images import Extremes, ImageSet, PixelRange, read_images, refuse_no_batch
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics import NEGATIVE_LOSS, metric_of_scorer, try_metric
 from sklearn_cnn.persistence import (
@@ -141,6 +141,7 @@ class BaseCNN(
     _fine_tuning: FineTuning
     _recipe: Recipe
     _score_name: str
+    _pixel_range: PixelRange
     image_shape_: tuple[int, int, int]
 
     @abstractmethod
@@ -220,7 +221,8 @@ class BaseCNN(
         UserWarning
             If the shape of the images had to be guessed and the guess is doubtful,
             `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
-            several columns NaN, or one of several classes has a single image, or there is but one.
+            several columns NaN, one of several classes has a single image, or there is but one, or
+            pixels of `X_val`, or of X where training goes on, are plainly on another scale.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """
@@ -241,6 +243,8 @@ class BaseCNN(
                 samples, held_out = self._split(samples, config)
             # build
             net, plan = self._build(config, samples, last, device)
+            if validation is not None:
+                self._pixel_range.warn_of_another_scale(held_out.extremes(), "X_val", "X has")
             # train
             left = drop(given.read.broken, X, given.y, sample_weight)
             callbacks = SklearnCallbacks(self, self._learned, config.max_epochs, *left)
@@ -410,7 +414,11 @@ class BaseCNN(
             self._fitted_architecture = clone(architecture)
             self._fine_tuning = fine_tuning_of(architecture, module)
             self._recipe = config.recipe
+            self._pixel_range = PixelRange.of(pixels)
         else:
+            extremes = samples.extremes()
+            self._compare_scale(extremes)
+            self._pixel_range = self._pixel_range.widened(extremes)
             # a copy: a training that fails leaves the last one as it was
             module = copy.deepcopy(last.module_)
         net = self._make_net(module, self._fine_tuning, device, config.callbacks)
@@ -649,7 +657,11 @@ class BaseCNN(
         if module is self.module_:
             head = self._head_of(module)
             module = through_cache(module, head, read.images, self.memory, device, precision)
-        outputs = predict_outputs(module, read.images, device, precision, n_outputs).numpy()
+        extremes = Extremes()
+        outputs = predict_outputs(
+            module, read.images, device, precision, n_outputs, watch=extremes.add
+        ).numpy()
+        self._compare_scale(extremes)
         refuse_not_finite(outputs)
         return outputs
 
@@ -667,6 +679,11 @@ class BaseCNN(
         options = read_options(parameters, name, self._fitted_architecture)
         read = read_images(X, options, expected=self.image_shape_)
         return drop(read.broken, X, y, sample_weight)
+
+    def _compare_scale(self, extremes):
+        """Warn if pixels of X are plainly on another scale than those of the last fit."""
+        owner = f"{type(self).__name__} was fitted on"
+        self._pixel_range.warn_of_another_scale(extremes, "X", owner)
 
     def _averaged(self, module):
         """Return a module with test-time augmentation."""

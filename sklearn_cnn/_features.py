@@ -19,6 +19,8 @@ from sklearn_cnn.architectures._assembly import (
 )
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.images import (
+    Extremes,
+    PixelRange,
     ReadOptions,
     check_image_shape,
     pixel_statistics,
@@ -249,6 +251,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             module = assemble_trunk(architecture, pixels)
             initialize(architecture, module, pixels)
         self.module_, self._head_name = module, head_name(architecture, module)
+        self._pixel_range = PixelRange.of(pixels)
         self._recommended_size = architecture.recommended_size()
         with torch.no_grad():
             features = self._extractor()(pixels.sample[:1].permute(0, 3, 1, 2))
@@ -286,11 +289,13 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             *(self.layer, device.type, precision),
             adds=is_fit,
         )
-        title = f"{type(self).__name__}: computing features"
+        name, extremes = type(self).__name__, Extremes()
+        title = f"{name}: computing features"
         with image_bar(len(images), title, bool(self.verbose)) as progress:
             features = predict_outputs(
-                extractor, images, device, precision, progress=progress
+                extractor, images, device, precision, progress=progress, watch=extremes.add
             ).numpy()
+        self._pixel_range.warn_of_another_scale(extremes, "X", f"{name} was fitted on")
         refuse_not_finite(features)
         return features
 

@@ -272,3 +272,11 @@ def test_photos_are_told_apart_by_features_of_imagenet():
     labels = np.repeat([0, 1], 4)
     model = make_pipeline(CNNFeatures(lite0(), image_shape=(96, 96)), LogisticRegression())
     assert (cross_val_score(model, images, labels, cv=4) == 1).all()
+
+
+def test_images_on_another_scale_than_in_fit_warn():
+    features = CNNFeatures(TorchModule(backbone(), head="auto")).fit(IMAGES)
+    expected = r"^X has pixels from \S+ to 1, but CNNFeatures was fitted on pixels from 0 to 255"
+    for model in features, pickle.loads(pickle.dumps(features)):
+        with pytest.warns(UserWarning, match=expected):
+            model.transform(IMAGES / 255)

@@ -275,6 +275,21 @@ def test_memory_is_not_asked_for_before_shapes_agree(change):
     assert fuzz.peak_memory() - used < fuzz.ALLOWANCE
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        {"low": 2.0, "high": 1.0, "mean": 1.5},
+        {"low": 0, "high": "1", "mean": 0},
+        {"low": 0, "high": 1},
+        {"low": 0, "high": 1, "mean": 0, "sample": 1},
+    ],
+    ids=str,
+)
+def test_a_range_of_pixels_is_three_numbers(pixels):
+    content, tensors = classifier()
+    refused({**content, "pixels": pixels}, tensors, "pixels")
+
+
 def test_every_kind_of_damage():
     # python tests/fuzz_model_files.py runs many more
     counts = fuzz.run(n_structures=300, n_flips=100, n_truncations=20)
@@ -292,7 +307,7 @@ def test_the_layout_is_what_the_guide_says():
     assert metadata.keys() == header.keys()
     assert f'"{metadata["version"]}"' in header["version"]
     assert content.keys() == rows.keys()
-    for key in "images", "training":
+    for key in "images", "pixels", "training":
         assert content[key].keys() == set(re.findall(r"`(\w+)`", rows[key]))
 
 
@@ -304,8 +319,8 @@ def guide_to(section):
 
 
 def test_a_newer_version_is_named():
-    data = fuzz.models()[0].replace(b'"version":"4"', b'"version":"5"')
-    with pytest.raises(ValueError, match=r"version '5' of the file format.*reads version 4"):
+    data = fuzz.models()[0].replace(b'"version":"5"', b'"version":"6"')
+    with pytest.raises(ValueError, match=r"version '6' of the file format.*reads version 5"):
         loads(data, CNNClassifier)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from image_files import write_images
 from PIL import Image
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
@@ -337,6 +338,61 @@ def test_bool_images_are_images_of_zero_and_one():
             model.decision_function(numbers), model.decision_function(black_and_white)
         )
         assert_same_outputs(classifier().fit(numbers, INDEX), model, numbers)
+
+
+ANOTHER_SCALE = {
+    "divided by 255": lambda X: X / 255,
+    "minus 1 to 1": lambda X: X / 127.5 - 1,
+    "rows divided by 255": lambda X: X.reshape(len(X), -1) / 255,
+    "list": lambda X: list(X / 255),
+    "bool": lambda X: X > 100,
+    "16 bits": lambda X: X.astype(np.uint16) * 257,
+    "PIL images of 16 bits": lambda X: [Image.fromarray(x.astype(np.uint16) * 257) for x in X],
+}
+
+
+@pytest.mark.parametrize("rescale", ANOTHER_SCALE.values(), ids=ANOTHER_SCALE.keys())
+def test_pixels_on_another_scale_than_in_fit_warn(rescale, fitted):
+    expected = r"^X has pixels from \S+ to \S+, but CNNClassifier was fitted on pixels from 0 to 2"
+    for method in fitted.predict, fitted.predict_proba, fitted.transform:
+        with pytest.warns(UserWarning, match=expected):
+            method(rescale(X))
+    with pytest.warns(UserWarning, match=r"^X_val has pixels .*, but X has pixels from 0 to 2"):
+        classifier(max_epochs=1).fit(X, INDEX, X_val=rescale(X), y_val=INDEX)
+    for going_on in classifier(warm_start=True), classifier():
+        learn = going_on.fit if going_on.warm_start else going_on.partial_fit
+        learn(X, INDEX, **{} if going_on.warm_start else {"classes": [0, 1]})
+        with pytest.warns(UserWarning, match=expected):
+            learn(rescale(X), INDEX)
+
+
+def test_bytes_where_fit_saw_0_to_1_warn(tmp_path):
+    model = classifier().fit(X / 255, INDEX)
+    paths = write_images(tmp_path, X)
+    expected = r"^X has pixels from 0 to 2\d\d, but .* from 0 to 0\.9"
+    for images in X, ROWS, list(X), paths, [Image.open(path) for path in paths]:
+        with pytest.warns(UserWarning, match=expected):
+            model.predict(images)
+    with pytest.warns(UserWarning, match="^X_val has pixels from 0 to"):
+        classifier(max_epochs=1).fit(X / 255, INDEX, X_val=paths, y_val=INDEX)
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_images_of_the_scale_of_fit_do_not_warn(fitted):
+    for model, images in (fitted, X), (classifier().fit(X / 255, INDEX), X / 255):
+        for part in images, images[:1], images // 2, 0 * images:
+            model.predict(part)
+    classifier().fit(X, INDEX, X_val=X // 3, y_val=INDEX)
+
+
+def test_what_partial_fit_has_seen_is_no_other_scale():
+    model = classifier().partial_fit(X / 255, INDEX, classes=[0, 1])
+    with pytest.warns(UserWarning, match="was fitted on pixels from 0 to 0"):
+        model.partial_fit(X.astype(float), INDEX)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X / 255, INDEX)
+        model.predict(X.astype(float))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

@@ -131,6 +131,8 @@ def test_predictions_attributes_and_parameters_come_back(params, tmp_path):
         assert getattr(loaded, name) == getattr(model, name), name
     assert loaded.score(X, Y) == model.score(X, Y)
     np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    with pytest.warns(UserWarning, match="neither is scaled to the other"):
+        loaded.predict(X / np.float32(255) if X.max() > 1 else X * 255)
 
 
 def test_parameters_of_numpys_types_come_back_as_pythons(tmp_path):

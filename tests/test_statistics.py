@@ -1,11 +1,11 @@
-"""What a network takes from the pixels of the training images."""
+"""What a network takes from the pixels of the training images, and which others are unlike them."""
 
 import numpy as np
 import pytest
 import torch
 
 from sklearn_cnn.architectures._standardize import Standardize
-from sklearn_cnn.images import pixel_statistics
+from sklearn_cnn.images import Extremes, PixelRange, pixel_statistics
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = torch.from_numpy(GENERATOR.integers(0, 256, (12, 8, 6, 3), dtype=np.uint8))
@@ -100,3 +100,70 @@ def test_the_sample_is_counted_in_integers_whatever_the_default_dtype():
         torch.set_default_dtype(torch.float32)
     assert len(pixels.sample) == 300
     assert pixels.mean.dtype == pixels.std.dtype == torch.float32
+
+
+BYTES = torch.from_numpy(GENERATOR.integers(0, 256, (20, 6, 6, 1), dtype=np.uint8))
+SCALES = {
+    "bytes": BYTES,
+    "whole floats": BYTES.float(),
+    "4 bits": (BYTES // 16).float(),
+    "0 to 1": BYTES / 255,
+    "-1 to 1": BYTES / 127.5 - 1,
+    "standardized": (BYTES - 127.5) / 75,
+    "12 bits": BYTES.float() * 16,
+    "16 bits": BYTES.float() * 257,
+    "bool": (BYTES > 127).byte(),
+}
+SMALL, LARGE = {"0 to 1", "-1 to 1", "standardized", "bool"}, {"12 bits", "16 bits"}
+SHADES = {"bytes", "whole floats", "4 bits"}
+# which others a network that learned on one does not know
+UNLIKE = {
+    "bytes": SMALL | LARGE,
+    "4 bits": SMALL | LARGE | SHADES - {"4 bits"},
+    "0 to 1": {"-1 to 1", "standardized"} | LARGE | SHADES,
+    "-1 to 1": LARGE | SHADES,
+    "standardized": LARGE | SHADES,
+    "16 bits": SMALL,
+}
+
+
+def is_unlike(fitted, images):
+    extremes = Extremes.of(images, torch.arange(len(images)))
+    return PixelRange.of(statistics_of(fitted)).is_another_scale(extremes)
+
+
+@pytest.mark.parametrize("fitted", UNLIKE)
+def test_another_scale_is_told_by_the_range_of_the_pixels(fitted):
+    others = {name for name, images in SCALES.items() if is_unlike(SCALES[fitted], images)}
+    assert others == UNLIKE[fitted]
+
+
+@pytest.mark.parametrize("fitted", SCALES)
+def test_single_images_of_the_training_set_are_of_its_scale(fitted):
+    images = SCALES[fitted]
+    assert not any(is_unlike(images, image[None]) for image in images)
+    assert not is_unlike(images, torch.zeros(1, 6, 6, 1))
+
+
+def test_bytes_may_be_darker_and_brighter():
+    dark = BYTES // 8
+    assert not is_unlike(dark, BYTES)
+    assert not is_unlike(BYTES, dark)
+    # as floats the same may be anything
+    assert is_unlike(dark, BYTES.float())
+
+
+def test_images_without_contrast_have_no_scale():
+    assert not is_unlike(torch.zeros(2, 4, 4, 1), SCALES["16 bits"])
+
+
+def test_extremes_of_batches_and_of_some_rows():
+    extremes = Extremes()
+    for start in range(0, 20, 7):
+        extremes.add(SCALES["standardized"][start : start + 7])
+    assert extremes.low == SCALES["standardized"].min()
+    assert extremes.high == SCALES["standardized"].max()
+    assert not extremes.are_bytes
+    chosen = Extremes.of(BYTES, torch.tensor([3, 5]))
+    assert (chosen.low, chosen.high) == (BYTES[[3, 5]].min(), BYTES[[3, 5]].max())
+    assert chosen.are_bytes

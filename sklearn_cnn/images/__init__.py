@@ -15,15 +15,22 @@ from sklearn_cnn.images._shape import (
     check_image_shape,
     looks_channels_first,
 )
-from sklearn_cnn.images._statistics import PixelStatistics, pixel_statistics
+from sklearn_cnn.images._statistics import (
+    Extremes,
+    PixelRange,
+    PixelStatistics,
+    pixel_statistics,
+)
 from sklearn_cnn.images._table import load_image_table
 
 __all__ = [
+    "Extremes",
     "ImageReader",
     "ImageSet",
     "ImageShape",
     "LazyImages",
     "MappedImages",
+    "PixelRange",
     "PixelStatistics",
     "ReadOptions",
     "array_shape",

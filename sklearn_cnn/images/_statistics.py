@@ -1,14 +1,22 @@
-"""What a network takes from the training images, in one pass over them."""
+"""What a network takes from the training images, in one pass, and whether others are like them."""
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+
+from sklearn_cnn.images._lazy import LazyImages
+from sklearn_cnn.runtime.warnings import warn
 
 # Images that are looked at at a time, to bound the memory of their float64 copy.
 _CHUNK = 512
 # What is enough to know how pixels vary: images, and numbers in all of them.
 _ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
+# The largest that bytes get which are no shades of 0 to 255, but of 4 bits or fewer.
+_FEW_SHADES = 16
+# The mean of pixels above which a whole batch between 0 and 1 is no dark one.
+_BRIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,103 @@ def pixel_statistics(images, indices):
     constant = variance <= 1e-12 * mean.square()
     std = torch.where(constant, torch.ones_like(variance), variance).sqrt()
     return PixelStatistics(mean.float(), std.float(), min(lows), max(highs), torch.cat(sample))
+
+
+class PixelRange(NamedTuple):
+    """Which values the pixels of the training images have, to tell their scale from another.
+
+    Parameters
+    ----------
+    low, high, mean : float
+    """
+
+    low: float
+    high: float
+    mean: float
+
+    @classmethod
+    def of(cls, pixels):
+        """Return that of `PixelStatistics`."""
+        return cls(pixels.low, pixels.high, pixels.mean.mean().item())
+
+    def widened(self, extremes):
+        """Return the range that covers further images too."""
+        return self._replace(low=min(self.low, extremes.low), high=max(self.high, extremes.high))
+
+    def is_another_scale(self, extremes):
+        """Say whether images plainly are on another scale than the training images.
+
+        Parameters
+        ----------
+        extremes : Extremes
+            Of a batch, which may be a single image.
+        """
+        low, high = extremes.low, extremes.high
+        if self.low >= 0 and self.mean > _BRIGHT:
+            is_divided, is_standardized = low >= 0 and 0 < high <= 1, low < 0 and high < self.mean
+            if is_divided or is_standardized:
+                return True
+        if extremes.are_bytes and self.low >= 0 and _FEW_SHADES < self.high <= 255:
+            # dark bytes and bright ones
+            return False
+        width = self.high - self.low
+        return width > 0 and (high >= self.high + width or low <= self.low - width)
+
+    def warn_of_another_scale(self, extremes, name, owner):
+        """Warn if images plainly are on another scale than the training images.
+
+        Parameters
+        ----------
+        extremes : Extremes
+        name : str
+            What holds the images.
+        owner : str
+            The subject of the training images, and its verb.
+        """
+        if self.is_another_scale(extremes):
+            warn(
+                f"{name} has pixels from {extremes.low:g} to {extremes.high:g}, but {owner} pixels "
+                f"from {self.low:g} to {self.high:g}, and neither is scaled to the other. Bring "
+                "both to one unit: the network does not know images of another."
+            )
+
+
+class Extremes:
+    """The smallest and the largest pixel of images that come in batches, from any device."""
+
+    def __init__(self):
+        self._found, self.are_bytes = [], True
+
+    @classmethod
+    def of(cls, images, indices):
+        """Return those of some images, or of a sample where each is read for it.
+
+        Parameters
+        ----------
+        images : Tensor or LazyImages of shape (n, H, W, C)
+        indices : Tensor of int64
+        """
+        if isinstance(images, LazyImages):
+            indices = indices[_spread(len(indices), math.prod(images.shape[1:]))]
+        extremes = cls()
+        for chunk in indices.split(_CHUNK):
+            extremes.add(images[chunk])
+        return extremes
+
+    def add(self, images):
+        """Look at a batch; the host does not wait for the device."""
+        self._found.append(torch.stack(images.aminmax()))
+        self.are_bytes &= images.dtype == torch.uint8
+
+    @property
+    def low(self):
+        """The smallest pixel."""
+        return torch.stack(self._found)[:, 0].min().item()
+
+    @property
+    def high(self):
+        """The largest pixel."""
+        return torch.stack(self._found)[:, 1].max().item()
 
 
 def _spread(n_images, n_numbers):

@@ -14,7 +14,7 @@ from safetensors import torch as safetensors_torch
 from sklearn_cnn.persistence._checks import WHOLE_NUMBERS, shown
 
 FORMAT = "sklearn_cnn estimator"
-VERSION = 4
+VERSION = 5
 
 # JSON beyond this has no use in a model file, and asks for many times its own memory.
 _LONGEST_JSON, _MOST_CONTAINERS = 2**24, 2**18

@@ -41,6 +41,7 @@ from sklearn_cnn.persistence._records import (
     decode_class_weights,
     decode_history_row,
     decode_images,
+    decode_pixel_range,
     decode_recipe,
     decode_target,
     decode_unfreezing,
@@ -116,6 +117,7 @@ def dumps(estimator):
         "architecture": encode_structure(estimator._architecture),
         "fitted_architecture": encode_fitted(estimator._fitted_architecture),
         "images": encode_images(estimator),
+        "pixels": estimator._pixel_range._asdict(),
         "target": encode_target(estimator._target),
         "training": _encode_training(estimator, net),
         "optimizer": groups,
@@ -180,6 +182,7 @@ def loads(data, kind, architecture=None, name="the model"):
         fitted = content.take("fitted_architecture", optional, decode)
         estimator._fitted_architecture = fitted_architecture(fitted, structure)
         set_images(estimator, *content.take("images", decode_images))
+        estimator._pixel_range = content.take("pixels", decode_pixel_range)
         # which prediction resizes to
         estimator._check_same_image_shape()
         estimator._target = content.take("target", decode_target, targets_of(kind))

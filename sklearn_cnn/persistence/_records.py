@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sklearn_cnn.architectures._fine_tuning import Recipe
+from sklearn_cnn.images import PixelRange
 from sklearn_cnn.persistence._checks import (
     Record,
     boolean,
@@ -57,6 +58,16 @@ def encode_images(estimator):
         "n_features": getattr(estimator, "n_features_in_", None),
         "feature_names": None if names is None else names.tolist(),
     }
+
+
+def decode_pixel_range(entries, name):
+    """Return which values the pixels of the training images have."""
+    record = Record(entries, name)
+    pixels = PixelRange(*(record.take(field, number) for field in PixelRange._fields))
+    record.end()
+    if not pixels.low <= pixels.high:
+        raise ValueError(f"{name} are not from the smallest to the largest pixel")
+    return pixels
 
 
 def encode_target(target):

@@ -17,7 +17,13 @@ _MANY_BATCHES = 64
 
 @torch.inference_mode()
 def predict_outputs(
-    module, images, device, precision="float32", n_outputs=None, progress: Callable | None = None
+    module,
+    images,
+    device,
+    precision="float32",
+    n_outputs=None,
+    progress: Callable | None = None,
+    watch: Callable | None = None,
 ):
     """Return the outputs of a module for images, on the CPU.
 
@@ -33,6 +39,8 @@ def predict_outputs(
         Logits of an image, which are checked; None where the outputs are something else.
     progress : callable, default=None
         Told how many more images are done.
+    watch : callable, default=None
+        Shown the images of each batch, on the device.
 
     Returns
     -------
@@ -46,6 +54,8 @@ def predict_outputs(
     outputs, n_done = torch.empty(0, dtype=torch.float32), 0
     with autocast(device, precision), freed_memory_kept(give_back=is_long):
         for batch, n_real in prediction_batches(images, batch_size, multiple, device):
+            if watch is not None:
+                watch(batch[:n_real])
             rows = module(batch)
             if n_outputs is not None:
                 check_logits(rows, len(batch), n_outputs)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sklearn_cnn._compat import check_sample_weight, safe_indexing
-from sklearn_cnn.images import LazyImages, MappedImages, as_numpy, pixel_statistics
+from sklearn_cnn.images import Extremes, LazyImages, MappedImages, as_numpy, pixel_statistics
 from sklearn_cnn.training.residency import to_device
 
 
@@ -60,6 +60,10 @@ class Samples:
     def pixel_statistics(self):
         """Return the `PixelStatistics` of the rows that count."""
         return pixel_statistics(self.images, self.indices)
+
+    def extremes(self):
+        """Return the `Extremes` of the rows that count."""
+        return Extremes.of(self.images, self.indices)
 
     def subset(self, positions):
         """Return the samples at some positions of `indices`, without a copy of the images."""
