@@ -294,14 +294,14 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `fit`.
         y : array-like of shape (n,) or (n, n_outputs)
-            Numbers.
+            What is true of them. NaN in one of several columns does not count.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
         Returns
         -------
         float
-            R², the mean over the outputs.
+            That of scikit-learn's `r2_score`: of several columns the mean.
 
         Raises
         ------
@@ -313,7 +313,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         UserWarning
             If `handle_broken="skip"` left files out.
         """
-        return super().score(*self._to_score_by(X, y, sample_weight))
+        X, y, sample_weight = self._to_score_by(X, y, sample_weight)
+        return r2_of_known(check_numbers(y, allow_nan=True), self.predict(X), sample_weight)
 
     def predict(self, X):
         """Predict numbers.
@@ -331,26 +332,6 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         """
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
-
-    def score(self, X, y, sample_weight=None):
-        """Compute the coefficient of determination, R², of predictions.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images, as in `fit`.
-        y : array-like of shape (n,) or (n, n_outputs)
-            What is true of them. NaN in one of several columns does not count.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the samples.
-
-        Returns
-        -------
-        float
-            That of scikit-learn's `r2_score`: of several columns the mean.
-        """
-        predicted = self.predict(X)
-        return r2_of_known(check_numbers(y, allow_nan=True), predicted, sample_weight)
 
     _holds = (NUMBERS,)
 

@@ -438,7 +438,7 @@ def check_numbers(y, name="y", allow_nan=False):
 
 def as_array(y, name="y", allow_nan=False):
     """Return y from any container that scikit-learn takes as an array."""
-    y = as_numpy(y)
+    y = as_numpy(y, name)
     is_missing = hasattr(y, "isna") and np.any(y.isna())  # pandas, whose NA is no NaN to NumPy
     if is_missing and not (allow_nan and y.ndim == 2):
         raise ValueError(f"Input {name} contains NaN.")

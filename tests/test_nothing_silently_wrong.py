@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, r2_score
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
+from torch.utils.data import Dataset
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
@@ -369,7 +370,7 @@ def test_pixels_on_another_scale_than_in_fit_warn(rescale, fitted):
 def test_bytes_where_fit_saw_0_to_1_warn(tmp_path):
     model = classifier().fit(X / 255, INDEX)
     paths = write_images(tmp_path, X)
-    expected = r"^X has pixels from 0 to 2\d\d, but .* from 0 to 0\.9"
+    expected = r"^X has pixels from 0 to 2\d\d, but .* from 0 to 0\.89"
     for images in X, ROWS, list(X), paths, [Image.open(path) for path in paths]:
         with pytest.warns(UserWarning, match=expected):
             model.predict(images)
@@ -438,6 +439,66 @@ def test_pixels_that_are_no_finite_numbers_are_refused(value, shape):
     for method in (model.predict, model.predict_proba, model.transform):
         with pytest.raises(ValueError, match=message), np.errstate(over="ignore"):
             method(bad)
+
+
+BRIGHT = X > 180
+MASKED = np.ma.array(np.where(BRIGHT, -9999, X.astype(float)), mask=BRIGHT)
+MASKED_FORMS = {
+    "images": lambda X: X,
+    "channels": lambda X: X[..., np.newaxis],
+    "rows": lambda X: X.reshape(len(X), -1),
+    "list": list,
+    "list of rows": lambda X: list(X.reshape(len(X), -1)),
+    "Series": lambda X: pd.Series(list(X)),
+    "Dataset": lambda X: Cells(list(X)),
+}
+
+
+class Cells(Dataset):
+    """A Dataset of given items."""
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    def __len__(self):
+        return len(self.cells)
+
+    def __getitem__(self, row):
+        return self.cells[row]
+
+
+@pytest.mark.parametrize("form", MASKED_FORMS.values(), ids=MASKED_FORMS.keys())
+def test_masked_pixels_are_refused_as_nan_is(form):
+    masked, unmasked = form(MASKED), form(np.ma.array(X.astype(float)))
+    model = classifier(max_epochs=1)
+    with pytest.raises(ValueError, match=r"^Input X\S* contains masked values"):
+        model.fit(masked, INDEX)
+    with pytest.raises(ValueError, match=r"^Input X_val\S* contains masked values"):
+        model.fit(unmasked, INDEX, X_val=masked, y_val=INDEX)
+    # a mask that hides nothing is none
+    assert_same_outputs(model.fit(unmasked, INDEX), classifier(max_epochs=1).fit(X, INDEX))
+    with pytest.raises(ValueError, match=r"^Input X\S* contains masked values"):
+        model.predict(masked)
+
+
+@pytest.mark.parametrize("contain", [lambda y: y, list, lambda y: np.ma.column_stack([y, y])])
+def test_masked_targets_are_refused_as_nan_is(contain):
+    numbers = np.ma.masked_equal(np.where(INDEX == 1, -9999.0, 1.5), -9999.0)
+    labels = np.ma.masked_equal(INDEX, 1)
+    for model, y in (regressor(max_epochs=1), numbers), (classifier(max_epochs=1), labels):
+        with pytest.raises(ValueError, match=r"^Input y contains masked values"):
+            model.fit(X, contain(y))
+    with pytest.raises(ValueError, match=r"^Input y_val contains masked values"):
+        regressor(max_epochs=1).fit(X, contain(numbers.data), X_val=X, y_val=contain(numbers))
+    pairs = Cells([(image, label) for image, label in zip(X, numbers, strict=True)])
+    with pytest.raises(ValueError, match=r"^Input y contains masked values"):
+        regressor(max_epochs=1).fit(pairs)
+
+
+def test_masked_weights_are_refused():
+    weights = np.ma.masked_equal(np.ones(48) + INDEX, 2)
+    with pytest.raises(ValueError, match=r"^Input sample_weight contains masked values"):
+        classifier(max_epochs=1).fit(X, INDEX, weights)
 
 
 @pytest.mark.parametrize("averaged", [False, True])

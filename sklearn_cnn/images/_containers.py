@@ -113,7 +113,7 @@ class Parsed(NamedTuple):
 
 
 def parse(X, name="X"):
-    """Return what X is.
+    """Return what X is; errors call it by a name.
 
     Parameters
     ----------
@@ -124,11 +124,13 @@ def parse(X, name="X"):
 
     Raises
     ------
+    ValueError
+        If it holds masked values.
     TypeError
         If X is one image rather than a batch, or holds what is neither image nor number; with
         what to write instead.
     """
-    X = as_numpy(X)
+    X = as_numpy(X, name)
     refuse_no_batch(X, name)
     refuse_lone(X)
     if is_image_column(X):
@@ -222,7 +224,7 @@ def arrays_of(images, name="X"):
     Raises
     ------
     ValueError
-        If they hold numbers of different kinds.
+        If they hold numbers of different kinds, or masked ones.
     TypeError
         If an element is no image.
     """
@@ -233,7 +235,7 @@ def arrays_of(images, name="X"):
                 f"{name}[{position}] is a {type(image).__name__}, but {name} holds images as "
                 "arrays. Leave out rows without an image, of y too."
             )
-        arrays.append(np.asarray(as_numpy(image)))
+        arrays.append(np.asarray(as_numpy(image, f"{name}[{position}]")))
     dtypes = {row: array.dtype for row, array in enumerate(arrays)}
     refuse_mixed_numbers(dtypes, lambda row: f"{name}[{row}]")
     return arrays
@@ -267,11 +269,21 @@ def refuse_mixed_numbers(dtypes, name_of):
             )
 
 
-def as_numpy(X):
+def as_numpy(X, name="X"):
     """Return a tensor, or a series of arrays of one shape, as an array; else X itself.
 
     Of torch the array shares the memory where it can; polars has series of such a dtype.
+
+    Raises
+    ------
+    ValueError
+        If X, or an entry of a list, is an array of NumPy's with values that are masked.
     """
+    if any(map(_is_masked, X if isinstance(X, (list, tuple)) else [X])):
+        raise ValueError(
+            f"Input {name} contains masked values, and what is below the mask would be learned. "
+            "Put numbers in their place, by .filled(number), or leave those samples out."
+        )
     if isinstance(X, torch.Tensor):
         X = X.detach()
         # NumPy has no bfloat16
@@ -327,6 +339,10 @@ def refuse_text(X):
         )
 
 
+def _is_masked(values):
+    return isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values)
+
+
 def _number_kind(dtype):
     # in whatever order the bytes are
     return "f" if dtype.kind == "f" else (dtype.kind, dtype.itemsize)
@@ -355,7 +371,7 @@ def label_of(cell, row, name="X"):
 
 def stack_labels(labels):
     """Return labels as an array."""
-    return np.array([as_numpy(label) for label in labels])
+    return np.array([as_numpy(label, "y") for label in labels])
 
 
 def _has_rows(X):

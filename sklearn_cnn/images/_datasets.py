@@ -118,7 +118,7 @@ def _image_of(item, row, options, expected, name):
         raise TypeError(
             f"{name}[{row}] is a {type(image).__name__}, but {name} must hold PIL images or arrays."
         )
-    [array] = _containers.arrays_of([image])
+    array = np.asarray(_containers.as_numpy(image, f"{name}[{row}]"))
     return _arrays.read_stack(array[np.newaxis], options, name)[0], array.dtype
 
 

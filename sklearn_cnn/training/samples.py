@@ -133,7 +133,7 @@ def read_weights(sample_weight, images, broken=()):
     Raises
     ------
     ValueError
-        If there are not as many as samples, or one is negative, infinite or NaN.
+        If there are not as many as samples, or one is negative, infinite, NaN or masked.
     """
     if sample_weight is None and len(broken) == 0:
         return None
@@ -145,8 +145,9 @@ def read_weights(sample_weight, images, broken=()):
         )
     # only the length of this is looked at
     samples = np.empty((len(images), 0))
+    weights = as_numpy(sample_weight, "sample_weight")
     weights = check_sample_weight(
-        as_numpy(sample_weight), samples, dtype=np.float64, ensure_non_negative=True, copy=True
+        weights, samples, dtype=np.float64, ensure_non_negative=True, copy=True
     )
     weights[list(broken)] = 0
     return _as_shares(weights)
