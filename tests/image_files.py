@@ -42,3 +42,53 @@ def png(width, height, bits, colour_type, rows, interlace=0, before=b"", after=b
             png_chunk(b"IEND", b""),
         ]
     )
+
+
+def tiff(*pages, extra=(), separate=False, subfiles=()):
+    """Return an uncompressed TIFF.
+
+    Parameters
+    ----------
+    *pages : ndarray of shape (H, W) or (H, W, bands)
+        Three bands or more are RGB and others.
+    extra : tuple of int
+        What the bands after the colours are said to be: 0 for anything, 1 or 2 for alpha.
+    separate : bool
+        Whether bands lie one after the other.
+    subfiles : tuple of int
+        What each page is said to be, if anything: 1 for a smaller copy.
+    """
+    content, link = b"II*\0\0\0\0\0", 4
+    for page, pixels in enumerate(pages):
+        bands = pixels[..., None] if pixels.ndim == 2 else pixels
+        height, width, n_bands = bands.shape
+        data = bands.transpose(2, 0, 1) if separate else bands
+        planes = n_bands if separate else 1
+        start, n_bytes = len(content), bands.nbytes // planes
+        content += np.ascontiguousarray(data.astype(data.dtype.newbyteorder("<"))).tobytes()
+        tags = {
+            254: subfiles[page : page + 1],
+            256: (width,),
+            257: (height,),
+            258: (8 * bands.itemsize,) * n_bands,
+            259: (1,),
+            262: (2 if n_bands > 2 else 1,),
+            273: tuple(start + n_bytes * plane for plane in range(planes)),
+            277: (n_bands,),
+            278: (height,),
+            279: (n_bytes,) * planes,
+            284: (2 if separate else 1,),
+            338: extra,
+            339: ({"u": 1, "i": 2, "f": 3}[bands.dtype.kind],) * n_bands,
+        }
+        tags = {tag: values for tag, values in tags.items() if values}
+        directory = struct.pack("<H", len(tags))
+        for tag, values in tags.items():
+            packed = struct.pack(f"<{len(values)}I", *values)
+            if len(values) > 1:
+                content, packed = content + packed, struct.pack("<I", len(content))
+            directory += struct.pack("<HHI", tag, 4, len(values)) + packed
+        content = content[:link] + struct.pack("<I", len(content)) + content[link + 4 :]
+        link = len(content) + len(directory)
+        content += directory + bytes(4)
+    return content

@@ -8,10 +8,19 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
+import PIL.ImageFile
 import torch
 from PIL import Image, ImageOps
 
 from sklearn_cnn._compat import image_operators
+from sklearn_cnn.images import _tiff
+from sklearn_cnn.images._orientation import (
+    orientation_in_file,
+    orientation_of,
+    stored_size,
+    turned,
+    upright,
+)
 
 # Formats that only hold pixels: others, such as EPS, run programs or fetch further files. MPO is
 # opened as JPEG, which it begins with; Pillow has no opener of that name.
@@ -28,22 +37,6 @@ _BY_WAY_OF = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 _FAST_KINDS = {("JPEG", "L"), ("JPEG", "RGB")}
 # What torchvision calls the channels that the file has.
 _UNCHANGED = 0
-# EXIF's tag of the orientation, its values that swap height and width, and what each asks for,
-# of pixels of shape (H, W, C).
-_ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
-_TURNS = {
-    2: lambda pixels: pixels.flip(1),
-    3: lambda pixels: pixels.flip(0, 1),
-    4: lambda pixels: pixels.flip(0),
-    5: lambda pixels: pixels.transpose(0, 1),
-    6: lambda pixels: pixels.rot90(-1),
-    7: lambda pixels: pixels.transpose(0, 1).flip(0, 1),
-    8: lambda pixels: pixels.rot90(),
-}
-# Where a PNG may hold an orientation: as EXIF, as text, or in XMP.
-_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-# TIFF's tags of width and height.
-_TIFF_SIZE = 256, 257
 
 
 class BrokenImageError(ValueError):
@@ -156,10 +149,10 @@ def read_header(path):
     with _naming_the_reason(), open(path, "rb") as file:
         if n_bytes == 0:
             raise BrokenImageError("the file is empty")
-        with Image.open(file, formats=formats()) as image:
+        with _opened(file) as image:
             _check_pixels(*image.size)
-            orientation = _orientation(image, file)
-            height, width = _upright(_stored_size(image), orientation)
+            orientation = orientation_in_file(image, file)
+            height, width = upright(stored_size(image), orientation)
             return ImageFile(
                 path,
                 n_bytes,
@@ -226,21 +219,22 @@ def decode_pil(image, with_alpha=False):
     Raises
     ------
     BrokenImageError
-        If the pixels cannot be read or are not finite, or have 32 bits where alpha is asked for.
+        If the pixels cannot be read or are not finite, or nothing says what is opaque where alpha
+        is asked for.
     """
     with _naming_the_reason():
-        _check_pixels(*image.size)
+        _check_picture(image)
         channels = 4 if with_alpha else pil_channels(image)
         dtype = pil_dtype(image)
         image.load()
-        is_turned = image.getexif().get(_ORIENTATION, 1) != 1
         # both would copy an image that is as it should be
-        upright = ImageOps.exif_transpose(image) if is_turned else image
+        if orientation_of(image) != 1:
+            image = ImageOps.exif_transpose(image)
         if dtype == np.uint8:
-            upright, mode = _convertible(upright), _PIL_MODES[channels]
-            pixels = np.array(upright if upright.mode == mode else upright.convert(mode))
+            image, mode = _convertible(image), _PIL_MODES[channels]
+            pixels = np.array(image if image.mode == mode else image.convert(mode))
         else:
-            pixels = _deep_pixels(upright, dtype, with_alpha)
+            pixels = _deep_pixels(image, dtype, with_alpha)
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels)
 
 
@@ -251,6 +245,9 @@ def pil_channels(image):
 
 def pil_dtype(image):
     """Return what the pixels of a PIL image are: uint8 or, of gray alone, numbers of more bits."""
+    unusual = _tiff.unusual_dtype(image)
+    if unusual is not None:
+        return unusual
     # Pillow has 16 bits in 32 where it has no mode for them
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return np.dtype(np.uint16)
@@ -280,10 +277,10 @@ def pil_size(image):
         If that fails.
     """
     with _naming_the_reason():
-        _check_pixels(*image.size)
+        _check_picture(image)
         # here, since threads that load the same image disturb each other
         image.load()
-        return _upright(image.size, image.getexif().get(_ORIENTATION, 1))
+        return upright(image.size, orientation_of(image))
 
 
 def _decode_fast(content, file):
@@ -291,40 +288,34 @@ def _decode_fast(content, file):
     # torchvision's Python function warns of its removal at each call; where the operator is
     # missing, Pillow decodes
     decoder = getattr(image_operators(), "decode_jpeg", None)
-    if decoder is None or file.kind not in _FAST_KINDS:
+    # and what it can of files that are cut off, where the user says so
+    reads_truncated = PIL.ImageFile.LOAD_TRUNCATED_IMAGES
+    if decoder is None or file.kind not in _FAST_KINDS or reads_truncated:
         return None
     encoded = torch.frombuffer(content, dtype=torch.uint8)
     pixels = decoder(encoded, _UNCHANGED, False).permute(1, 2, 0)
-    return _TURNS.get(file.orientation, lambda pixels: pixels)(pixels)
+    return turned(pixels, file.orientation)
 
 
-def _orientation(image, file):
-    """Return the orientation of an image that was just opened."""
-    if image.format == "PNG":
-        # Pillow would decode the pixels, since EXIF may come after them
-        file.seek(0)
-        content = file.read()
-        if not any(mark in content for mark in _PNG_MARKS):
-            return 1
-    return image.getexif().get(_ORIENTATION, 1)
+def _opened(file):
+    """Return the image of an open file; of a TIFF only what Pillow reads all of."""
+    pages = list(_tiff.read_pages(file))
+    file.seek(0)
+    if not pages:
+        return Image.open(file, formats=formats())
+    reason = _tiff.why_not_read(pages)
+    if reason is None:
+        try:
+            return Image.open(file, formats=["TIFF"])
+        except Image.UnidentifiedImageError:
+            reason = f"{_tiff.described(pages[0])}, which Pillow does not read"
+    raise BrokenImageError(f"{reason}: read it into an array")
 
 
 def _loses_bits(image):
     """Say whether Pillow reads the upper 8 of 16 bits of an image that was just opened."""
     layouts = [str(tile[3]) for tile in image.tile]
     return pil_dtype(image) == np.uint8 and any(";16" in layout for layout in layouts)
-
-
-def _stored_size(image):
-    """Return width and height as a file has them: some versions of Pillow turn TIFF's."""
-    if image.format == "TIFF":
-        return tuple(image.tag_v2[tag] for tag in _TIFF_SIZE)
-    return image.size
-
-
-def _upright(size, orientation):
-    width, height = size
-    return (width, height) if orientation in _SIDEWAYS else (height, width)
 
 
 def _content(file):
@@ -341,7 +332,11 @@ def _deep_pixels(image, dtype, with_alpha):
 
     Scaled to 8 bits, a camera's 12 would be 4.
     """
-    values = np.asarray(image).astype(np.float32)[..., np.newaxis]
+    values = np.asarray(image)
+    if dtype in (np.int8, np.uint32):
+        # Pillow has no mode of these, and their bits in one of the same size
+        values = values.view(dtype)
+    values = values.astype(np.float32)[..., np.newaxis]
     if not np.isfinite(values).all():
         raise BrokenImageError("it holds NaN or infinite pixels")
     if not with_alpha:
@@ -363,6 +358,15 @@ def _convertible(image):
         return image.convert(_BY_WAY_OF[image.mode])
     # Pillow knows no direct way from CMYK and its like to gray
     return image if image.mode in {*_GRAY_MODES, "RGB", "RGBA"} else image.convert("RGB")
+
+
+def _check_picture(image):
+    _check_pixels(*image.size)
+    # only an image that was opened has tags, and no pickle of it
+    tags = getattr(image, "tag_v2", None)
+    reason = _tiff.why_not_bands(tags) if tags else None
+    if reason is not None:
+        raise BrokenImageError(f"{reason}: read it into an array")
 
 
 def _check_pixels(width, height):
