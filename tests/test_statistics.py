@@ -102,6 +102,24 @@ def test_the_sample_is_counted_in_integers_whatever_the_default_dtype():
     assert pixels.mean.dtype == pixels.std.dtype == torch.float32
 
 
+@pytest.mark.parametrize("offset", [1e6, -3e5])
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_pixels_that_float32_cannot_tell_apart_warn(offset, n_channels):
+    noise = GENERATOR.normal(size=(9, 4, 4, n_channels))
+    with pytest.warns(UserWarning, match="the 7 digits that float32 keeps"):
+        statistics_of(torch.from_numpy((offset + 1e-3 * noise).astype(np.float32)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_pixels_that_float32_can_tell_apart_do_not_warn():
+    noise = GENERATOR.normal(size=(9, 4, 4, 1)).astype(np.float32)
+    for images in (100 + noise, 1e6 + 10 * noise, 1e-9 * noise, 0 * noise):
+        statistics_of(torch.from_numpy(images.astype(np.float32)))
+    # one of several channels may be constant
+    statistics_of(torch.from_numpy(np.concatenate([noise, 0 * noise + 7], axis=-1)))
+    statistics_of(torch.full((3, 4, 4, 1), 7, dtype=torch.uint8))
+
+
 BYTES = torch.from_numpy(GENERATOR.integers(0, 256, (20, 6, 6, 1), dtype=np.uint8))
 SCALES = {
     "bytes": BYTES,

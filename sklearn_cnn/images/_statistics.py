@@ -52,6 +52,11 @@ def pixel_statistics(images, indices):
     Returns
     -------
     PixelStatistics
+
+    Warns
+    -----
+    UserWarning
+        If float32 cannot tell the pixels of a channel apart, of any channel.
     """
     total = torch.zeros(images.shape[3], dtype=torch.float64)
     squares, lows, highs, sample = torch.zeros_like(total), [], [], []
@@ -72,7 +77,14 @@ def pixel_statistics(images, indices):
     # a channel without variance, up to rounding, is only centred
     constant = variance <= 1e-12 * mean.square()
     std = torch.where(constant, torch.ones_like(variance), variance).sqrt()
-    return PixelStatistics(mean.float(), std.float(), min(lows), max(highs), torch.cat(sample))
+    low, high = min(lows), max(highs)
+    if images.dtype != torch.uint8 and constant.all() and (low or high):
+        warn(
+            f"The pixels of X, from {low:.7g} to {high:.7g}, are the same in all images, up to the "
+            "7 digits that float32 keeps: there is nothing to learn. If they differ in later "
+            "digits, subtract a number that they share, in float64, here and in prediction."
+        )
+    return PixelStatistics(mean.float(), std.float(), low, high, torch.cat(sample))
 
 
 class PixelRange(NamedTuple):
