@@ -182,10 +182,11 @@ class BaseCNN(
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images as numbers of any real dtype: arrays, memmaps, torch tensors, frames; or a
-            sequence or one-column frame of arrays, PIL images or paths of files, or a torch
-            Dataset. Numbers: uint8 stays uint8, all else becomes float32; four dimensions
-            follow `channel_axis`. Files and PIL images become uint8 of one channel if all of
-            them are gray, else of three; gray of more than 8 bits keeps its values, as float32.
+            sequence or one-column frame of arrays, PIL images, paths of files or what files hold
+            (bytes, open files), or a torch Dataset. Numbers: uint8 stays uint8, all else becomes
+            float32; four dimensions follow `channel_axis`. Files and PIL images become uint8 of
+            one channel if all of them are gray, else of three; gray of more than 8 bits keeps its
+            values, as float32.
         y : array-like of shape (n,) or (n, n_outputs), default=None
             Targets. May be left out only if X is a Dataset of (image, label) pairs. A regressor
             takes NaN for numbers that are missing in one of several columns.

@@ -152,7 +152,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : sequence of paths, PIL images or arrays, or array-like
+        X : sequence of paths, encoded images or arrays, or array-like
             Images, as `CNNClassifier.fit` takes them.
         y : None
             Ignored.
@@ -182,7 +182,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : sequence of paths, PIL images or arrays, or array-like
+        X : sequence of paths, encoded images or arrays, or array-like
             Images.
         y : None
             Ignored.
@@ -211,7 +211,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : sequence of paths, PIL images or arrays, or array-like
+        X : sequence of paths, encoded images or arrays, or array-like
             Images.
 
         Returns

@@ -36,10 +36,11 @@ def small(**params):
     return CNNClassifier(ConvNet((4,)), max_epochs=2, random_state=0, **params)
 
 
-@pytest.fixture(params=["arrays", "tensors", "PIL", "paths"])
+@pytest.fixture(params=["arrays", "tensors", "PIL", "paths", "bytes"])
 def cells(request, tmp_path):
-    if request.param == "paths":
-        return write_images(tmp_path, IMAGES)
+    if request.param in ("paths", "bytes"):
+        paths = write_images(tmp_path, IMAGES)
+        return paths if request.param == "paths" else [Path(path).read_bytes() for path in paths]
     make = {"arrays": np.asarray, "tensors": torch.from_numpy, "PIL": Image.fromarray}
     return [make[request.param](image) for image in IMAGES]
 
@@ -53,6 +54,14 @@ def test_a_dataset_is_its_images(cells, in_memory):
     assert fitted.score(Pairs(cells), Y) == fitted.score(IMAGES, Y)
     without_labels = small(in_memory=in_memory).fit(Pairs(cells, None), Y)
     assert np.array_equal(without_labels.predict_proba(IMAGES), expected)
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_broken_content_in_a_dataset_is_named_by_its_row(place, tmp_path):
+    cells = [Path(path).read_bytes() for path in write_images(tmp_path, IMAGES)]
+    cells[place] = cells[place][:-60]
+    with pytest.raises(ValueError, match=rf"^X\[{place}\]: it cannot be decoded"):
+        small().fit(Pairs(cells))
 
 
 class Counted(Pairs):

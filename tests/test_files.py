@@ -1,6 +1,7 @@
 """The estimators on files: every container, size, way of reading, and broken file."""
 
 import gc
+import io
 import os
 import signal
 import threading
@@ -19,7 +20,7 @@ from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from torch.utils.data import Dataset
 
-from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn import CNNClassifier, CNNFeatures, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.images import ReadOptions, _encoded, _reader, _sequences, read_images
 from sklearn_cnn.images._lazy import LazyImages
@@ -104,6 +105,57 @@ CONTAINERS = {
     "PIL series": lambda cells: pd.Series([Image.open(cell) for cell in cells]),
     "mixed": lambda cells: [Image.open(cells[0]), Path(cells[1]), *cells[2:]],
 }
+
+
+def content(path):
+    return Path(path).read_bytes()
+
+
+def written(path):
+    """Return a buffer that was written to, and is at its end."""
+    buffer = io.BytesIO()
+    buffer.write(content(path))
+    return buffer
+
+
+def opened(path, mode="rb"):
+    """Return an open file."""
+    return open(path, mode)
+
+
+def record(path):
+    """Return an image as Hugging Face's columns hold it."""
+    return {"bytes": content(path), "path": None}
+
+
+# what comes over a wire: the content of files
+CONTENTS = {
+    "bytes": lambda cells: list(map(content, cells)),
+    "bytes tuple": lambda cells: tuple(map(content, cells)),
+    "bytes array": lambda cells: np.array(list(map(content, cells))),
+    "bytes column": lambda cells: np.array(list(map(content, cells))).reshape(-1, 1),
+    "bytes objects": lambda cells: objects(list(map(content, cells))),
+    "bytes series": lambda cells: pd.Series(list(map(content, cells))),
+    "bytes frame": lambda cells: pd.DataFrame({"image": list(map(content, cells))}),
+    "bytes of polars": lambda cells: pl.Series(list(map(content, cells))),
+    "bytearrays": lambda cells: [bytearray(content(cell)) for cell in cells],
+    "memoryviews": lambda cells: [memoryview(content(cell)) for cell in cells],
+    "buffers": lambda cells: list(map(written, cells)),
+    "buffers frame": lambda cells: pd.DataFrame({"image": list(map(written, cells))}),
+    "open files": lambda cells: list(map(opened, cells)),
+    "records": lambda cells: list(map(record, cells)),
+    "records frame": lambda cells: pd.DataFrame({"image": list(map(record, cells))}),
+    "records of polars": lambda cells: pl.DataFrame({"image": list(map(record, cells))}),
+    "records column": lambda cells: objects(list(map(record, cells)), (-1, 1)),
+    "records of paths": lambda cells: [{"bytes": None, "path": cell} for cell in cells],
+    "bytes, buffer, record, path": lambda cells: [
+        content(cells[0]),
+        written(cells[1]),
+        record(cells[2]),
+        *cells[3:],
+    ],
+}
+CONTAINERS |= CONTENTS
 if hasattr(np.dtypes, "StringDType"):
     CONTAINERS["NumPy strings"] = lambda cells: np.array(cells, dtype=np.dtypes.StringDType())
 
@@ -115,7 +167,10 @@ def test_containers_are_read_to_the_pixels_of_the_files(container, paths):
     assert np.array_equal(images.numpy(), np.stack(IMAGES))
 
 
-@pytest.mark.parametrize("container", ["list", "pandas arrow", "PIL", "mixed"])
+SAME = ["list", "pandas arrow", "PIL", "mixed", "bytes", "buffers", "open files", "records"]
+
+
+@pytest.mark.parametrize("container", SAME)
 def test_an_image_is_the_same_as_file_and_as_array(container, paths):
     X = CONTAINERS[container](paths)
     fitted = small().fit(X, Y)
@@ -187,7 +242,7 @@ def test_a_column_of_a_table(paths):
 
 @pytest.mark.parametrize("place", [0, 3])
 @pytest.mark.parametrize(
-    "cell", [None, float("nan"), pd.NA, 3, b"a.png", ["a.png"]], ids=lambda cell: repr(cell)
+    "cell", [None, float("nan"), pd.NA, 3, ["a.png"]], ids=lambda cell: repr(cell)
 )
 @pytest.mark.parametrize("container", ["list", "object column", "pandas object"])
 def test_what_is_no_path_is_named_by_its_place(container, place, cell, paths):
@@ -455,6 +510,92 @@ def test_a_broken_file_is_one_error_that_names_it(tmp_path, damage, way, paths):
 def test_addresses_are_not_fetched(url, paths):
     with pytest.raises(ValueError, match=rf"X\[11\], '{url}': no such file"):
         small().fit([*paths[:-1], url], Y)
+
+
+@pytest.mark.parametrize("damage", [make_empty, make_text, make_truncated, make_huge, make_eps])
+@pytest.mark.parametrize("container", ["bytes", "bytes array", "buffers", "records frame"])
+def test_broken_content_is_one_error_that_names_its_row(container, damage, paths):
+    contain = CONTAINERS[container]
+    estimator = small().fit(contain(paths), Y)
+    before = dict(vars(estimator))
+    damage(paths[7])
+    reasons = []
+    for X in (contain(paths), paths):
+        with pytest.raises(ValueError, match=r"^X\[7\]") as error:
+            estimator.fit(X, Y)
+        reasons.append(str(error.value).partition(": ")[2])
+        with pytest.raises(ValueError, match=r"^X\[7\]"):
+            estimator.predict(X)
+    assert vars(estimator) == before
+    if container != "bytes array":  # which NumPy fills up with zeros
+        assert reasons[0] == reasons[1]
+
+
+def test_broken_content_can_be_left_out(paths):
+    X = CONTAINERS["bytes"](paths)
+    with pytest.warns(UserWarning, match=r"1 of 12 files of X .* X\[7\]: it is no image"):
+        fitted = small(handle_broken="skip").fit([*X[:7], b"no image", *X[8:]], Y)
+    good = np.arange(N) != 7
+    assert_same_fit(fitted, small().fit(np.stack(IMAGES)[good], Y[good]))
+
+
+def test_an_open_file_stays_where_it_was(paths):
+    with open(paths[0], "rb") as file:
+        file.seek(5)
+        for _ in range(2):
+            assert np.array_equal(read([file])[0].numpy(), IMAGES[0])
+            assert file.tell() == 5
+
+
+class Stream(io.RawIOBase):
+    """Can be read once, as what comes from a socket."""
+
+
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda path: opened(path, "r"), "it cannot be read", id="text"),
+        pytest.param(lambda _: io.StringIO("image"), "a str, not bytes", id="StringIO"),
+        pytest.param(lambda _: Stream(), "it cannot be read from its start", id="stream"),
+    ],
+)
+def test_what_is_open_otherwise_is_named_by_its_row(place, make, reason, paths):
+    X = CONTAINERS["buffers"](paths)
+    X[place] = make(paths[place])
+    with pytest.raises(ValueError, match=rf"^X\[{place}\]: .*{reason}"):
+        small().fit(X, Y)
+
+
+def test_a_closed_file_is_named_by_its_row(paths):
+    X = CONTAINERS["open files"](paths)
+    X[3].close()
+    with pytest.raises(ValueError, match=r"^X\[3\]: it cannot be read from its start .*closed"):
+        small().fit(X, Y)
+
+
+def test_zeros_at_the_end_of_content_count(tmp_path):
+    paths = write_images(tmp_path, [np.zeros((4, size), dtype=np.uint8) for size in (4, 8)], "bmp")
+    X = np.array(list(map(content, paths)))
+    assert len(X[1]) < len(content(paths[1]))
+    assert read(X, image_shape=(4, 4)).sum() == 0
+
+
+@pytest.mark.parametrize("container", ["bytes", "buffers", "records"])
+def test_content_scores_a_training_and_has_features(container, paths):
+    X = CONTAINERS[container](paths)
+    fitted = small().fit(X, Y, X_val=X, y_val=Y)
+    assert_same_fit(fitted, small().fit(paths, Y, X_val=paths, y_val=Y))
+    assert np.array_equal(ImageReader().fit_transform(X), ImageReader().fit_transform(paths))
+    features = CNNFeatures(fitted.module_.network)
+    assert np.array_equal(features.fit_transform(X), features.fit_transform(paths))
+
+
+def test_pairs_of_content_and_label(paths):
+    X = list(zip(CONTAINERS["bytes"](paths), Y, strict=True))
+    assert_same_fit(small().fit(X), small().fit(paths, Y))
+    with pytest.raises(TypeError, match=r"items that are a tuple of 2 \(bytes, bytes\)"):
+        small().fit([(image, image) for image, _ in X], Y)
 
 
 @pytest.mark.parametrize("name", ["X", "X_val"])

@@ -1,5 +1,6 @@
 """Every container of images is read to the same pixels."""
 
+import io
 import warnings
 
 import numpy as np
@@ -453,7 +454,13 @@ def test_errors_call_the_data_by_its_name(name):
         pytest.param("cat.png", TypeError, "single path or name", id="path"),
         pytest.param(["cat.png"], ValueError, r"X\[0\], 'cat.png': no such file", id="no file"),
         pytest.param([["a.png", "b.png"]] * 2, TypeError, "holds str values", id="two columns"),
-        pytest.param(b"cat.png", TypeError, "single path or name", id="bytes"),
+        pytest.param(b"cat.png", TypeError, "single encoded image, a bytes", id="bytes"),
+        pytest.param(io.BytesIO(), TypeError, "single encoded image, a BytesIO", id="buffer"),
+        pytest.param(
+            {"bytes": b"", "path": None}, TypeError, "single encoded image, a dict", id="record"
+        ),
+        pytest.param([[b"a", b"b"]] * 2, TypeError, "holds bytes values", id="columns of bytes"),
+        pytest.param([b"cat.png"], ValueError, r"X\[0\]: it is no image", id="name as bytes"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")

@@ -13,6 +13,8 @@ from torch.utils.data import Dataset, IterableDataset
 from sklearn_cnn.images._decoding import is_named_as_image
 from sklearn_cnn.images._refusals import refuse_arrays_in_cells, refuse_no_batch
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 def is_image_column(X):
     """Say whether X is a one-column frame or (n, 1) array that holds an image a cell."""
@@ -44,6 +46,9 @@ def cells_of(X):
     if isinstance(X, (Dataset, list, tuple)):
         return X
     if isinstance(X, np.ndarray):
+        if X.dtype.kind == "S":
+            # as long as the longest: NumPy's own cells lack the zeros that an image may end with
+            return [cell.tobytes() for cell in X.ravel().view(f"V{X.itemsize}")]
         return X.ravel().tolist() if X.dtype.kind in "UT" else list(X.ravel())
     if hasattr(X, "iloc"):
         return list(X if len(X.shape) == 1 else X.iloc[:, 0])
@@ -55,8 +60,13 @@ def cells_of(X):
 
 
 def is_image(cell):
-    """Say whether one cell is an image: an array, a PIL image or the path of a file."""
-    return is_array(cell) or is_pil(cell) or is_path(cell)
+    """Say whether one cell is an image: an array, or one that is decoded."""
+    return is_array(cell) or is_encoded(cell)
+
+
+def is_encoded(cell):
+    """Say whether a cell is a path, PIL image, bytes, open file, or dict of bytes and path."""
+    return is_path(cell) or is_pil(cell) or is_content(cell) or is_record(cell)
 
 
 def is_array(cell):
@@ -74,6 +84,16 @@ def is_path(cell):
     return isinstance(cell, (str, os.PathLike))
 
 
+def is_content(cell):
+    """Say whether a cell is what an image file holds: bytes, or a file that is open."""
+    return isinstance(cell, _BYTES) or (hasattr(cell, "read") and hasattr(cell, "seek"))
+
+
+def is_record(cell):
+    """Say whether a cell is an image as Hugging Face's columns hold it."""
+    return isinstance(cell, Mapping) and cell.keys() == {"bytes", "path"}
+
+
 def is_pair(cell):
     """Say whether a cell is an (image, label) pair; text that names no image file is a label."""
     return (
@@ -85,14 +105,18 @@ def is_pair(cell):
 
 
 def _is_plainly_image(value):
-    """Say whether a value is an image, and text only if it is named as image files are."""
+    """Say whether a value is an image: text named as image files are, bytes that are no text."""
+    if isinstance(value, bytes):
+        return not value.isascii()
     return is_image(value) and (not isinstance(value, str) or is_named_as_image(value))
 
 
 def image_of(cell):
-    """Return the image of a cell, which may be an (image, label) pair."""
+    """Return the image of a cell, which may be an (image, label) pair, or a dict that has it."""
     if is_pair(cell):
-        return cell[0]
+        cell = cell[0]
+    if is_record(cell):
+        return cell["path"] if cell["bytes"] is None else cell["bytes"]
     refuse_others_than_pairs(cell)
     return cell
 
@@ -294,7 +318,7 @@ def as_numpy(X, name="X"):
 
 
 def refuse_lone(X):
-    """Raise if X is one image or path, or a Dataset without a length.
+    """Raise if X is one image, encoded or not, or a Dataset without a length.
 
     Raises
     ------
@@ -303,13 +327,14 @@ def refuse_lone(X):
     """
     if X is None:
         raise TypeError("X is None. X must be a batch of images.")
-    if is_path(X) or isinstance(X, bytes):
+    if is_path(X):
         raise TypeError(
             f"X is a single path or name, {os.fspath(X)!r}. X must be a batch of images: write "
             "[path] for one file; load_image_folder lists the files of a folder."
         )
-    if is_pil(X):
-        raise TypeError("X is a single PIL image. X must be a batch of images: write [image].")
+    if is_encoded(X):
+        kind = "PIL image" if is_pil(X) else f"encoded image, a {type(X).__name__}"
+        raise TypeError(f"X is a single {kind}. X must be a batch of images: write [image].")
     if isinstance(X, IterableDataset) or (isinstance(X, Dataset) and not hasattr(X, "__len__")):
         raise TypeError(
             f"X is a {type(X).__name__} without a length and integer indexing. X must be a Dataset "
@@ -318,13 +343,7 @@ def refuse_lone(X):
 
 
 def refuse_text(X):
-    """Raise if what should be numbers starts with text or a dict.
-
-    Raises
-    ------
-    TypeError
-        With what to write instead.
-    """
+    """Raise a TypeError that says what to write if numbers start with text or a dict."""
     first = _first_cell(X) if _has_rows(X) else None
     if not isinstance(X, np.ndarray):
         # of what an array of objects holds scikit-learn has its own words
@@ -333,8 +352,8 @@ def refuse_text(X):
         first = first[0]
     if isinstance(first, (str, bytes, os.PathLike)):
         raise TypeError(
-            f"X holds {type(first).__name__} values such as {first!r}: argument must be images as "
-            "numbers, not a string to be read as a number. Paths of image files come in a list, "
+            f"X holds {type(first).__name__} values such as {first!r:.50}: argument must be images "
+            "as numbers, not a string to be read as a number. Paths of image files come in a list, "
             "Series, 1-D array or frame of one column, as str or Path."
         )
 
@@ -349,8 +368,8 @@ def _number_kind(dtype):
 
 
 def _any_image(cells):
-    """Say whether cells start with an image, or one of them is a file or PIL image."""
-    return is_image(first_image(cells)) or any(is_path(cell) or is_pil(cell) for cell in cells)
+    """Say whether cells start with an image, or one of them is encoded."""
+    return is_image(first_image(cells)) or any(map(is_encoded, cells))
 
 
 def first_image(cells):
@@ -388,10 +407,10 @@ def _first_cell(X) -> Any:
     if hasattr(X, "get_column"):
         return X[0, 0] if X.shape[1] else None
     if isinstance(X, np.ndarray):
-        return X.flat[0] if _holds_objects(X) or X.dtype.kind == "S" else None
+        return X.flat[0] if _holds_objects(X) else None
     return None if isinstance(X, dict) else next(iter(X))
 
 
 def _holds_objects(X):
-    """Say whether an array's cells are objects or text; NumPy has two kinds of text."""
-    return isinstance(X, np.ndarray) and X.dtype.kind in "OUT"
+    """Say whether an array's cells are objects, bytes or text; NumPy has two kinds of text."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OSUT"

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_cnn.images import _arrays, _containers
-from sklearn_cnn.images._decoding import decode_pil, pil_dtype
-from sklearn_cnn.images._encoded import Wanted
+from sklearn_cnn.images._encoded import Name, Wanted, attempt, look_at
 from sklearn_cnn.images._lazy import DecodedImages
 from sklearn_cnn.images._refusals import refuse_mixed_sizes, refuse_no_batch
 from sklearn_cnn.images._resizing import convert_channels
@@ -74,7 +73,11 @@ def open_dataset(items, options, expected, name):
     -------
     DecodedImages of shape (n, H, W, C)
     """
-    first, first_dtype = _image_of(items.first, 0, options, expected, name)
+
+    def open_first(item):
+        return _image_of(item, 0, options, expected, name)
+
+    first, first_dtype = attempt(open_first, items.first, Name(name, [items.first]), 0, None)
     size = first.shape[:2] if options.image_shape is None else options.image_shape[:2]
     channels, kept_dtype = first.shape[2], first.dtype
 
@@ -109,14 +112,16 @@ def open_dataset(items, options, expected, name):
 def _image_of(item, row, options, expected, name):
     """Return the image of an item, and the dtype that the Dataset has it in."""
     image = _containers.image_of(item)
-    if _containers.is_pil(image):
+    if _containers.is_encoded(image):
         wanted = Wanted.by(options, expected)
-        pixels = decode_pil(image, wanted.with_alpha)
+        encoded = look_at(image)
+        pixels = wanted.decode(encoded)
         refuse_resizing(options, pixels.shape[:2], f"{name}[{row}]")
-        return convert_channels(pixels, wanted.channels or pixels.shape[2]), pil_dtype(image)
+        return convert_channels(pixels, wanted.channels or pixels.shape[2]), encoded.dtype
     if not _containers.is_array(image):
         raise TypeError(
-            f"{name}[{row}] is a {type(image).__name__}, but {name} must hold PIL images or arrays."
+            f"{name}[{row}] is a {type(image).__name__}, but {name} must hold encoded images or "
+            "arrays."
         )
     array = np.asarray(_containers.as_numpy(image, f"{name}[{row}]"))
     return _arrays.read_stack(array[np.newaxis], options, name)[0], array.dtype

@@ -1,4 +1,4 @@
-"""One image file, or one PIL image → a tensor of pixels."""
+"""One image file, its content, or one PIL image → a tensor of pixels."""
 
 import functools
 import io
@@ -73,6 +73,7 @@ class ImageFile(NamedTuple):
     Parameters
     ----------
     path : str
+        Empty where the content came by itself.
     n_bytes, modified : int
         Size and time of modification, in nanoseconds: whether it is still the same file.
     height, width : int
@@ -87,6 +88,8 @@ class ImageFile(NamedTuple):
         What the pixels are, see `pil_dtype`.
     loses_bits : bool
         Whether it has 16 bits a colour, of which Pillow reads the upper 8.
+    content : bytes or None, default=None
+        What the file holds, if it is not read from the path.
     """
 
     path: str
@@ -99,6 +102,7 @@ class ImageFile(NamedTuple):
     kind: tuple[str, str]
     dtype: np.dtype
     loses_bits: bool
+    content: bytes | None = None
 
 
 def identify(path):
@@ -147,24 +151,27 @@ def read_header(path):
     """
     n_bytes, modified = identify(path)
     with _naming_the_reason(), open(path, "rb") as file:
-        if n_bytes == 0:
-            raise BrokenImageError("the file is empty")
-        with _opened(file) as image:
-            _check_pixels(*image.size)
-            orientation = orientation_in_file(image, file)
-            height, width = upright(stored_size(image), orientation)
-            return ImageFile(
-                path,
-                n_bytes,
-                modified,
-                height,
-                width,
-                channels=pil_channels(image),
-                orientation=orientation,
-                kind=(image.format or "", image.mode),
-                dtype=pil_dtype(image),
-                loses_bits=_loses_bits(image),
-            )
+        return ImageFile(path, n_bytes, modified, *_header(file, n_bytes))
+
+
+def read_header_of(content):
+    """Read the header of the bytes that an image file holds, as `read_header` does."""
+    with _naming_the_reason():
+        header = _header(io.BytesIO(content), len(content))
+    return ImageFile("", len(content), 0, *header)._replace(content=content)
+
+
+def _header(file, n_bytes):
+    """Return what an `ImageFile` says of an open file, from its height to its bits."""
+    if n_bytes == 0:
+        raise BrokenImageError("the file is empty")
+    with _opened(file) as image:
+        _check_pixels(*image.size)
+        orientation = orientation_in_file(image, file)
+        height, width = upright(stored_size(image), orientation)
+        channels, kind = pil_channels(image), (image.format or "", image.mode)
+        bits = pil_dtype(image), _loses_bits(image)
+        return height, width, channels, orientation, kind, *bits
 
 
 def decode_file(file, with_alpha=False):
@@ -319,6 +326,8 @@ def _loses_bits(image):
 
 
 def _content(file):
+    if file.content is not None:
+        return bytearray(file.content)
     if identify(file.path) == (file.n_bytes, file.modified):
         content = bytearray(file.n_bytes)
         with open(file.path, "rb", buffering=0) as stream:

@@ -14,6 +14,7 @@ from sklearn_cnn.images._decoding import (
     pil_dtype,
     pil_size,
     read_header,
+    read_header_of,
 )
 from sklearn_cnn.images._lazy import DecodedImages
 from sklearn_cnn.images._refusals import refuse_mixed_sizes
@@ -77,9 +78,10 @@ class Wanted(NamedTuple):
         channels = self.channels or max(item.channels for item in found)
         shape = len(items), *size, channels
         dtype = kept_dtype(found[0].dtype)
-        return DecodedImages(items, self._decode, shape, self.resize_mode, name.of, dtype)
+        return DecodedImages(items, self.decode, shape, self.resize_mode, name.of, dtype)
 
-    def _decode(self, item):
+    def decode(self, item):
+        """Return the pixels of an ImageFile or Picture."""
         if item is None:
             raise BrokenImageError("its header cannot be read")
         if isinstance(item, ImageFile):
@@ -122,17 +124,38 @@ class Name(NamedTuple):
 
 
 def look_at(cell):
-    """Return what is known of a file or PIL image before it is decoded."""
+    """Return what is known of an encoded image before it is decoded."""
     if _containers.is_path(cell):
         return read_header(os.fspath(cell))
+    if _containers.is_content(cell):
+        return read_header_of(_content_of(cell))
     if _containers.is_pil(cell):
         height, width = pil_size(cell)
         return Picture(cell, height, width, pil_channels(cell), pil_dtype(cell))
     if cell is None or isinstance(cell, float):  # frames have NaN for None
         raise BrokenImageError(f"there is no image, but {cell}: leave out such rows, of y too")
     raise BrokenImageError(
-        f"a {type(cell).__name__} where paths of image files or PIL images are expected"
+        f"a {type(cell).__name__} where paths or bytes of image files, or PIL images, are expected"
     )
+
+
+def _content_of(cell):
+    """Return bytes, or those of an open file from its start on; it stays where it was."""
+    if not hasattr(cell, "read"):
+        return bytes(cell)
+    try:
+        position = cell.tell()
+        cell.seek(0)
+        content = cell.read()
+        cell.seek(position)
+    except (OSError, ValueError) as error:
+        raise BrokenImageError(f"it cannot be read from its start ({error})") from error
+    if not isinstance(content, bytes):
+        raise BrokenImageError(
+            f"its read() returns a {type(content).__name__}, not bytes: open files as binary, "
+            'by open(path, "rb")'
+        )
+    return content
 
 
 def attempt(function, cell, named, row, broken):

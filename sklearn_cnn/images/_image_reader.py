@@ -109,7 +109,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : sequence of paths, PIL images or arrays, or array-like
+        X : sequence of paths, encoded images or arrays, or array-like
             Images, as `CNNClassifier.fit` takes them.
         y : None
             Ignored.
@@ -134,7 +134,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : sequence of paths, PIL images or arrays, or array-like
+        X : sequence of paths, encoded images or arrays, or array-like
             Images.
         y : object, default=None
             Refused where files are left out, else ignored.
@@ -158,7 +158,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : sequence of paths, PIL images or arrays, or array-like
+        X : sequence of paths, encoded images or arrays, or array-like
             Images.
 
         Returns

@@ -53,7 +53,7 @@ def read_images(
 
     Parameters
     ----------
-    X : array-like, tensor, frame, Dataset, or sequence of arrays, paths or PIL images
+    X : array-like, tensor, frame, Dataset, or sequence of arrays or encoded images
         See "X" in the documentation of the estimators.
     options : ReadOptions
     expected : tuple of (int, int, int), default=None
