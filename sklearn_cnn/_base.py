@@ -65,7 +65,7 @@ from sklearn_cnn.persistence import (
 )
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, widest_fan_in
 from sklearn_cnn.runtime.equality import is_same
-from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
+from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 from sklearn_cnn.runtime.gpu_slots import gpu_slot
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords, parameter_meant
@@ -172,7 +172,7 @@ class BaseCNN(
         return
 
     @explains_keywords
-    @rollback_on_failure
+    @fits_aside
     @new_tensors_on_cpu()
     @with_callbacks
     def fit(self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
@@ -254,7 +254,7 @@ class BaseCNN(
             callbacks.fit_ends()
         return self
 
-    @rollback_on_failure
+    @fits_aside
     @new_tensors_on_cpu()
     def _partial_fit(self, X, y, sample_weight, classes=None):
         goes_on = hasattr(self, "net_")
@@ -616,6 +616,7 @@ class BaseCNN(
         head = head_name(self._architecture, self.module_)
         return n_inputs_of_head(self.module_.get_submodule(head))
 
+    @reads_one_fit
     @new_tensors_on_cpu()
     def transform(self, X):
         """Compute the features that the network's last layer sees.
@@ -691,6 +692,7 @@ class BaseCNN(
         size = self.image_shape_[:2]
         return flip_average(module, self.augmentation, self._target, size)
 
+    @reads_one_fit
     def save(self, path):
         """Write the fitted estimator to a file that holds no code.
 
@@ -845,6 +847,7 @@ class BaseCNN(
         state = {**vars(self), "architecture": without_own_name(self.architecture)}
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
+    @reads_one_fit
     def __getstate__(self):
         """Return plain values alone: once fitted, the bytes of the file that `save` writes."""
         if not hasattr(self, "net_"):

@@ -12,6 +12,7 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
 from sklearn_cnn.metrics import accuracy
+from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import (
     MultiLabel,
@@ -304,6 +305,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
+    @reads_one_fit
     def predict(self, X):
         """Predict labels.
 
@@ -351,6 +353,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         return super().score(*self._to_score_by(X, y, sample_weight))
 
     @available_if(_has_probabilities)
+    @reads_one_fit
     def predict_proba(self, X):
         """Predict probabilities.
 
@@ -383,6 +386,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """
         return np.log(self.predict_proba(X))
 
+    @reads_one_fit
     def decision_function(self, X):
         """Compute logits.
 

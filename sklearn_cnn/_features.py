@@ -27,7 +27,7 @@ from sklearn_cnn.images import (
     read_images,
 )
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_device
-from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
+from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.runtime.seeds import seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords
@@ -147,6 +147,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.memory = memory
         self.verbose = verbose
 
+    @fits_aside
     def fit(self, X, y=None):
         """Build the network for images like these.
 
@@ -177,6 +178,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._fit(X)
         return self
 
+    @fits_aside
     def fit_transform(self, X, y=None):
         """Build the network and return the features of the images, reading each once.
 
@@ -206,6 +208,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         return self._features(self._fit(X), is_fit=True)
 
+    @reads_one_fit
     def transform(self, X):
         """Return the features of images.
 
@@ -230,7 +233,6 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         return self._features(self._read(X, self._recommended_size, reset=False))
 
-    @rollback_on_failure
     @new_tensors_on_cpu()
     def _fit(self, X):
         """Set what is learned of the images, and return them."""
@@ -312,6 +314,7 @@ class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return layer_outputs(self.module_, name)
 
+    @reads_one_fit
     def __getstate__(self):
         """Return what pickle keeps: tensors on the CPU, and objects for names of this process."""
         state = super().__getstate__()

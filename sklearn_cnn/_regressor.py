@@ -9,6 +9,7 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
 from sklearn_cnn.metrics import d2_pinball, r2, r2_of_known
+from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import Continuous, check_numbers
 
@@ -316,6 +317,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         X, y, sample_weight = self._to_score_by(X, y, sample_weight)
         return r2_of_known(check_numbers(y, allow_nan=True), self.predict(X), sample_weight)
 
+    @reads_one_fit
     def predict(self, X):
         """Predict numbers.
 

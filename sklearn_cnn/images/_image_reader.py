@@ -12,7 +12,7 @@ from sklearn_cnn._compat import HasMethods, Options, StrOptions
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import read_images
 from sklearn_cnn.images._shape import check_image_shape
-from sklearn_cnn.runtime.fitted import check_features, reset_fitted, rollback_on_failure
+from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 
 
 class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -104,6 +104,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.handle_broken = handle_broken
         self.verbose = verbose
 
+    @fits_aside
     def fit(self, X, y=None):
         """Learn the size of the images, and check that each can be read.
 
@@ -129,6 +130,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._read(X, reset=True)
         return self
 
+    @fits_aside
     def fit_transform(self, X, y=None):
         """Learn the size of the images and return them, reading each once.
 
@@ -153,6 +155,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         return self._read(X, reset=True, y=y)
 
+    @reads_one_fit
     def transform(self, X):
         """Return images as an array.
 
@@ -177,7 +180,6 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         return self._read(X, reset=False)
 
-    @rollback_on_failure
     def _read(self, X, reset, y=None):
         self._validate_params()
         check_image_shape(self.image_shape)
@@ -208,7 +210,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if reset and self.handle_broken == "skip":
             self.skipped_rows_ = np.array(read.broken, dtype=np.int64)
             images = np.delete(images, read.broken, axis=0)
-        self.image_shape_ = tuple(images.shape[1:])
+        if reset:
+            self.image_shape_ = tuple(images.shape[1:])
         return images.reshape(len(images), -1) if self.flatten else images
 
     @property

@@ -1,4 +1,8 @@
-"""What `fit` learns of an estimator: dropped when the next one begins, restored when that fails."""
+"""What `fit` learns of an estimator: in place at once when it is done, or not at all.
+
+A fit works on an estimator of its own, which others do not see, and a prediction on what was in
+place when it began: threads that predict while another fits see the old model or the new one.
+"""
 
 import functools
 
@@ -11,25 +15,44 @@ def reset_fitted(estimator):
         delattr(estimator, name)
 
 
-def rollback_on_failure(method):
-    """Decorate a method that fits: if it raises, the estimator stays as it was.
+def fits_aside(method):
+    """Decorate a method that fits: what it sets is in place when it returns.
 
-    An interrupt by Ctrl-C during training is no failure: what was learned until then is kept.
+    If it raises, the estimator stays as it was. An interrupt by Ctrl-C during training is no
+    failure: what was learned until then is kept.
     """
 
     @functools.wraps(method)
-    def guarded(self, *args, **kwargs):
-        before = dict(vars(self))
+    def fit_aside(self, *args, **kwargs):
+        before = vars(self)
+        draft = _with_attributes(type(self), dict(before))
         try:
-            return method(self, *args, **kwargs)
-        except BaseException as error:
-            has_learned = vars(self).get("net_") not in (None, before.get("net_"))
-            if not (isinstance(error, KeyboardInterrupt) and has_learned):
-                vars(self).clear()
-                vars(self).update(before)
+            result = method(draft, *args, **kwargs)
+        except KeyboardInterrupt:
+            if vars(draft).get("net_") not in (None, before.get("net_")):
+                self.__dict__ = vars(draft)
             raise
+        self.__dict__ = vars(draft)
+        return self if result is draft else result
 
-    return guarded
+    return fit_aside
+
+
+def reads_one_fit(method):
+    """Decorate a method that uses what was learned: a fit that ends meanwhile is not seen."""
+
+    @functools.wraps(method)
+    def read_one_fit(self, *args, **kwargs):
+        # fits replace these attributes and do not change them
+        return method(_with_attributes(type(self), vars(self)), *args, **kwargs)
+
+    return read_one_fit
+
+
+def _with_attributes(kind, attributes):
+    estimator = object.__new__(kind)
+    estimator.__dict__ = attributes
+    return estimator
 
 
 def check_features(estimator, reset, table, holds_images=False):
