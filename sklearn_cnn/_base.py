@@ -53,6 +53,7 @@ from sklearn_cnn.augmentation import (
     flip_average,
     with_parameters,
 )
+from sklearn_cnn.export import OUTPUTS, exported_module, noise_like, onnx_options, write_onnx
 from sklearn_cnn.images import Extremes, ImageSet, PixelRange, read_images, refuse_no_batch
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics import NEGATIVE_LOSS, metric_of_scorer, try_metric
@@ -637,35 +638,45 @@ class BaseCNN(
             If X cannot be used, the network has no such layer, or its output is not finite.
         """
         check_is_fitted(self)
-        head = head_name(self._architecture, self.module_)
-        return self._outputs(X, penultimate(self.module_, head))
+        return self._outputs(X, self._feature_module())
 
     @new_tensors_on_cpu()
     def _raw_predict(self, X):
         check_is_fitted(self)
-        module = self._averaged(self.module_) if self.test_time_augmentation else self.module_
-        return self._outputs(X, module, self.n_outputs_)
+        return self._outputs(X, self._logit_module(), self.n_outputs_)
 
     def _outputs(self, X, module, n_outputs=None):
         """Return what a module makes of X."""
-        parameters, name = self.get_params(deep=False), type(self).__name__
-        read = read_images(
-            X,
-            prediction_options(parameters, name, self._fitted_architecture),
-            expected=self.image_shape_,
-            check_features=partial(check_features, self, False),
-        )
-        device, precision = torch.device(self.net_.device), self._prediction_precision
+        images, device = self._read_like_fit(X), torch.device(self.net_.device)
+        precision = self._prediction_precision
         if module is self.module_:
             head = self._head_of(module)
-            module = through_cache(module, head, read.images, self.memory, device, precision)
+            module = through_cache(module, head, images, self.memory, device, precision)
         extremes = Extremes()
         outputs = predict_outputs(
-            module, read.images, device, precision, n_outputs, watch=extremes.add
+            module, images, device, precision, n_outputs, watch=extremes.add
         ).numpy()
         self._compare_scale(extremes)
         refuse_not_finite(outputs)
         return outputs
+
+    def _read_like_fit(self, X):
+        """Return the images of X, of the shape that those of `fit` had."""
+        parameters, name = self.get_params(deep=False), type(self).__name__
+        return read_images(
+            X,
+            prediction_options(parameters, name, self._fitted_architecture),
+            expected=self.image_shape_,
+            check_features=partial(check_features, self, False),
+        ).images
+
+    def _feature_module(self):
+        """Return what maps images to the input of the last layer."""
+        return penultimate(self.module_, head_name(self._architecture, self.module_))
+
+    def _logit_module(self):
+        """Return what maps images to what predictions are made of."""
+        return self._averaged(self.module_) if self.test_time_augmentation else self.module_
 
     def _to_score_by(self, X, y, sample_weight):
         """Return what there is to score by: without files that `fit` would leave out."""
@@ -691,6 +702,124 @@ class BaseCNN(
         """Return a module with test-time augmentation."""
         size = self.image_shape_[:2]
         return flip_average(module, self.augmentation, self._target, size)
+
+    @reads_one_fit
+    @new_tensors_on_cpu()
+    def export_module(self, output="auto"):
+        """Return the fitted network as a plain module of torch, from pixels to the answer.
+
+        Other tools take it: `torch.export`, captum, a server without scikit-learn.
+
+        Parameters
+        ----------
+        output : {"auto", "predict_proba", "predict", "decision_function", "transform"}, \
+                default="auto"
+            The method whose answer it gives, test-time augmentation included. "auto" is
+            "predict_proba" where the estimator has it, else "predict".
+
+        Returns
+        -------
+        torch.nn.Module
+            A copy on the CPU, in evaluation mode and float32. Maps pixels of the size of the
+            training images, uint8 or floats, of shape (b, H, W, C), or (b, C, H, W) with
+            `channel_axis=1`; (b, H*W*C), and (b, H, W) if they are gray, to the answer. For
+            "predict" of a classifier that is the index in `classes_`. Nothing is resized.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the estimator has no such method.
+
+        See Also
+        --------
+        to_onnx : The same as a file for other programs.
+        """
+        check_is_fitted(self)
+        output = self._exported_output(output)
+        core = self._feature_module() if output == "transform" else self._logit_module()
+        return exported_module(core, self._target, output, self.image_shape_, self.channel_axis)
+
+    @reads_one_fit
+    @new_tensors_on_cpu()
+    @torch.inference_mode(False)
+    def to_onnx(
+        self, path, X=None, y=None, *, output="auto", precision="float32", dynamic_batch=True
+    ):
+        """Write the fitted network as an ONNX file, from pixels to the answer.
+
+        onnxruntime compares its answers with those of the estimator before it is written, in
+        float32; what float16 and int8 cost is in the report.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; one that is there is replaced as a whole.
+        X : array-like, default=None
+            Images like those that the file will see, as in `fit`. Their form and dtype (uint8,
+            else float32) become those of the file's input, `images`; the file is compared with
+            the estimator on them, and int8 is calibrated on them: some hundreds. None: float32 of
+            four dimensions, and the file is compared on noise.
+        y : array-like, default=None
+            Labels or numbers of X: the report then has scores.
+        output : {"auto", "predict_proba", "predict", "decision_function", "transform"}, \
+                default="auto"
+            The method whose answer the file gives, test-time augmentation included; it is the name
+            of the file's output. "auto" is "predict_proba" where the estimator has it, else
+            "predict".
+        precision : {"float32", "float16", "int8"}, default="float32"
+            Of weights and layers; pixels and answers stay as they are.
+        dynamic_batch : bool, default=True
+            Whether the file takes batches of any size, or one image at a time.
+
+        Returns
+        -------
+        OnnxReport
+            `n_bytes`, the size of the file; `difference`, its largest from the answers of the
+            estimator; `agreement`, the share of images with the same label; `score` and
+            `estimator_score`, accuracy or R² of both where y was given. It prints as a sentence.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ImportError
+            If the packages of the extra `onnx` are missing.
+        TypeError
+            If labels that the file would answer are neither numbers nor text.
+        ValueError
+            If the estimator has no such method, `precision="int8"` has no X, the network cannot
+            be exported, or the file would differ from the estimator by more than 1e-4 in
+            probability or 1e-3 standard deviations. Nothing is written then.
+
+        See Also
+        --------
+        export_module : The same as a module of torch.
+        save : A file that trains on.
+        """
+        check_is_fitted(self)
+        output = self._exported_output(output)
+        options = onnx_options(output, precision, dynamic_batch, X, y)
+        shape = self.image_shape_
+        images = noise_like(self.module_, shape) if X is None else self._read_like_fit(X)
+        facts = {"estimator": type(self).__name__, "image_shape": shape}
+        if hasattr(self, "classes_"):
+            facts["classes"] = self.classes_.tolist()
+        module = self.export_module(output)
+        return write_onnx(path, module, self._target, images, y, options, facts)
+
+    def _exported_output(self, output):
+        """Return the name of the method that an export answers as."""
+        names = [name for name in OUTPUTS if hasattr(self, name)]
+        if output == "auto":
+            return names[0]
+        if output not in names:
+            raise ValueError(
+                f"output={output!r} is no method of this {type(self).__name__} that could be "
+                f"exported: write one of {names}."
+            )
+        return output
 
     @reads_one_fit
     def save(self, path):

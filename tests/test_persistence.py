@@ -361,7 +361,7 @@ def test_saves_of_one_name_in_several_threads_leave_a_whole_file(tmp_path):
 def test_saves_of_one_name_in_several_processes_do_not_remove_each_others_parts(tmp_path):
     script = (
         "import sys\n"
-        "from sklearn_cnn.persistence._files import replace_file\n"
+        "from sklearn_cnn.runtime.replaced_files import replace_file\n"
         "for _ in range(1000):\n"
         "    replace_file(sys.argv[1], b'content')\n"
     )

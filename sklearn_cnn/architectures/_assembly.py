@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 from collections import OrderedDict
 from contextlib import contextmanager
+from threading import get_ident
 
 import torch
 from torch import nn
@@ -152,7 +153,7 @@ def frozen_trunk(module, head, images):
     if not is_frozen_except(module, [module.get_submodule(name) for name in names]):
         return None
     twin = _twin(module).eval()
-    inputs = _inputs_of(twin, twin.get_submodule(head))
+    inputs = _InputsOf(twin, head)
 
     def trunk(images):
         return _as_images(inputs(images)[1])
@@ -200,7 +201,7 @@ def _from_layer_on(module, name):
 
 
 def penultimate(module, head=None):
-    """Return a callable that maps images to the input of the module's last layer.
+    """Return a module that maps images to the input of another module's last layer.
 
     Parameters
     ----------
@@ -210,26 +211,37 @@ def penultimate(module, head=None):
 
     Returns
     -------
-    callable
+    nn.Module
         Maps images of shape (b, C, H, W) to features of shape (b, n_features), the mean over
-        tokens or pixels where the layer sees them one by one.
+        tokens or pixels where the layer sees them one by one. It shares the module's weights.
     """
-    twin = _twin(module)
-    layer = last_linear(twin) if head is None else twin.get_submodule(head)
-    inputs = _inputs_of(twin, layer)
-    return lambda images: mean_over_space(inputs(images)[1], layer)
+    return _Penultimate(_twin(module), last_linear_name(module) if head is None else head)
 
 
-def _inputs_of(module, layer):
-    """Return a callable that maps images to the outputs of a module, and the inputs of a layer."""
-    seen = []
-    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+class _InputsOf(nn.Module):
+    """Maps images to the outputs of a module, and the inputs of one of its layers."""
 
-    def outputs_and_inputs(images):
-        seen.clear()
-        return module(images), seen[-1]
+    def __init__(self, module, name):
+        super().__init__()
+        self.module, self.name, self._seen = module, name, _Seen()
+        module.get_submodule(name).register_forward_pre_hook(self._seen)
 
-    return outputs_and_inputs
+    def forward(self, images):
+        outputs = self.module(images)
+        return outputs, self._seen.pop(get_ident())
+
+
+class _Seen(dict):
+    """A hook that keeps what enters a layer, a thread: what was exported may serve several."""
+
+    def __call__(self, _layer, inputs):
+        self[get_ident()] = inputs[0]
+
+
+class _Penultimate(_InputsOf):
+    def forward(self, images):
+        _, inputs = super().forward(images)
+        return mean_over_space(inputs, self.module.get_submodule(self.name))
 
 
 def layer_outputs(module, name):

@@ -116,7 +116,7 @@ class AffineTransform:
 
     def _forward(self):
         """Return matrix (b, 2, 2) and offset (b, 2): a point p goes to matrix · p + offset."""
-        n, device = len(self.flipped), self.flipped.device
+        n, device = self.flipped.shape[0], self.flipped.device
         matrix = torch.eye(2, dtype=torch.float32, device=device).repeat(n, 1, 1)
         if self.turn is not None:
             matrix = self.turn.clone()

@@ -1,6 +1,7 @@
 """Test-time augmentation: the mean of the outputs for an image and for its mirror image."""
 
 import torch
+from torch import nn
 
 from sklearn_cnn.augmentation._augmentation import Augmentation
 from sklearn_cnn.augmentation._coordinates import check_coordinates, move_coordinates
@@ -10,7 +11,7 @@ from sklearn_cnn.targets import Continuous
 
 
 def flip_average(module, spec, target, size):
-    """Return what averages the outputs of a module over images and their mirror images.
+    """Return a module that averages the outputs of another over images and their mirror images.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ def flip_average(module, spec, target, size):
 
     Returns
     -------
-    callable
+    nn.Module
         Maps images to outputs, as the module does.
 
     Raises
@@ -32,18 +33,15 @@ def flip_average(module, spec, target, size):
     ValueError
         If y has several columns and `spec` does not say whether they are coordinates.
     """
-    mirror_back = _mirror_back(as_augmentation(spec), target, size)
-
-    def averaged(images):
-        return (module(images).float() + mirror_back(module(images.flip(3)).float())) / 2
-
-    return averaged
+    augmentation = as_augmentation(spec)
+    are_moved = _are_coordinates(augmentation, target)
+    return _FlipAverage(module, augmentation if are_moved else None, target, size)
 
 
-def _mirror_back(augmentation, target, size):
-    """Return what takes outputs for mirrored images to those for the images themselves."""
+def _are_coordinates(augmentation, target):
+    """Say whether outputs for a mirrored image have to be mirrored back."""
     if not isinstance(target, Continuous) or target.n_outputs == 1:
-        return _unchanged
+        return False
     keypoints = getattr(augmentation, "keypoints", None)
     if keypoints is None or not isinstance(augmentation, Augmentation):
         raise ValueError(
@@ -52,19 +50,31 @@ def _mirror_back(augmentation, target, size):
             "augmentation=Augmentation(keypoints=True, flip_index=...) for points, "
             'keypoints="boxes" for boxes, or keypoints=False for numbers that are no coordinates.'
         )
-    if not keypoints:
-        return _unchanged
-    check_coordinates(augmentation, target.n_outputs, mirrored=True)
-
-    def mirror_back(outputs):
-        flipped = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device)
-        still = torch.zeros(len(outputs), 2, dtype=torch.int64, device=outputs.device)
-        moves = AffineTransform(size, flipped, still, None)
-        back = move_coordinates(augmentation, moves, target.to_units(outputs))
-        return target.from_units(back)
-
-    return mirror_back
+    if keypoints:
+        check_coordinates(augmentation, target.n_outputs, mirrored=True)
+    return bool(keypoints)
 
 
-def _unchanged(outputs):
-    return outputs
+class _FlipAverage(nn.Module):
+    """The mean of a module's outputs for images and for their mirror images."""
+
+    def __init__(self, module, coordinates, target, size):
+        super().__init__()
+        self.module, self.coordinates, self.target, self.size = module, coordinates, target, size
+
+    def forward(self, images):
+        outputs = self.module(images).float()
+        mirrored = self.module(images.flip(3)).float()
+        return (outputs + self._mirrored_back(mirrored)) / 2
+
+    def _mirrored_back(self, outputs):
+        """Return outputs for the images themselves out of those for mirrored images."""
+        if self.coordinates is None:
+            return outputs
+        # not len(): a trace would take it for a constant
+        n_images = outputs.shape[0]
+        flipped = torch.ones(n_images, dtype=torch.bool, device=outputs.device)
+        still = torch.zeros(n_images, 2, dtype=torch.int64, device=outputs.device)
+        moves = AffineTransform(self.size, flipped, still, None)
+        back = move_coordinates(self.coordinates, moves, self.target.to_units(outputs))
+        return self.target.from_units(back)

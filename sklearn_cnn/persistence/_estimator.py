@@ -28,7 +28,7 @@ from sklearn_cnn.persistence._checks import (
     text,
 )
 from sklearn_cnn.persistence._container import pack, unpack
-from sklearn_cnn.persistence._files import read_file, replace_file
+from sklearn_cnn.persistence._files import read_file
 from sklearn_cnn.persistence._network import (
     build_module,
     decode_structure,
@@ -59,6 +59,7 @@ from sklearn_cnn.persistence._values import (
 from sklearn_cnn.persistence._weights import check_values, encode_optimizer, restore_optimizer
 from sklearn_cnn.runtime.device import has_device, new_tensors_on_cpu, resolve_device
 from sklearn_cnn.runtime.equality import is_same
+from sklearn_cnn.runtime.replaced_files import replace_file
 from sklearn_cnn.runtime.warnings import warn
 
 _MODULE, _OPTIMIZER = "module.", "optimizer."

@@ -1,0 +1,102 @@
+"""What an export says of itself: size, difference from the estimator, what rounding costs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import accuracy_score, r2_score
+
+from sklearn_cnn.export._module import labels_of
+from sklearn_cnn.targets import Continuous
+
+
+@dataclass(frozen=True)
+class OnnxReport:
+    """How an ONNX file compares with the estimator that it was made of.
+
+    Parameters
+    ----------
+    precision : {"float32", "float16", "int8"}
+    n_bytes : int
+        Size of the file.
+    n_images : int
+        Images that both were asked about.
+    difference : float
+        Largest difference: in probability; for labels the share of images with another one; else
+        in standard deviations of y, or in the typical size (root mean square) of the answers.
+    unit : str
+        What the difference is measured in.
+    agreement : float or None
+        Share of images that get the same label; None of numbers and features.
+    score, estimator_score : float or None
+        Accuracy or R² of the file and of the estimator, where y was given.
+    """
+
+    precision: str
+    n_bytes: int
+    n_images: int
+    difference: float
+    unit: str
+    agreement: float | None
+    score: float | None
+    estimator_score: float | None
+
+    def __str__(self):
+        parts = [f"{self.precision}: {self.n_bytes / 1e6:.2f} MB"]
+        parts.append(f"largest difference {self.difference:.2g} {self.unit}")
+        if self.agreement is not None:
+            parts.append(f"same label for {self.agreement:.2%} of {self.n_images} images")
+        if self.score is not None:
+            parts.append(f"score {self.score:.4f}, of the estimator {self.estimator_score:.4f}")
+        return "; ".join(parts)
+
+
+def compare(answers, expected, y, target, output, precision, n_bytes):
+    """Return the report on the answers of a file.
+
+    Parameters
+    ----------
+    answers, expected : ndarray of shape (n,) or (n, k)
+        Of the file and of the estimator.
+    y : array-like or None
+        True labels or numbers.
+    target : SingleLabel, MultiLabel or Continuous
+    output : str
+        The method that answers.
+    precision : str
+    n_bytes : int
+
+    Returns
+    -------
+    OnnxReport
+    """
+    difference, unit = _difference(answers, expected, target, output)
+    agreement = score = estimator_score = None
+    if output != "transform":
+        labels, known = (labels_of(array, target, output) for array in (answers, expected))
+        is_regression = isinstance(target, Continuous)
+        if not is_regression:
+            agreement = 1 - _share_of_others(labels, known)
+        if y is not None:
+            metric = r2_score if is_regression else accuracy_score
+            score, estimator_score = float(metric(y, labels)), float(metric(y, known))
+    return OnnxReport(
+        precision, n_bytes, len(expected), difference, unit, agreement, score, estimator_score
+    )
+
+
+def _difference(answers, expected, target, output):
+    if output == "predict" and not isinstance(target, Continuous):
+        return _share_of_others(answers, expected), "of the labels"
+    largest = np.abs(answers - expected)
+    if output == "predict_proba":
+        return float(largest.max()), "in probability"
+    if output == "predict":
+        return float((largest / target.scale).max()), "standard deviations of y"
+    typical = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
+    return float(largest.max() / (typical or 1.0)), "of the typical answer"
+
+
+def _share_of_others(labels, known):
+    """Return the share of images whose labels are not the known ones."""
+    is_other = labels != known
+    return float(np.mean(is_other if is_other.ndim == 1 else is_other.any(axis=1)))
