@@ -111,6 +111,7 @@ class BaseCNN(
         "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "lr_schedule": [StrOptions(set(SCHEDULES))],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "scoring": [str, callable, None],
         "early_stopping": ["boolean"],
@@ -259,7 +260,7 @@ class BaseCNN(
     @new_tensors_on_cpu()
     def _partial_fit(self, X, y, sample_weight, classes=None):
         goes_on = hasattr(self, "net_")
-        config = self._resolve(goes_on, lr_schedule="constant", max_epochs=1)
+        config = self._resolve(goes_on, lr_schedule="constant", max_epochs=1, time_limit=None)
         self._check_classes(y, classes)
         last = self._net_to_go_on_with(config) if goes_on else None
         given = self._read(X, y, sample_weight, config, last)
@@ -401,8 +402,11 @@ class BaseCNN(
         seed = draw_seed(self.random_state) if is_fixed else self._seed
         seed = _seed_of_training(seed, self._n_trainings)
         self._n_trainings += 1
+        # a wait for a GPU does not count
+        config.time_limit.pause()
         # fit trains whatever mode the caller is in
         with torch.inference_mode(False), gpu_slot(config.device) as device, seeded(seed, device):
+            config.time_limit.resume()
             yield seed, device
 
     def _build(self, config, samples, last, device, is_partial=False):
@@ -466,6 +470,7 @@ class BaseCNN(
             verbose=config.verbose,
             keeps_statistics=self._recipe.keeps_statistics,
             is_whole=not is_partial,
+            limit=config.time_limit,
         )
 
     def _head_of(self, module):

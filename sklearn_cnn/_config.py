@@ -16,6 +16,7 @@ from sklearn_cnn.metrics import check_scoring
 from sklearn_cnn.runtime.device import resolve_device
 from sklearn_cnn.targets import check_class_weight
 from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks
+from sklearn_cnn.training.course import TimeLimit
 from sklearn_cnn.training.optimizers import make_optimizer, resolve_weight_decay
 
 
@@ -34,6 +35,8 @@ class Config:
         What takes the place of "auto".
     lr_schedule : str
     max_epochs : int
+    time_limit : TimeLimit
+        Whose time passes.
     batch_size : int or "auto"
     patience : int or None
         Epochs without a gain after which training stops; None without early stopping.
@@ -53,6 +56,7 @@ class Config:
     recipe: Recipe
     lr_schedule: str
     max_epochs: int
+    time_limit: TimeLimit
     batch_size: int | str
     patience: int | None
     tol: float
@@ -111,6 +115,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
         lr_schedule=p["lr_schedule"],
         recipe=recipe,
         max_epochs=resolve_auto(p["max_epochs"], recipe.max_epochs),
+        time_limit=TimeLimit(p["time_limit"]),
         batch_size=p["batch_size"],
         patience=p["n_iter_no_change"] if p["early_stopping"] else None,
         tol=p["tol"],

@@ -73,6 +73,11 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         not at all.
     max_epochs : int or "auto", default="auto"
         Times that training sees each image. "auto": 20 from scratch, 12 with learned weights.
+    time_limit : float, default=None
+        Seconds that a `fit` may take, the reading of images included. If they are too few for
+        `max_epochs`, the learning rate goes its way in the time that there is, and training
+        ends with it: within one step and what ends an epoch (a validation, callbacks). The result
+        then depends on the speed of the machine. `partial_fit` ignores it.
     batch_size : int or "auto", default="auto"
         Images in a training step. "auto": the power of two from 8 to 128 that makes an epoch
         about 45 steps.
@@ -214,6 +219,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         weight_decay="auto",
         lr_schedule="one_cycle",
         max_epochs="auto",
+        time_limit=None,
         batch_size="auto",
         scoring=None,
         early_stopping=False,
@@ -244,6 +250,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
         self.max_epochs = max_epochs
+        self.time_limit = time_limit
         self.batch_size = batch_size
         self.scoring = scoring
         self.early_stopping = early_stopping

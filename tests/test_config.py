@@ -110,6 +110,7 @@ BAD = {
     "max_epochs": [0, 2.5],
     "batch_size": [0, "nope"],
     "class_weight": ["nope", 3, {0: -1.0}, {0: np.nan}, {0: "nope"}],
+    "time_limit": [0, "nope"],
     "scoring": ["nope", 3, ["accuracy"], f1_score],
     "early_stopping": ["yes"],
     "validation_fraction": [0, 1.0],

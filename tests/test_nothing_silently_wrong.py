@@ -1039,6 +1039,7 @@ WRONG_OF_BOTH = {
     "lr_schedule": ["polynomial", None],
     "max_epochs": [0, 2.5, "many", None],
     "batch_size": [0, -8, 2.5, "big", None],
+    "time_limit": [0, -1, "1h", np.nan],
     "scoring": [3, ["accuracy"], "acuracy", f1_score],
     "early_stopping": ["auto", None],
     "validation_fraction": [0, 1, 1.5, -0.1],

@@ -1,6 +1,7 @@
 """Batch normalization after few steps, and in batches of one image."""
 
 from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from torch.optim.swa_utils import update_bn
@@ -9,6 +10,8 @@ from torch.optim.swa_utils import update_bn
 _ENOUGH_STEPS = 50
 # Variances over fewer images are too often zero, which makes a deep network explode.
 _FEWEST_IMAGES = 8
+# Batches that suffice where training had not seen all of them yet.
+_FEWEST_BATCHES = 8
 
 
 def update_batch_norm(module, batches, n_steps, autocast):
@@ -43,7 +46,7 @@ def update_batch_norm(module, batches, n_steps, autocast):
         return {}
     before = {name: buffer.clone() for name, buffer in module.named_buffers()}
     with autocast:
-        update_bn(batches.images(), module)
+        update_bn(islice(batches.images(), max(n_steps, _FEWEST_BATCHES)), module)
     return before
 
 

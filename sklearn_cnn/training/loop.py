@@ -2,10 +2,11 @@
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_cnn._compat import compilations_unlimited
 from sklearn_cnn.architectures._assembly import is_frozen_except
@@ -13,12 +14,14 @@ from sklearn_cnn.architectures._fine_tuning import to_train_mode
 from sklearn_cnn.architectures._logits import check_logits
 from sklearn_cnn.runtime.device import autocast
 from sklearn_cnn.runtime.memory import freed_memory_kept
+from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.batch_norm import (
     batches_of_one_explained,
     restore_buffers,
     update_batch_norm,
 )
 from sklearn_cnn.training.callbacks import BatchHooks, TrainingStop
+from sklearn_cnn.training.course import Course, TimeLimit
 from sklearn_cnn.training.frozen import Learner, behind_trunk
 from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
 from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
@@ -56,6 +59,8 @@ class TrainingPlan:
     is_whole : bool, default=True
         Whether the images are all there are, so that the statistics of batch normalization can
         be taken over them while steps are few.
+    limit : TimeLimit, default=TimeLimit(None)
+        When training ends at the latest.
     """
 
     n_epochs: int
@@ -70,6 +75,7 @@ class TrainingPlan:
     verbose: bool = False
     keeps_statistics: bool = False
     is_whole: bool = True
+    limit: TimeLimit = field(default_factory=lambda: TimeLimit(None))
 
 
 def train(net, batches, plan, validation=None, listeners=()):
@@ -130,33 +136,36 @@ def _train_epochs(net, batches, plan, validation, listeners):
     whole = Learner(net.module_, batches, None if validation is None else validation.samples)
     behind = None
     accumulation = GradientAccumulation()
-    cycles = _cycles(plan, len(net.history_))
-    for epoch in range(plan.n_epochs):
-        if plan.unfreeze_after == len(net.history_):
+    course = Course(batches.n_steps, _cycles(plan, len(net.history_)), plan.limit)
+    while not course.is_over:
+        if course.turns() or plan.unfreeze_after == len(net.history_):
             net.module_.requires_grad_(True)
         for listener in listeners:
             listener.epoch_begins(net)
         net.notify("on_epoch_begin", dataset_train=batches, dataset_valid=validation)
-        if epoch == 0:
+        if net.n_steps_ == 0:
             # not before callbacks have set weights
             behind = behind_trunk(net, whole, plan)
         # the plan, or a callback, lets the trunk learn at any time
         learner, module = whole, compiled
         if behind is not None and is_frozen_except(net.module_, [behind.module]):
             learner, module = behind, behind.module
-        loss = train_epoch(net, module, learner.batches, plan, cycles[epoch], accumulation)
+        loss = train_epoch(net, module, learner.batches, plan, course, accumulation)
         net.history_.record("lr", net.optimizer_.param_groups[0]["lr"])
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
         _record(net, "train_loss", _finite(loss.item(), len(net.history_)))
-        is_last = epoch + 1 == plan.n_epochs
-        before = {}
+        before, is_looked_at = {}, _is_looked_at(net, validation, listeners)
         # a pass over the images, which an epoch that nobody looks at need not pay for
-        if is_last or _is_looked_at(net, validation, listeners):
+        if is_looked_at or course.is_over:
             before = _update_statistics(net, batches, plan)
-        if _end_epoch(net, learner, batches, plan, validation, listeners) or is_last:
+        is_stopped = _end_epoch(net, learner, batches, plan, validation, listeners)
+        if is_looked_at:
+            course.epoch_ends()
+        if is_stopped or course.is_over:
             break
         restore_buffers(net.module_, before)
+    _warn_of_too_little_time(net, batches, plan)
     # the last step comes after the last loss: one image shows what it did
     output = predict_outputs(
         net.module_, batches.first_image(), torch.device(net.device), n_outputs=plan.n_outputs
@@ -165,15 +174,23 @@ def _train_epochs(net, batches, plan, validation, listeners):
 
 
 def _cycles(plan, n_before):
-    """Return of each epoch its place in a cycle of the learning rate, and the epochs of that cycle.
+    """Return the epochs of each cycle of the learning rate.
 
     Parts that begin to learn late have a cycle of their own: the end of the first one would leave
     them next to no rate.
     """
     turn = 0 if plan.unfreeze_after is None else plan.unfreeze_after - n_before
-    turn = turn if 0 < turn < plan.n_epochs else plan.n_epochs
-    cycles = [(epoch, turn) for epoch in range(turn)]
-    return cycles + [(epoch, plan.n_epochs - turn) for epoch in range(plan.n_epochs - turn)]
+    return [turn, plan.n_epochs - turn] if 0 < turn < plan.n_epochs else [plan.n_epochs]
+
+
+def _warn_of_too_little_time(net, batches, plan):
+    if plan.limit.seconds is not None and net.n_steps_ < batches.n_steps:
+        warn(
+            f"time_limit={plan.limit.seconds} seconds were up after {net.n_steps_} of the "
+            f"{batches.n_steps} steps of the first epoch. Give more time, or use a smaller "
+            "architecture or image_shape.",
+            ConvergenceWarning,
+        )
 
 
 def _update_statistics(net, batches, plan):
@@ -200,23 +217,28 @@ def _end_epoch(net, learner, batches, plan, validation, listeners):
     return any(answers) or (validation is not None and validation.should_stop)
 
 
-def train_epoch(net, module, batches, plan, cycle, accumulation):
-    """Train on each batch once; return the mean loss over the samples, on the device."""
-    epoch, n_epochs = cycle
-    schedule, n_steps = SCHEDULES[plan.lr_schedule], n_epochs * batches.n_steps
-    hooks = BatchHooks(net)
+def train_epoch(net, module, batches, plan, course, accumulation):
+    """Train on each batch once, or as many as there is time for.
+
+    Return the mean loss over the samples, on the device.
+    """
+    schedule, hooks = SCHEDULES[plan.lr_schedule], BatchHooks(net)
     to_train_mode(net.module_, plan.keeps_statistics)
-    total = torch.zeros((), dtype=torch.float32, device=net.device)
-    for step, batch in enumerate(batches, start=epoch * batches.n_steps):
+    total, n_images = torch.zeros((), dtype=torch.float32, device=net.device), 0
+    for batch in batches:
         if schedule is not None:
-            set_lr(net, net.lr * schedule(step / n_steps))
+            set_lr(net, net.lr * schedule(course.progress))
         hooks.batch_begins(batch)
         loss = train_step(net, module, batch, plan, accumulation, hooks)
         hooks.batch_ends(batch, loss)
         total += loss * len(batch[0])
+        n_images += len(batch[0])
+        course.step_ends(loss)
+        if course.cycle_is_over:
+            break
     net.module_.eval()
     hooks.epoch_ends()
-    return total / len(batches)
+    return total / n_images
 
 
 def train_step(net, module, batch, plan, accumulation, hooks):
