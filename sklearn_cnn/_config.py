@@ -11,7 +11,7 @@ from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape
-from sklearn_cnn.losses import NUMBERS, check_loss, has_probabilities
+from sklearn_cnn.losses import NUMBERS, check_loss, check_quantile, has_probabilities
 from sklearn_cnn.metrics import check_scoring
 from sklearn_cnn.runtime.device import resolve_device
 from sklearn_cnn.targets import check_class_weight
@@ -97,6 +97,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     """
     p = parameters
     check_loss(p["loss"], holds)
+    check_quantile(p.get("quantile", 0.5))
     check_scoring(p["scoring"], _responses(p["loss"], holds))
     augmentation = as_augmentation(p["augmentation"])
     check_kind_of_y(augmentation, holds)

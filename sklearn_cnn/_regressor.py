@@ -3,15 +3,16 @@
 from numbers import Real
 
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
-from sklearn_cnn.metrics import d2_pinball, r2, r2_of_known
+from sklearn_cnn.metrics import d2_pinball, mean_d2_pinball, r2, r2_of_known
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
-from sklearn_cnn.targets import Continuous, check_numbers
+from sklearn_cnn.targets import Continuous, Quantiles, check_numbers
 
 
 class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
@@ -56,8 +57,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         "auto" is "squared_error". The losses act on standardized targets: "huber" is linear
         beyond one standard deviation. A module takes outputs and targets, both of shape
         (b, n_outputs).
-    quantile : float, default=0.5
-        Which quantile `loss="quantile"` predicts, in (0, 1).
+    quantile : float or tuple of float, default=0.5
+        Which quantile `loss="quantile"` predicts, in (0, 1). Several, which ascend: `predict`
+        has a column for each, and in no row do they cross; y is one number an image.
     optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
         A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
         of one with further arguments.
@@ -199,7 +201,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             nn.Module,
             callable,
         ],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), tuple, list],
     }
 
     @explains_keywords
@@ -290,12 +292,14 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         Raises
         ------
         ValueError
-            If X or y cannot be used.
+            If X or y cannot be used, or other quantiles are asked for than in the first call.
         """
+        if hasattr(self, "net_"):
+            self._check_number_of_quantiles()
         return self._partial_fit(X, y, sample_weight)
 
     def score(self, X, y=None, sample_weight=None):
-        """Return the R² of predictions.
+        """Return R² of the predictions, or of several quantiles the mean D² of the pinball loss.
 
         Parameters
         ----------
@@ -309,7 +313,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         Returns
         -------
         float
-            That of scikit-learn's `r2_score`: of several columns the mean.
+            At most 1; of several columns the mean, as in scikit-learn's `r2_score`.
 
         Raises
         ------
@@ -322,6 +326,10 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             If `handle_broken="skip"` left files out.
         """
         X, y, sample_weight = self._to_score_by(X, y, sample_weight)
+        check_is_fitted(self)
+        if isinstance(self._target, Quantiles):
+            self._check_number_of_quantiles()
+            return mean_d2_pinball(y, self.predict(X), self.quantile, sample_weight)
         return r2_of_known(check_numbers(y, allow_nan=True), self.predict(X), sample_weight)
 
     @reads_one_fit
@@ -335,9 +343,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
 
         Returns
         -------
-        ndarray of shape (n,) or (n, n_outputs)
-            In the units and shape of y; float32 if y was of at most that precision, else
-            float64.
+        ndarray of shape (n,), (n, n_outputs) or (n, n_quantiles)
+            In the units and shape of y, or of several quantiles a column each; float32 if y was
+            of at most that precision, else float64.
         """
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
@@ -347,11 +355,26 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     # R² and D² divide by the spread of the targets, and a single one has none
     _min_validation_samples = 2
 
+    def _n_quantiles(self):
+        """Return how many quantiles are asked for; None for one that is no column, or none."""
+        several = self.loss == "quantile" and not isinstance(self.quantile, Real)
+        return len(self.quantile) if several else None
+
+    def _check_number_of_quantiles(self):
+        fitted = self._target.n_outputs if isinstance(self._target, Quantiles) else None
+        if self._n_quantiles() != fitted:
+            raise ValueError(
+                f"loss={self.loss!r} and quantile={self.quantile!r} do not ask for as many columns "
+                "as the last fit. Restore them, or fit anew."
+            )
+
     def _make_target(self, y, sample_weight, classes):
         y = check_numbers(y, allow_nan=True)
         if sample_weight is not None and len(y) == len(sample_weight):
             counts = sample_weight > 0
             y, sample_weight = y[counts], sample_weight[counts]
+        if self._n_quantiles() is not None:
+            return Quantiles(y, sample_weight, self._n_quantiles())
         return Continuous(y, sample_weight)
 
     def _make_loss(self, target):

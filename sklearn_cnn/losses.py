@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+from itertools import pairwise
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -60,8 +62,8 @@ class QuantileLoss(nn.Module):
 
     Parameters
     ----------
-    quantile : float
-        The quantile in (0, 1).
+    quantile : float or sequence of float
+        The quantile in (0, 1), or that of each output.
     reduction : {"mean", "none"}, default="mean"
         Whether the losses are averaged.
 
@@ -77,8 +79,8 @@ class QuantileLoss(nn.Module):
 
     def forward(self, outputs, target):
         """Compute the loss."""
-        missing = target - outputs
-        losses = torch.maximum(self.quantile * missing, (self.quantile - 1) * missing)
+        missing, quantile = target - outputs, outputs.new_tensor(self.quantile)
+        losses = torch.maximum(quantile * missing, (quantile - 1) * missing)
         return losses.mean() if self.reduction == "mean" else losses
 
 
@@ -153,6 +155,18 @@ def has_probabilities(loss):
     """
     kind = loss if inspect.isclass(loss) else type(loss)
     return not (loss == "hinge" or issubclass(kind, nn.MultiMarginLoss))
+
+
+def check_quantile(quantile):
+    """Raise a ValueError if `quantile=` holds several that do not ascend, or are not in (0, 1)."""
+    if isinstance(quantile, Real):
+        return
+    are_numbers = len(quantile) > 0 and all(isinstance(q, Real) for q in quantile)
+    if not are_numbers or not all(a < b for a, b in pairwise((0, *quantile, 1))):
+        raise ValueError(
+            f"quantile must be a number in (0, 1), or several that ascend, such as "
+            f"(0.05, 0.5, 0.95), got {quantile!r}."
+        )
 
 
 def resolve_loss(loss, target):

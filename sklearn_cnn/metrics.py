@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -70,14 +71,16 @@ def r2_of_known(y, outputs, sample_weight=None):
 
 
 def d2_pinball(quantile):
-    """Return the share of the pinball loss that is explained.
+    """Return the share of the pinball loss that is explained, of several quantiles the mean.
 
     R² would prefer the mean to the quantile that is asked for.
     """
 
     def score(encoded, outputs, sample_weight):
-        d2 = partial(d2_pinball_score, alpha=quantile)
-        return _of_known(d2, encoded, outputs, sample_weight)
+        if isinstance(quantile, Real):
+            d2 = partial(d2_pinball_score, alpha=quantile)
+            return _of_known(d2, encoded, outputs, sample_weight)
+        return mean_d2_pinball(encoded, np.sort(outputs, axis=1), quantile, sample_weight)
 
     return Metric("D² of the pinball loss", score)
 
@@ -102,6 +105,15 @@ def _of_known(score, y, outputs, sample_weight):
         return score(y[rows, column], outputs[rows, column], sample_weight=of_rows)
 
     return float(np.mean([of_column(column) for column in columns]))
+
+
+def mean_d2_pinball(y, predicted, quantiles, sample_weight=None):
+    """Return the mean D² of the pinball loss over quantiles, of which each has a column."""
+    of_each = [
+        d2_pinball_score(y, column, sample_weight=sample_weight, alpha=quantile)
+        for column, quantile in zip(predicted.T, quantiles, strict=True)
+    ]
+    return float(np.mean(of_each))
 
 
 def metric_of_scorer(scoring, target, y_true, has_probabilities, is_weighted=False):

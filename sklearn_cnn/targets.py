@@ -227,8 +227,8 @@ class Continuous:
         """Return y standardized, of shape (n, n_outputs); NaN stays NaN, with a warning."""
         y = check_numbers(y, name, allow_nan=True)
         columns = y.reshape(len(y), -1)
-        if columns.shape[1] != self.n_outputs:
-            raise ValueError(f"{name} has {columns.shape[1]} outputs, expected {self.n_outputs}.")
+        if columns.shape[1] != len(self.mean):
+            raise ValueError(f"{name} has {columns.shape[1]} outputs, expected {len(self.mean)}.")
         missing = np.isnan(columns)
         if missing.any():
             warn(
@@ -267,7 +267,44 @@ class Continuous:
 
     def same_as(self, other):
         """Say whether a network for the other target serves this one."""
-        return isinstance(other, Continuous) and self.n_outputs == other.n_outputs
+        return type(other) is type(self) and self.n_outputs == other.n_outputs
+
+
+class Quantiles(Continuous):
+    """Several quantiles of one number an image, which ascend: one output each.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, 1)
+        As `Continuous` takes it.
+    sample_weight : ndarray of shape (n,) or None
+    n_quantiles : int
+    """
+
+    def __init__(self, y, sample_weight, n_quantiles):
+        super().__init__(y, sample_weight)
+        if self.n_outputs > 1:
+            raise ValueError(
+                f"Several quantiles are predicted of one number an image, but y has "
+                f"{self.n_outputs} columns. Pass one quantile, or fit a regressor a column."
+            )
+        self.n_outputs = n_quantiles
+
+    def likely_outputs(self, encoded):
+        """Return outputs between the mean and the truth, to try a scorer on."""
+        return np.repeat(super().likely_outputs(encoded), self.n_outputs, axis=1)
+
+    def decode(self, outputs):
+        """Return a column a quantile, in the user's units.
+
+        Where they cross they change places, which only makes their loss smaller [1]_.
+
+        References
+        ----------
+        .. [1] V. Chernozhukov, I. Fernández-Val, A. Galichon, "Quantile and probability curves
+           without crossing", Econometrica 78, 2010.
+        """
+        return (np.sort(outputs, axis=1) * self.scale + self.mean).astype(self.dtype)
 
 
 def classification_target(y, classes=None):

@@ -55,6 +55,7 @@ def models():
             X, np.column_stack([Y > 4, Y % 2])
         ),
         CNNRegressor(ConvNet((2,)), loss="quantile", **common).fit(X, Y),
+        CNNRegressor(ConvNet((2,)), loss="quantile", quantile=(0.1, 0.9), **common).fit(X, Y),
         CNNRegressor(TorchvisionModel("squeezenet1_1"), image_shape=(17, 17), **common).fit(
             np.zeros((4, 17, 17), np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None], Y[:4]
         ),

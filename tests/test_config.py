@@ -93,7 +93,7 @@ BAD = {
         BaseEstimator,
         LossThatNeedsMore,
     ],
-    "quantile": [0, 1.5],
+    "quantile": [0, 1.5, (), (0.9, 0.5), [0.5, 1]],
     "optimizer": [
         "nope",
         torch.optim.LBFGS,

@@ -78,6 +78,14 @@ def test_quantile_loss_is_the_pinball_loss_of_scikit_learn(quantile, columns):
     assert loss == pytest.approx(expected)
 
 
+def test_each_output_has_its_quantile():
+    rng = np.random.default_rng(0)
+    y, outputs, quantiles = rng.normal(size=(40, 1)), rng.normal(size=(40, 3)), (0.1, 0.5, 0.8)
+    loss = QuantileLoss(quantiles)(torch.from_numpy(outputs), torch.from_numpy(y)).item()
+    of_each = [mean_pinball_loss(y, outputs[:, [i]], alpha=q) for i, q in enumerate(quantiles)]
+    assert loss == pytest.approx(np.mean(of_each))
+
+
 def test_losses_of_numbers_by_hand():
     outputs, y = torch.tensor([[0.0], [0.0]]), torch.tensor([[0.5], [-3.0]])
     target = Continuous(np.arange(3.0))

@@ -1062,7 +1062,7 @@ WRONG_OF_CLASSIFIER = {
 }
 WRONG_OF_REGRESSOR = {
     "loss": ["log_loss", "hinge"],
-    "quantile": [0, 1, 1.5, "median", None],
+    "quantile": [0, 1, 1.5, "median", None, (), (0.5, 0.1), (0.5, 0.5), (0, 0.5), (0.5, "0.9")],
 }
 
 

@@ -18,9 +18,9 @@ from sklearn_cnn.persistence._checks import (
     text,
 )
 from sklearn_cnn.persistence._values import decode, decode_array, encode
-from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
+from sklearn_cnn.targets import Continuous, MultiLabel, Quantiles, SingleLabel
 
-TARGETS = ("labels", "indicator", "numbers")
+TARGETS = ("labels", "indicator", "numbers", "quantiles")
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
 _LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**20
 
@@ -76,8 +76,10 @@ def encode_target(target):
         return {"kind": "labels", "classes": encode(target.classes)}
     if isinstance(target, MultiLabel):
         return {"kind": "indicator", "n_labels": target.n_outputs}
+    several = {"n_quantiles": target.n_outputs} if isinstance(target, Quantiles) else {}
     return {
-        "kind": "numbers",
+        "kind": "quantiles" if several else "numbers",
+        **several,
         "is_1d": target.is_1d,
         "dtype": np.dtype(target.dtype).name,
         "mean": encode(target.mean),
@@ -103,7 +105,7 @@ def decode_target(entries, name, expected):
     elif what == "indicator":
         target = MultiLabel(record.take("n_labels", integer, 1, _MOST_OUTPUTS))
     else:
-        target = _numbers(record, name)
+        target = _numbers(record, name, Quantiles if what == "quantiles" else Continuous)
     record.end()
     return target
 
@@ -116,16 +118,19 @@ def _ascend(labels):
         return False
 
 
-def _numbers(record, name):
-    target = Continuous.__new__(Continuous)
+def _numbers(record, name, kind):
+    target = kind.__new__(kind)
     target.is_1d = record.take("is_1d", boolean)
     target.dtype = _DTYPES[record.take("dtype", one_of, _DTYPES)]
     target.mean = record.take("mean", _array, "f")
     target.scale = record.take("scale", _array, "f")
     target.n_outputs = target.mean.size
-    shape = (1,) if target.is_1d else (target.n_outputs,)
+    is_single = target.is_1d or kind is Quantiles
+    shape = (1,) if is_single else (target.n_outputs,)
     if target.mean.shape != shape or target.scale.shape != shape or (target.scale <= 0).any():
         raise ValueError(f"{name}: mean and scale are not those of numbers")
+    if kind is Quantiles:
+        target.n_outputs = record.take("n_quantiles", integer, 1, _MOST_OUTPUTS)
     return target
 
 
