@@ -30,7 +30,11 @@ from sklearn_cnn.images import (
 
 if TYPE_CHECKING:
     from sklearn_cnn.model_selection import CachedEstimator
-    from sklearn_cnn.plots import PredictionsDisplay, TrainingCurveDisplay
+    from sklearn_cnn.plots import (
+        LearningRateFinderDisplay,
+        PredictionsDisplay,
+        TrainingCurveDisplay,
+    )
 
 __all__ = [
     "Architecture",
@@ -42,6 +46,7 @@ __all__ = [
     "ConvNet",
     "Finetuned",
     "ImageReader",
+    "LearningRateFinderDisplay",
     "PredictionsDisplay",
     "ResNet",
     "TimmModel",
@@ -62,6 +67,7 @@ _PUBLIC_MODULES = ["architectures", "augmentation", "model_selection", "plots"]
 # Imported when they are asked for: training needs neither.
 _MODULES_OF_LATER_NAMES = {
     "CachedEstimator": "model_selection",
+    "LearningRateFinderDisplay": "plots",
     "PredictionsDisplay": "plots",
     "TrainingCurveDisplay": "plots",
 }
