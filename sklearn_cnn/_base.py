@@ -27,6 +27,7 @@ from sklearn_cnn._compat import (
     Interval,
     Options,
     StrOptions,
+    place_in_search,
     with_callbacks,
 )
 from sklearn_cnn._config import (
@@ -68,12 +69,14 @@ from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, wi
 from sklearn_cnn.runtime.equality import is_same
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 from sklearn_cnn.runtime.gpu_slots import gpu_slot
+from sklearn_cnn.runtime.progress import image_bar, tell
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords, parameter_meant
 from sklearn_cnn.runtime.warnings import warn
+from sklearn_cnn.targets import MultiLabel, SingleLabel
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
-from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks
+from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks, describe
 from sklearn_cnn.training.frozen import through_cache
 from sklearn_cnn.training.loop import TrainingPlan, train
 from sklearn_cnn.training.net import Net
@@ -88,6 +91,9 @@ from sklearn_cnn.training.samples import Samples, drop, read_weights
 
 # Parameters with parameters of their own, and what replaces a name by its object.
 _OBJECTS_OF_NAMES = {"architecture": as_architecture, "augmentation": with_parameters}
+
+# What an output of the network is of; of other targets a number.
+_OUTPUTS = {SingleLabel: "classes", MultiLabel: "labels"}
 
 
 class BaseCNN(
@@ -501,7 +507,7 @@ class BaseCNN(
         )
         with ExitStack() as stack:
             if config.verbose:
-                bar = ProgressBar(plan.n_epochs, type(self).__name__)
+                bar = self._progress_bar(net, batches, plan)
                 listeners = [*listeners, stack.enter_context(closing(bar))]
             try:
                 train(net, batches, plan, validation, listeners)
@@ -525,6 +531,19 @@ class BaseCNN(
             f"loss={self.loss!r} has no `reduction`, so {cannot}. Give it one, with "
             '"none" returning a loss for each sample, and for each number where y holds NaN.'
         )
+
+    def _progress_bar(self, net, batches, plan):
+        """Return a bar; above it stands what is about to be trained."""
+        place = place_in_search(self)
+        name = f"{type(self).__name__} ({place})" if place else type(self).__name__
+        described = describe(net, batches, plan, self._described_outputs(), str(self._architecture))
+        tell(f"{name}: {described}")
+        return ProgressBar(place, plan.n_epochs, batches.n_steps, self._metric().name)
+
+    def _described_outputs(self):
+        """Return how many outputs the network has, and of what."""
+        n_outputs, kind = self._target.n_outputs, _OUTPUTS.get(type(self._target), "outputs")
+        return "1 output" if n_outputs == 1 else f"{n_outputs:,} {kind}"
 
     def _make_validation(self, held_out, y, config, device):
         """Return how held-out samples, rows of y, are scored; None where there are none."""
@@ -567,10 +586,13 @@ class BaseCNN(
         """Return the fitted attributes, by their names."""
         losses = [row["train_loss"] for row in net.history_]
         scores = [row["valid_score"] for row in net.history_ if "valid_score" in row]
+        batch_sizes = [row["batch_size"] for row in net.history_ if "batch_size" in row]
         return {
             "net_": net,
             "n_outputs_": self._target.n_outputs,
             "n_iter_": len(net.history_),
+            "n_steps_": sum(row.get("train_batch_count", 0) for row in net.history_),
+            "batch_size_": batch_sizes[-1] if batch_sizes else None,
             "loss_curve_": losses,
             "best_loss_": min(losses, default=None),
             "validation_scores_": scores or None,
@@ -658,9 +680,11 @@ class BaseCNN(
             head = self._head_of(module)
             module = through_cache(module, head, images, self.memory, device, precision)
         extremes = Extremes()
-        outputs = predict_outputs(
-            module, images, device, precision, n_outputs, watch=extremes.add
-        ).numpy()
+        title = f"{type(self).__name__}: predicting"
+        with image_bar(len(images), title, bool(self.verbose)) as progress:
+            outputs = predict_outputs(
+                module, images, device, precision, n_outputs, progress, watch=extremes.add
+            ).numpy()
         self._compare_scale(extremes)
         refuse_not_finite(outputs)
         return outputs

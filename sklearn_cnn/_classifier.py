@@ -147,7 +147,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         same draw, unless another int was set since; the part that `early_stopping` holds out
         stays that of the first training.
     verbose : int, default=0
-        Whether `fit` shows a progress bar.
+        Whether `fit` says what it trains, and shows a progress bar; so do predictions that take
+        longer than five seconds.
 
     Attributes
     ----------
@@ -175,8 +176,12 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         What `lr` and `weight_decay` came to.
     max_epochs_ : int
         What `max_epochs` came to.
+    batch_size_ : int
+        What `batch_size` came to.
     n_iter_ : int
         Epochs run.
+    n_steps_ : int
+        Training steps in them.
     loss_curve_ : list of float
         Mean training loss of each epoch.
     best_loss_ : float

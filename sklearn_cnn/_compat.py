@@ -59,6 +59,21 @@ def has_callbacks(estimator):
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
+def place_in_search(estimator):
+    """Return which fit of a search an estimator is in, as text; "" if nothing says so.
+
+    scikit-learn's tasks say so where they reach: through searches and pipelines, from 1.9 on.
+    """
+    task = getattr(estimator, "_callback_fit_ctx", None)
+    while task is not None:
+        if getattr(task, "source_task_name", None) == "candidate-split-evaluation":
+            n_fits = task.parent.max_subtasks
+            of_all = "" if n_fits is None else f" of {n_fits}"
+            return f"{task.source_estimator_name}, fit {task.task_id + 1}{of_all}"
+        task = getattr(task, "parent", None)
+    return ""
+
+
 class ScorerTraits(NamedTuple):
     """What a scorer is called, which methods of an estimator it asks, and whether it weighs.
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNFeatures
 from sklearn_cnn.architectures import ConvNet, TorchModule, TorchvisionModel
+from sklearn_cnn.runtime import progress
 
 N = 12
 IMAGES = np.stack([noise(9, 8, seed=seed) for seed in range(N)])
@@ -173,7 +174,9 @@ def test_frames_come_out_where_asked():
     assert list(frame) == [f"cnnfeatures{i}" for i in range(6)]
 
 
-def test_a_progress_bar_where_asked(capfd, paths):
+def test_a_progress_bar_where_asked(capfd, paths, monkeypatch):
+    # whatever takes less has none
+    monkeypatch.setattr(progress, "_SHORT", 0)
     CNNFeatures(backbone(), verbose=1).fit_transform(paths)
     assert "CNNFeatures: computing features" in capfd.readouterr().err
     CNNFeatures(backbone()).fit_transform(paths)

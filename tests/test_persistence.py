@@ -119,6 +119,8 @@ def test_predictions_attributes_and_parameters_come_back(params, tmp_path):
         "n_features_in_",
         "image_shape_",
         "n_iter_",
+        "n_steps_",
+        "batch_size_",
         "loss_curve_",
         "best_loss_",
         "validation_scores_",

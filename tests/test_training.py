@@ -8,6 +8,9 @@ import pytest
 import torch
 from drawn import upright_and_lying_bars
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
@@ -42,6 +45,16 @@ def test_curves_have_an_entry_an_epoch(bars):
     assert fitted.validation_scores_ is None
     assert fitted.best_validation_score_ is None
     assert [row["train_loss"] for row in fitted.history_] == fitted.loss_curve_
+
+
+def test_what_the_size_of_a_batch_came_to(bars):
+    X, y = bars
+    fitted = classifier(max_epochs=2).fit(X[:80], y[:80])
+    assert (fitted.batch_size_, fitted.n_steps_) == (8, 20)
+    fitted.set_params(batch_size=30, warm_start=True).fit(*bars)
+    assert (fitted.batch_size_, fitted.n_steps_) == (30, 20 + 8)
+    fitted.partial_fit(X[:20], y[:20])
+    assert (fitted.batch_size_, fitted.n_steps_) == (20, 20 + 8 + 1)
 
 
 def test_given_validation_data_is_scored_but_never_trained_on(bars):
@@ -368,11 +381,34 @@ def test_a_failing_callback_leaves_the_estimator_as_it_was(bars):
     assert vars(unfitted) == before
 
 
-def test_progress_bar_shows_epochs_loss_and_score(bars, capsys):
+def test_verbose_says_what_is_trained_and_how_it_goes(bars, capsys):
     X, y = bars
     classifier(verbose=1, max_epochs=3).fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
-    shown = capsys.readouterr().err
-    assert re.search(r"CNNClassifier: 100%.*3/3 .*loss=\d\.\d+, valid_score=\d\.\d+", shown)
+    begins, *_, ends = capsys.readouterr().err.splitlines()
+    n_parameters = sum(p.numel() for p in classifier(max_epochs=1).fit(X, y).module_.parameters())
+    assert begins == (
+        f"CNNClassifier: 80 images of 8 × 8 × 1, 2 classes; {SMALL}, {n_parameters:,} parameters; "
+        "cpu, float32; batch_size=8, max_epochs=3, 10 steps an epoch"
+    )
+    figures = r"loss 0\.\d+, validation 0\.\d+, accuracy [01](\.\d+)?"
+    assert re.fullmatch(rf"Epoch 3/3 \|#+\| .*, {figures}", ends)
+
+
+def test_verbose_names_the_fit_of_a_search(bars, capsys):
+    pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
+    pipeline = make_pipeline(FunctionTransformer(), classifier(verbose=1, max_epochs=1))
+    grid = {"cnnclassifier__lr": [0.001, 0.01]}
+    GridSearchCV(pipeline, grid, cv=2, refit=False).fit(*bars)
+    lines = capsys.readouterr().err.splitlines()
+    names = [line.partition(":")[0] for line in lines if "images of" in line]
+    assert names == [f"CNNClassifier (GridSearchCV, fit {fit} of 4)" for fit in range(1, 5)]
+    assert lines[-1].startswith("GridSearchCV, fit 4 of 4, epoch 1/1 |")
+
+
+def test_short_predictions_are_silent(bars, capsys):
+    fitted = classifier().fit(*bars).set_params(verbose=1)
+    fitted.predict(bars[0])
+    assert capsys.readouterr().err == ""
 
 
 def test_silent_by_default(bars, capfd):

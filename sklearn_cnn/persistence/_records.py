@@ -157,7 +157,7 @@ def decode_history_row(entries, name):
     if not isinstance(entries, dict) or "train_loss" not in entries:
         raise ValueError(f"{name} is no epoch")
     row = {key: decode(value, f"{name}.{key}") for key, value in entries.items()}
-    for key in {"train_loss", "valid_score"} & row.keys():
+    for key in {"train_loss", "valid_score", "train_batch_count"} & row.keys():
         if type(row[key]) not in (int, float):
             raise ValueError(f"{name}.{key} is no number")
     return row

@@ -3,9 +3,8 @@
 import copy
 from typing import Protocol
 
-from tqdm.auto import tqdm
-
 from sklearn_cnn._compat import begin_callbacks, has_callbacks
+from sklearn_cnn.runtime.progress import make_bar
 
 
 class EpochListener(Protocol):
@@ -16,6 +15,9 @@ class EpochListener(Protocol):
 
     def epoch_begins(self, net):
         """Take note that an epoch begins."""
+
+    def step_ends(self):
+        """Take note that a step has ended; the device may still be at work on it."""
 
     def epoch_ends(self, net, validation):
         """Take note that an epoch has ended; return True to end the training."""
@@ -51,6 +53,9 @@ class SklearnCallbacks:
         self.epoch_context = self.fit_context.subcontext(task_name="epoch")
         self.epoch_context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
+    def step_ends(self):
+        """Do nothing."""
+
     def epoch_ends(self, net, validation):
         """Close the subtask; return whether a callback asks to stop."""
         return self.epoch_context.call_on_fit_task_end(
@@ -68,34 +73,85 @@ class SklearnCallbacks:
 
 
 class ProgressBar:
-    """A bar with the epochs, the loss, the validation score and the time that is left.
+    """A bar with epochs and time left; loss and score of training and validation side by side.
 
     Parameters
     ----------
+    place : str
+        Which fit of a search it is, to stand in front of the bar; "" where nothing says so.
     n_epochs : int
         Most epochs that there will be.
-    name : str
-        What stands in front of the bar.
+    n_steps : int
+        Training steps of an epoch.
+    score_name : str
+        What the validation score is.
     """
 
     looks_at_net = False
 
-    def __init__(self, n_epochs, name):
-        self.bar = tqdm(total=n_epochs, desc=name, unit="epoch")
+    def __init__(self, place, n_epochs, n_steps, score_name):
+        self.epoch = f"{place}, epoch" if place else "Epoch"
+        self.n_epochs = n_epochs
+        self.score_name = score_name
+        self.n_begun = 0
+        self.bar = make_bar(
+            total=n_epochs * n_steps,
+            desc=f"{self.epoch} 1/{n_epochs}",
+            # no longer than a terminal of 80 characters
+            bar_format="{desc} |{bar}| {elapsed}<{remaining}{postfix}",
+            # epochs end with a validation, so that only their mean tells how long the rest takes
+            smoothing=0,
+        )
 
     def epoch_begins(self, net):
-        """Do nothing."""
+        """Say which epoch it is."""
+        self.n_begun += 1
+        epoch = f"{self.epoch} {self.n_begun}/{self.n_epochs}"
+        self.bar.set_description_str(epoch, refresh=False)
+
+    def step_ends(self):
+        """Move on by one step."""
+        self.bar.update()
 
     def epoch_ends(self, net, validation):
-        """Move on by one epoch."""
+        """Show the figures of the epoch."""
         row = net.history_[-1]
-        figures = {"loss": f"{row['train_loss']:.4f}"}
+        figures = f"loss {row['train_loss']:.3g}"
         if "valid_score" in row:
-            figures["valid_score"] = f"{row['valid_score']:.4f}"
-        self.bar.set_postfix(figures, refresh=False)
-        self.bar.update()
+            figures += f", validation {row['valid_loss']:.3g}"
+            figures += f", {self.score_name} {row['valid_score']:.3g}"
+        self.bar.set_postfix_str(figures, refresh=False)
         return False
 
     def close(self):
         """Leave the bar as it is."""
         self.bar.close()
+
+
+def describe(net, batches, plan, outputs, architecture):
+    """Return the line that says what is about to be trained.
+
+    Parameters
+    ----------
+    net : Net
+    batches : TrainingBatches
+    plan : TrainingPlan
+    outputs : str
+        What the network's outputs are: "10 classes", say.
+    architecture : str
+
+    Returns
+    -------
+    str
+    """
+    parameters = list(net.module_.parameters())
+    n_all = sum(p.numel() for p in parameters)
+    n_learning = sum(p.numel() for p in parameters if p.requires_grad)
+    learn = "" if n_learning == n_all else f", of which {n_learning:,} learn"
+    height, width, n_channels = batches.samples.images.shape[1:]
+    return (
+        f"{len(batches):,} images of {height} × {width} × {n_channels}, {outputs}; "
+        f"{architecture}, {n_all:,} parameters{learn}; {net.device}, {plan.precision}; "
+        f"batch_size={batches.batch_size}, max_epochs={plan.n_epochs}, "
+        f"{batches.n_steps} steps an epoch"
+    )

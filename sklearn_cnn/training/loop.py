@@ -150,8 +150,11 @@ def _train_epochs(net, batches, plan, validation, listeners):
         learner, module = whole, compiled
         if behind is not None and is_frozen_except(net.module_, [behind.module]):
             learner, module = behind, behind.module
-        loss = train_epoch(net, module, learner.batches, plan, course, accumulation)
+        n_before = net.n_steps_
+        loss = train_epoch(net, module, learner.batches, plan, course, accumulation, listeners)
         net.history_.record("lr", net.optimizer_.param_groups[0]["lr"])
+        net.history_.record("batch_size", batches.batch_size)
+        net.history_.record("train_batch_count", net.n_steps_ - n_before)
         # The one transfer of an epoch: until here the device need not be waited for. The loss
         # comes last: a row that has it is whole, whenever Ctrl-C comes.
         _record(net, "train_loss", _finite(loss.item(), len(net.history_)))
@@ -217,7 +220,7 @@ def _end_epoch(net, learner, batches, plan, validation, listeners):
     return any(answers) or (validation is not None and validation.should_stop)
 
 
-def train_epoch(net, module, batches, plan, course, accumulation):
+def train_epoch(net, module, batches, plan, course, accumulation, listeners=()):
     """Train on each batch once, or as many as there is time for.
 
     Return the mean loss over the samples, on the device.
@@ -234,6 +237,8 @@ def train_epoch(net, module, batches, plan, course, accumulation):
         total += loss * len(batch[0])
         n_images += len(batch[0])
         course.step_ends(loss)
+        for listener in listeners:
+            listener.step_ends()
         if course.cycle_is_over:
             break
     net.module_.eval()
