@@ -27,6 +27,7 @@ from sklearn_cnn._compat import (
     Interval,
     Options,
     StrOptions,
+    VisualBlock,
     place_in_search,
     with_callbacks,
 )
@@ -69,6 +70,7 @@ from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, wi
 from sklearn_cnn.runtime.equality import is_same
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 from sklearn_cnn.runtime.gpu_slots import gpu_slot
+from sklearn_cnn.runtime.html_display import NestedDefaultsMixin, html_without_features
 from sklearn_cnn.runtime.progress import image_bar, tell
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords, parameter_meant
@@ -100,6 +102,7 @@ class BaseCNN(
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    NestedDefaultsMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
@@ -1022,6 +1025,18 @@ class BaseCNN(
         if "_saved" in state:
             state = vars(loads(state["_saved"], type(self), state["_own_architecture"]))
         super().__setstate__(state)
+
+    # hundreds of features say less than images and classes
+    _html_repr = html_without_features
+
+    def _sk_visual_block_(self):
+        """Return scikit-learn's record of what a notebook shows; fitted, of which images too."""
+        caption = None
+        if hasattr(self, "net_"):
+            shape = " × ".join(map(str, self.image_shape_))
+            caption = f"images of {shape}, {self._described_outputs()}"
+        name = type(self).__name__
+        return VisualBlock("single", self, names=name, name_details=str(self), name_caption=caption)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

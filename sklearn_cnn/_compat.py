@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import (  # noqa: F401
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock  # noqa: F401
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight  # noqa: F401
 from sklearn.utils.validation import _num_samples as num_samples  # noqa: F401
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # noqa: F401

@@ -28,6 +28,7 @@ from sklearn_cnn.images import (
 )
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_device
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
+from sklearn_cnn.runtime.html_display import NestedDefaultsMixin
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.runtime.seeds import seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords
@@ -38,7 +39,9 @@ from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 _MOST_LAYERS = 20
 
 
-class CNNFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class CNNFeatures(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, NestedDefaultsMixin, BaseEstimator
+):
     """Features of images out of a network that has learned already, for any estimator.
 
     Nothing is trained: `fit` builds the network, and learns nothing from y. The features of
