@@ -40,8 +40,8 @@ def fitted(shapes):
 
 
 def titles(display):
-    """Return the titles of the panels."""
-    return [ax.get_title() for ax in display.axes_]
+    """Return the titles of the panels, but for the sign of wrong ones."""
+    return [ax.get_title().removeprefix("✗ ") for ax in display.axes_]
 
 
 def test_the_least_likely_truth_comes_first(fitted, shapes):
@@ -60,6 +60,8 @@ def test_the_least_likely_truth_comes_first(fitted, shapes):
     assert display.is_wrong.tolist() == (predicted != y[worst]).tolist()
     colors = [ax.title.get_color() for ax in display.axes_]
     assert [color == "tab:red" for color in colors] == display.is_wrong.tolist()
+    signs = [ax.get_title().startswith("✗ ") for ax in display.axes_]
+    assert signs == display.is_wrong.tolist()
     best = PredictionsDisplay.from_estimator(fitted, X, y, n_images=3, order="best")
     np.testing.assert_array_equal(best.indices, np.argsort(-of_truth, kind="stable")[:3])
 
@@ -235,15 +237,36 @@ def test_several_numbers_count_in_their_own_scale():
     display = PredictionsDisplay.from_predictions(np.zeros((4, 2, 2)), y_true, y_pred)
     assert display.indices.tolist() == [1, 3, 0, 2]
     np.testing.assert_allclose(display.errors, [1, 0.3, 0.25, 0])
-    assert titles(display)[1] == "true 1, 100\npredicted 1.5, 110"
+    assert titles(display)[1] == "0: 1 → 1.5 (worst)\n1: 100 → 110"
+    frame = pd.DataFrame(y_true, columns=["width", "weight"])
+    display = PredictionsDisplay.from_predictions(np.zeros((4, 2, 2)), frame, y_pred)
+    assert titles(display)[0] == "width: 1 → 3 (worst)\nweight: -100 → -100"
+    display = PredictionsDisplay.from_predictions(
+        np.zeros((4, 2, 2)), frame, y_pred, display_labels=["w", "kg"], n_images=1
+    )
+    assert titles(display) == ["w: 1 → 3 (worst)\nkg: -100 → -100"]
 
 
-def test_many_numbers_have_their_error_as_title():
+def test_many_numbers_have_their_error_and_the_worst_as_title():
     y = np.tile([-1.0, 1.0], (4, 1)).T
     display = PredictionsDisplay.from_predictions(
-        np.zeros((2, 2, 2)), y, y + np.array([[0.5], [0]])
+        np.zeros((2, 2, 2)), y, y + np.array([[0, 0, 2.0, 0], [0] * 4])
     )
-    assert titles(display)[0] == "off by 0.5\nstandard deviations"
+    assert titles(display)[0] == "off by 0.5 std. dev.\n2: -1 → 1 (worst)"
+
+
+def test_labels_have_the_names_of_their_columns():
+    y = pd.DataFrame({"cat": [1, 0], "dog": [0, 1]})
+    display = PredictionsDisplay.from_predictions(np.zeros((2, 2, 2)), y, y.to_numpy())
+    assert titles(display) == ["found cat", "found dog"]
+
+
+def test_images_are_named_by_file_or_row(tmp_path, fitted, shapes):
+    paths = write_images(tmp_path / "photos", [noise(seed=seed) for seed in range(3)])
+    display = PredictionsDisplay.from_predictions(paths, [0, 1, 1], [0, 0, 1], n_images=2)
+    assert [ax.get_xlabel() for ax in display.axes_] == ["photos/0001.png", "photos/0000.png"]
+    display = PredictionsDisplay.from_estimator(fitted, *shapes, n_images=2)
+    assert [ax.get_xlabel() for ax in display.axes_] == [f"X[{row}]" for row in display.indices]
 
 
 def test_a_regressor_of_counts_is_no_classifier():
@@ -467,11 +490,8 @@ def test_no_image_at_all_is_refused(y, keypoints):
 def test_what_is_said_of_labels_is_refused_for_others(shapes):
     X, _ = shapes
     points = np.ones((40, 2))
-    numbers = network(CNNRegressor, max_epochs=1).fit(X, np.arange(40.0))
-    with pytest.raises(ValueError, match="display_labels is for labels, but y holds numbers"):
-        PredictionsDisplay.from_estimator(numbers, X, np.arange(40.0), display_labels=["one"])
-    with pytest.raises(ValueError, match="display_labels is for labels, but y holds numbers"):
-        PredictionsDisplay.from_predictions(X, points, points, display_labels=["one", "two"])
+    with pytest.raises(ValueError, match="1 names for 2 classes or columns"):
+        PredictionsDisplay.from_predictions(X, points, points, display_labels=["one"])
     for name, value in {"y_proba": points, "classes": [0, 1], "display_labels": "ab"}.items():
         with pytest.raises(ValueError, match=f"{name} is for labels, but y holds key points"):
             PredictionsDisplay.from_predictions(X, points, points, keypoints=True, **{name: value})

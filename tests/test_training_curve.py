@@ -51,6 +51,48 @@ def test_the_lines_are_the_figures_of_each_epoch(fitted):
     assert display.best_epoch_lines_ == []
 
 
+def written(ax):
+    """Return the texts that stand in a panel."""
+    return [text.get_text() for text in ax.texts]
+
+
+def test_the_last_values_are_written(fitted):
+    display = TrainingCurveDisplay.from_estimator(fitted)
+    history = fitted.history_
+    losses = sorted([history[-1, "train_loss"], history[-1, "valid_loss"]])
+    assert written(display.axes_[0]) == [f"{loss:.3g}" for loss in losses]
+    assert written(display.axes_[1]) == [f"{fitted.validation_scores_[-1]:.3g}"]
+    assert written(display.axes_[2]) == [f"{history[-1, 'lr']:.3g}"]
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 7, 12, 37, 101])
+def test_the_first_and_the_last_epoch_are_ticked(n_epochs):
+    values = np.ones(n_epochs)
+    display = TrainingCurveDisplay(train_loss=values, lr=values).plot()
+    ticks = display.axes_[0].get_xticks()
+    assert {1, n_epochs} <= set(ticks)
+    assert (ticks == np.round(ticks)).all()
+    assert len(ticks) <= 12
+
+
+def test_an_early_spike_does_not_flatten_the_rest():
+    smooth = np.geomspace(1, 0.1, 20)
+    display = TrainingCurveDisplay(train_loss=smooth, lr=smooth, valid_loss=smooth).plot()
+    assert display.axes_[0].get_ylim()[1] > 1
+    spiky = np.r_[0.9, 12, smooth[2:]]
+    display = TrainingCurveDisplay(train_loss=smooth, lr=smooth, valid_loss=spiky).plot()
+    assert 1 < display.axes_[0].get_ylim()[1] < 1.2
+    assert "↑12" in written(display.axes_[0])
+    score = np.r_[-40, np.linspace(-0.5, 0.9, 19)]
+    display = TrainingCurveDisplay(train_loss=smooth, lr=smooth, valid_score=score).plot()
+    assert -0.7 < display.axes_[1].get_ylim()[0] < -0.5
+    assert "↓-40" in written(display.axes_[1])
+    log = TrainingCurveDisplay(train_loss=smooth, lr=smooth, valid_loss=spiky).plot(
+        loss_scale="log"
+    )
+    assert log.axes_[0].get_ylim()[1] > 12
+
+
 def test_the_epochs_of_skorchs_own_loop_are_drawn_too(shapes):
     X, y = shapes
     network_ = network(lr=0.003).fit(X, y)
@@ -76,6 +118,8 @@ def test_without_a_validation_set_there_is_no_panel_for_a_score(shapes):
     assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "learning rate"]
     assert display.valid_loss_line_ is None
     assert display.valid_score_line_ is None
+    note = "no validation images: overfitting cannot be seen here"
+    assert display.axes_[0].get_title(loc="left") == note
 
 
 @pytest.mark.parametrize(

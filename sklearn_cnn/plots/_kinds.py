@@ -101,7 +101,8 @@ class Indicators:
         target = classification_target(y_true)
         self.y_true, self.y_pred = (target.encode(y).numpy() == 1 for y in (y_true, y_pred))
         self.y_proba = _of_shape(y_proba, self.y_true.shape)
-        self._names = np.array(_names(display_labels, target.classes), dtype=object)
+        names = _names_of_columns(y_true, target.n_outputs, display_labels)
+        self._names = np.array(names, dtype=object)
 
     @property
     def errors(self):
@@ -140,37 +141,49 @@ class Numbers:
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,) or (n, n_outputs)
+    display_labels : sequence of str or None
+        What to call the columns; None takes the names that a frame of true numbers has.
     """
 
     # Numbers that a title has room for.
     _MOST_SHOWN = 3
 
-    def __init__(self, y_true, y_pred):
+    def __init__(self, y_true, y_pred, display_labels=None):
         columns = (check_numbers(y) for y in (y_true, y_pred))
         self.y_true, self.y_pred = (y.reshape(len(y), -1) for y in columns)
         self.y_pred = _of_shape(self.y_pred, self.y_true.shape, "y_pred")
+        self._names = _names_of_columns(y_true, self.y_true.shape[1], display_labels)
+
+    @property
+    def _scaled_errors(self):
+        """The absolute errors; of several numbers each in its standard deviations."""
+        distances = np.abs(self.y_true - self.y_pred)
+        if distances.shape[1] == 1:
+            return distances
+        scale = self.y_true.std(axis=0)
+        return distances / np.where(scale > 0, scale, 1)
 
     @property
     def errors(self):
         """The absolute error; of several numbers the mean, each in its standard deviations."""
-        distances = np.abs(self.y_true - self.y_pred)
-        if distances.shape[1] == 1:
-            return distances[:, 0]
-        scale = self.y_true.std(axis=0)
-        return (distances / np.where(scale > 0, scale, 1)).mean(axis=1)
+        return self._scaled_errors.mean(axis=1)
 
     def is_wrong(self, row):
         """Return False: numbers are more or less off."""
         return False
 
     def title(self, row, error):
-        """Return truth and prediction, or the error where they are many."""
-        if self.y_true.shape[1] > self._MOST_SHOWN:
-            return f"off by {error:.2g}\nstandard deviations"
-        true, predicted = (
-            ", ".join(f"{number:.4g}" for number in y[row]) for y in (self.y_true, self.y_pred)
-        )
-        return f"true {true}\npredicted {predicted}"
+        """Return truth and prediction; of several numbers true → predicted, and which is worst."""
+        true, predicted = self.y_true[row], self.y_pred[row]
+        if len(true) == 1:
+            return f"true {true[0]:.3g}\npredicted {predicted[0]:.3g}"
+        of_outputs = zip(self._names, true, predicted, strict=True)
+        lines = [f"{name}: {number:.3g} → {other:.3g}" for name, number, other in of_outputs]
+        worst = int(self._scaled_errors[row].argmax())
+        lines[worst] += " (worst)"
+        if len(lines) > self._MOST_SHOWN:
+            lines = [f"off by {error:.2g} std. dev.", lines[worst]]
+        return "\n".join(lines)
 
 
 class KeyPoints(Numbers):
@@ -208,14 +221,16 @@ def holds_numbers(y_true, y_pred):
     return "f" in {_as_array(y).dtype.kind for y in (y_true, y_pred)}
 
 
-def kind_of_numbers(y_true, y_pred, keypoints, **of_labels):
+def kind_of_numbers(y_true, y_pred, keypoints, display_labels=None, **of_labels):
     """Return `KeyPoints` or `Numbers`; what is only said of labels must be None."""
+    if keypoints:
+        of_labels["display_labels"] = display_labels
     for name, value in of_labels.items():
         if value is not None:
             kind = "key points" if keypoints else "numbers"
             raise ValueError(f"{name} is for labels, but y holds {kind}. Leave {name} out.")
     _check_lengths(y_true, y_pred)
-    return KeyPoints(y_true, y_pred) if keypoints else Numbers(y_true, y_pred)
+    return KeyPoints(y_true, y_pred) if keypoints else Numbers(y_true, y_pred, display_labels)
 
 
 def kind_of_labels(y_true, y_pred, *, classes=None, decision=None, **of_both):
@@ -255,6 +270,13 @@ def _names(display_labels, classes):
         return [str(label) for label in classes]
     if len(display_labels) != len(classes):
         raise ValueError(
-            f"display_labels has {len(display_labels)} names for {len(classes)} classes."
+            f"display_labels has {len(display_labels)} names for {len(classes)} classes or columns."
         )
     return [str(label) for label in display_labels]
+
+
+def _names_of_columns(y, n_columns, display_labels):
+    """Return what to call the columns of y: their names in a frame, else their numbers."""
+    if display_labels is None:
+        display_labels = list(getattr(y, "columns", range(n_columns)))
+    return _names(display_labels, range(n_columns))

@@ -1,6 +1,7 @@
 """Images of X as a figure shows them: in the size they are given in, black at 0 and white at 1."""
 
 import math
+import os
 
 import numpy as np
 
@@ -36,6 +37,32 @@ def images_at(X, rows, image_shape, channel_axis, network_shape=None):
     numbers = np.asarray(safe_indexing(parsed.table, rows))
     shape = _shape_of(numbers, image_shape, channel_axis, network_shape)
     return list(_read(numbers, shape, channel_axis))
+
+
+def names_at(X, rows):
+    """Return what to call some images of X: their files with the folder, or their rows.
+
+    Parameters
+    ----------
+    X : array-like, tensor, frame, Dataset, or sequence of arrays, paths or PIL images
+    rows : ndarray of int
+
+    Returns
+    -------
+    list of str
+    """
+    cells = parse(X).cells
+    # a Dataset would read its images anew
+    are_files = isinstance(cells, (list, tuple))
+    return [(are_files and _file_name(cells[row])) or f"X[{row}]" for row in rows.tolist()]
+
+
+def _file_name(cell):
+    """Return the path of a file from its folder on; None if the cell holds something else."""
+    if not isinstance(cell, (str, os.PathLike)):
+        return None
+    folder, name = os.path.split(os.fspath(cell))
+    return os.path.join(os.path.basename(folder), name)
 
 
 def _shape_of(numbers, image_shape, channel_axis, network_shape):

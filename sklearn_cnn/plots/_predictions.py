@@ -16,10 +16,10 @@ from sklearn_cnn.plots._kinds import (
 )
 from sklearn_cnn.plots._network import find_network, scores_of
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
-from sklearn_cnn.plots._pixels import images_at, to_unit_range
+from sklearn_cnn.plots._pixels import images_at, names_at, to_unit_range
 
 _ORDERS = ("worst", "best", "random")
-_PANEL_SIZE = (1.8, 2.2)
+_PANEL_SIZE = (1.8, 2.4)
 # Characters that fit above an image of that width.
 _TITLE_WIDTH = 26
 _TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 9}
@@ -43,7 +43,9 @@ class PredictionsDisplay:
     indices : ndarray of shape (n_images,)
         Where the images stand in X.
     is_wrong : ndarray of shape (n_images,), default=None
-        Which titles are red: those of wrong labels.
+        Which titles are red and begin with ✗: those of wrong labels.
+    names : list of str, default=None
+        What stands below each image: its file, or where it stands in X.
     true_points : ndarray of shape (n_images, n_points, 2), default=None
         Key points x, y to draw on each image, in pixels.
     predicted_points : ndarray of shape (n_images, n_points, 2), default=None
@@ -93,6 +95,7 @@ class PredictionsDisplay:
         errors,
         indices,
         is_wrong=None,
+        names=None,
         true_points=None,
         predicted_points=None,
     ):
@@ -101,6 +104,7 @@ class PredictionsDisplay:
         self.errors = errors
         self.indices = indices
         self.is_wrong = is_wrong
+        self.names = names
         self.true_points = true_points
         self.predicted_points = predicted_points
 
@@ -145,9 +149,9 @@ class PredictionsDisplay:
         keypoints : bool, default=False
             Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
             images; (0, 0) is the centre of the upper left pixel.
-        display_labels : array-like of shape (n_classes,), default=None
-            Names of the classes, in the order of `classes_`, or of the columns of an
-            indicator.
+        display_labels : array-like of shape (n_classes,) or (n_outputs,), default=None
+            Names of the classes, in the order of `classes_`, or of the columns of y. None: the
+            classes themselves, and the names of columns that a frame has.
         image_shape : tuple of int, default=None
             (H, W) or (H, W, C) of the images that flat rows hold; None takes that of the
             estimator's network. Where there is no single one, as in an ensemble, or rows have
@@ -175,7 +179,7 @@ class PredictionsDisplay:
             If the estimator is not fitted.
         ValueError
             If `n_images`, `n_cols`, `order` or a length is wrong, X cannot be read as images,
-            `keypoints` is asked of a classifier, or `display_labels` of a regressor.
+            `keypoints` is asked of a classifier, or `display_labels` comes with key points.
         TypeError
             If `n_images` or `n_cols` is no integer.
         ImportError
@@ -199,7 +203,7 @@ class PredictionsDisplay:
         if channel_axis is None:
             channel_axis = -1 if network is None else network.channel_axis
         images = images_at(X, chosen, image_shape, channel_axis, network_shape)
-        display = cls._of_kind(kind, chosen, images)
+        display = cls._of_kind(kind, chosen, images, X)
         return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
 
     @classmethod
@@ -246,9 +250,9 @@ class PredictionsDisplay:
         keypoints : bool, default=False
             Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
             images.
-        display_labels : array-like of shape (n_classes,), default=None
-            Names of the classes, or of the columns of an indicator. Labels that are
-            floating-point numbers need `classes` too.
+        display_labels : array-like of shape (n_classes,) or (n_outputs,), default=None
+            Names of the classes, or of the columns of y; None takes those of a frame. Labels
+            that are floating-point numbers need `classes` too.
         image_shape : tuple of int, default=None
             (H, W) or (H, W, C) of the images that flat rows hold; None guesses, as the
             estimators do.
@@ -273,8 +277,9 @@ class PredictionsDisplay:
         ------
         ValueError
             If `n_images`, `n_cols`, `order`, a length or a shape is wrong, there is no image,
-            X cannot be read as images, or what is said of labels (`y_proba`, `classes`,
-            `display_labels`) comes with numbers or key points, or `classes` with an indicator.
+            X cannot be read as images, or what is said of labels (`y_proba`, `classes`) comes with
+            numbers or key points, `display_labels` with key points, or `classes` with an
+            indicator.
         TypeError
             If `n_images` or `n_cols` is no integer.
         ImportError
@@ -293,11 +298,12 @@ class PredictionsDisplay:
                 "columns are those of y_proba. Leave classes out; display_labels names the columns."
             )
         chosen = _choose(X, kind, n_images, order, random_state)
-        display = cls._of_kind(kind, chosen, images_at(X, chosen, image_shape, channel_axis))
+        images = images_at(X, chosen, image_shape, channel_axis)
+        display = cls._of_kind(kind, chosen, images, X)
         return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
 
     @classmethod
-    def _of_kind(cls, kind, chosen, images):
+    def _of_kind(cls, kind, chosen, images, X):
         """Return the display of chosen rows."""
         errors = kind.errors[chosen]
         of_rows = list(zip(chosen, errors, strict=True))
@@ -311,6 +317,7 @@ class PredictionsDisplay:
             errors=errors,
             indices=chosen,
             is_wrong=np.array([kind.is_wrong(row) for row in chosen]),
+            names=names_at(X, chosen),
             **points,
         )
 
@@ -357,12 +364,15 @@ class PredictionsDisplay:
             for panel, image in zip(self.axes_, to_unit_range(self.images), strict=True)
         ]
         for position, panel in enumerate(self.axes_):
-            is_wrong = self.is_wrong is not None and self.is_wrong[position]
+            is_wrong = self.is_wrong is not None and bool(self.is_wrong[position])
             color = {"color": "tab:red"} if is_wrong else {}
             # labels may hold a dollar sign, which is no formula here
-            title = _wrapped(self.titles[position])
+            title = _wrapped(f"{'✗ ' * is_wrong}{self.titles[position]}")
             panel.set_title(title, fontsize="small", parse_math=False, **color)
             panel.set(xticks=[], yticks=[])
+            if self.names is not None:
+                name = _wrapped(self.names[position])
+                panel.set_xlabel(name, fontsize="x-small", parse_math=False)
         self.true_points_ = self._draw_points(self.true_points, _TRUE_POINTS)
         self.predicted_points_ = self._draw_points(self.predicted_points, _PREDICTED_POINTS)
         return self

@@ -6,6 +6,9 @@ from sklearn_cnn.plots._network import find_network
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 
 _PANEL_SIZE = (6.0, 1.8)
+# A loss is a spike from so many times the one that training began with, or nine tenths are below.
+_SPIKE = 2
+_NO_VALIDATION = "no validation images: overfitting cannot be seen here"
 
 
 class TrainingCurveDisplay:
@@ -135,7 +138,11 @@ class TrainingCurveDisplay:
         return display.plot(ax, name=name, loss_scale=loss_scale, **line_kwargs)
 
     def plot(self, ax=None, *, name=None, loss_scale=None, **line_kwargs):
-        """Draw the curves.
+        """Draw the curves; the value of the last epoch is written at their ends.
+
+        A spike while the rate is high, a loss of twice the one that training began with say, or a
+        score far below the others, is cut off on a linear scale, and its value written;
+        `axes_[0].autoscale()` shows it in full.
 
         Parameters
         ----------
@@ -185,9 +192,13 @@ class TrainingCurveDisplay:
             color = of_validation.get_color()
             self.valid_score_line_ = draw(self.axes_[1], self.valid_score, color=color)
             self.axes_[1].set_ylabel(self.score_name)
+        else:
+            loss_ax.set_title(_NO_VALIDATION, loc="left", fontsize="small", color="gray")
         self._mark_best_epoch(suffix)
         if loss_scale is not None:
             loss_ax.set_yscale(loss_scale)
+        self._write_last_values()
+        self._cut_spikes()
         loss_ax.set_ylabel("loss")
         loss_ax.legend()
         lr_ax.set(xlabel="epoch", ylabel="learning rate")
@@ -202,11 +213,74 @@ class TrainingCurveDisplay:
         style = {"color": "gray", "linestyle": ":", "label": label}
         self.best_epoch_lines_ = [ax.axvline(self.best_epoch, **style) for ax in self.axes_[:-1]]
 
+    def _write_last_values(self):
+        losses = _that_end([self.train_loss_line_, self.valid_loss_line_])
+        others = _that_end([self.valid_score_line_, self.lr_line_])
+        # of two losses the larger is written above the end of its line, the other below
+        losses.sort(key=_last_value)
+        sides = ["top", "bottom"] if len(losses) == 2 else ["center"] * len(losses)
+        for line, side in zip(losses + others, sides + ["center"] * len(others), strict=True):
+            ax, value = line.axes, _last_value(line)
+            style = {"va": side, "fontsize": "small", "color": line.get_color()}
+            # right of the panel, at the height of the value
+            beside = ax.get_yaxis_transform()
+            ax.text(1.01, value, f"{value:.3g}", transform=beside, clip_on=False, **style)
+
+    def _cut_spikes(self):
+        """Leave spikes of loss and score out of their axes, so that the rest shows."""
+        losses = _heights(self.axes_[0])
+        _cut(self.axes_[0], _SPIKE * max(self.train_loss[0], np.nanquantile(losses, 0.9)))
+        if self.valid_score is not None:
+            # R² and other scores have no floor
+            depths = -_heights(self.axes_[1])
+            best = np.nanmin(depths)
+            usual = max(np.nanquantile(depths, 0.9) - best, 0.1 * abs(best))
+            _cut(self.axes_[1], best + 4 * usual, sign=-1)
+
     def _tick_whole_epochs(self):
-        from matplotlib.ticker import MaxNLocator
+        from matplotlib.ticker import FixedLocator, MaxNLocator
 
         for ax in self.axes_:
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            last = max(line.get_xdata()[-1] for line in _curves(ax))
+            ticks = MaxNLocator(integer=True).tick_values(1, last)
+            # the first and the last, and no other epoch that their numbers would overlap
+            apart = 0.6 * (ticks[1] - ticks[0])
+            between = [tick for tick in ticks if 1 + apart < tick < last - apart]
+            ax.xaxis.set_major_locator(FixedLocator([*{1, last}, *between]))
+
+
+def _curves(ax):
+    """Return the lines over epochs; what marks an epoch lies in other coordinates."""
+    return [line for line in ax.get_lines() if line.get_transform() == ax.transData]
+
+
+def _that_end(lines):
+    """Return the lines that are there and have a value for the last epoch."""
+    return [line for line in lines if line is not None and np.isfinite(_last_value(line))]
+
+
+def _heights(ax):
+    return np.concatenate([line.get_ydata() for line in _curves(ax)])
+
+
+def _cut(ax, limit, sign=1):
+    """Leave values of which `sign` times the value is above a limit out of a linear axis."""
+    ax.autoscale(axis="y")
+    points = np.concatenate([line.get_xydata() for line in _curves(ax)])
+    is_spike = sign * points[:, 1] > limit
+    if not is_spike.any() or ax.get_yscale() != "linear":
+        return
+    kept = points[~is_spike, 1]
+    low, high = np.nanmin(kept), np.nanmax(kept)
+    margin = 0.1 * (high - low)
+    ax.set_ylim(low - margin, high + margin)
+    edge, arrow, va = (high, "↑", "top") if sign == 1 else (low, "↓", "bottom")
+    for epoch, value in points[is_spike]:
+        ax.text(epoch, edge, f"{arrow}{value:.3g}", ha="center", va=va, fontsize="small")
+
+
+def _last_value(line):
+    return line.get_ydata()[-1]
 
 
 def _figures(history, name):
