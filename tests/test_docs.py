@@ -4,6 +4,7 @@ Each page is one program: its blocks run in order and share their names. They ru
 for one epoch a fit, in this process whatever `n_jobs` says. Shell commands are not run.
 """
 
+import asyncio
 import functools
 import re
 from dataclasses import replace
@@ -21,7 +22,8 @@ from sklearn_cnn import _base
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
-SEVERAL_MACHINES = "docs/distributed.md"
+# run by tests of their own
+OTHERS = SEVERAL_MACHINES, SERVING = "docs/distributed.md", "docs/serving.md"
 PARTS = ["train", "train", "train", "test", "test"]
 
 
@@ -73,7 +75,7 @@ def files(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("few_digits", "files")
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(PAGES[p]) and p != SEVERAL_MACHINES])
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(PAGES[p]) and p not in OTHERS])
 def test_python_of_a_page_runs(page):
     run(page, PAGES[page])
 
@@ -96,6 +98,29 @@ def test_python_of_several_machines_runs(monkeypatch):
         )
         names["client"].close()
     assert names["search"].best_params_.keys() == {"lr"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("few_digits", "files")
+def test_the_service_answers_uploads():
+    pytest.importorskip("fastapi")
+    httpx = pytest.importorskip("httpx")
+    app = run(SERVING, PAGES[SERVING])["app"]
+
+    async def post(*contents):
+        uploads = [("images", ("upload.jpg", content, "image/jpeg")) for content in contents]
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.post("/predict", files=uploads)
+
+    photo = Path("new.jpg").read_bytes()
+    reply = asyncio.run(post(photo, Path("pets/cat/0000.jpg").read_bytes()))
+    assert reply.status_code == 200
+    assert [list(answer) for answer in reply.json()] == [["cat", "dog"]] * 2
+    assert all(sum(answer.values()) == pytest.approx(1) for answer in reply.json())
+    refused = asyncio.run(post(photo, photo[:100]))
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("X[1]: ")
 
 
 def test_pages_with_python_are_found():
