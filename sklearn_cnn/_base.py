@@ -77,6 +77,7 @@ from sklearn_cnn.runtime.suggestions import explains_keywords, parameter_meant
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets import MultiLabel, SingleLabel
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
+from sklearn_cnn.training.contention import ContentionWatch
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
 from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks, describe
 from sklearn_cnn.training.frozen import through_cache
@@ -508,6 +509,8 @@ class BaseCNN(
                 config.augmentation, self._target, net.criterion_, samples
             ),
         )
+        watch = ContentionWatch.of_training(device, batches.samples.images, plan.compile)
+        listeners = [*listeners, watch]
         with ExitStack() as stack:
             if config.verbose:
                 bar = self._progress_bar(net, batches, plan)
