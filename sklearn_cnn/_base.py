@@ -804,7 +804,8 @@ class BaseCNN(
             of the file's output. "auto" is "predict_proba" where the estimator has it, else
             "predict".
         precision : {"float32", "float16", "int8"}, default="float32"
-            Of weights and layers; pixels and answers stay as they are.
+            Of weights and layers; input and output keep their dtypes. Numbers beyond 65504 do not
+            fit into float16, and are an error.
         dynamic_batch : bool, default=True
             Whether the file takes batches of any size, or one image at a time.
 

@@ -127,6 +127,11 @@ def write_onnx(path, module, target, images, y, options, facts):
 
     def report_on(data, precision):
         answers = _run(data, batches())
+        if answers.dtype.kind == "f" and not np.isfinite(answers).all():
+            raise ValueError(
+                f"In {precision} answers are not finite: pixels, answers or numbers inside the "
+                "network are too large for it. Nothing was written. Write precision='float32'."
+            )
         return compare(answers, expected, y, target, options.output, precision, len(data))
 
     model = _graph(module, next(batches()), options)
@@ -145,11 +150,6 @@ def write_onnx(path, module, target, images, y, options, facts):
         is_half = options.precision == "float16"
         data = _described(_half(model) if is_half else _quantized(model, batches()), facts)
         report = report_on(data, options.precision)
-        if not np.isfinite(report.difference):
-            raise ValueError(
-                f"In {options.precision} answers are not finite: numbers inside the network are "
-                "too large for it. Nothing was written. Write precision='float32'."
-            )
     replace_file(path, data)
     return report
 
