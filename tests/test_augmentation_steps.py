@@ -242,7 +242,8 @@ def test_colour_and_erasing_move_nothing():
         (Augmentation(mixup=0.2), 2, "mixup=0"),
         (Augmentation(mixup=0.2), 1, "mixup=0"),
         (Augmentation(crop=-1), 1, "crop"),
-        (Augmentation, 1, r"Augmentation\(\)"),
+        (Augmentation, 1, r"the class Augmentation. Pass an object: Augmentation\(\.\.\.\)"),
+        (v2.RandomErasing, 1, r"the class RandomErasing. Pass an object: RandomErasing\("),
         ("photo", 1, r"named 'photo'\. Did you mean 'photos'\? The names are \['flip_crop', "),
     ],
 )
@@ -251,6 +252,32 @@ def test_an_unfit_augmentation_is_refused_before_training(augmentation, n_column
     model = regressor(augmentation)
     with pytest.raises(ValueError, match=message):
         model.fit(X, np.random.default_rng(0).random((20, n_columns)))
+    assert not hasattr(model, "net_")
+
+
+def halved(images):
+    return images[..., ::2]
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "found"),
+    [
+        (v2.Normalize([0.5], [0.5]), "TypeError: Input tensor should be a float tensor"),
+        (transforms.ToTensor(), "TypeError"),
+        (v2.CutMix(num_classes=2), "ValueError"),
+        (lambda images: images.numpy()[:, ::-1], "it returned ndarray, no tensor"),
+        (lambda image: image.rotate(90), "AttributeError: .*rotate"),
+        (v2.ToDtype(torch.float32), r"it returned images of shape \(16, 3, .*, torch.float32"),
+        (halved, rf"it returned images of shape \(16, 3, {SIDE}, {SIDE // 2}\)"),
+    ],
+    ids=["Normalize", "ToTensor", "CutMix", "NumPy", "of one image", "dtype", "size"],
+)
+def test_a_function_that_fails_is_named_with_its_batch(augmentation, found):
+    X, y = bars_and_discs(40)
+    model = classifier(augmentation, batch_size=16)
+    where = rf"failed on a batch of shape \(16, 3, {SIDE}, {SIDE}\), torch.uint8: .*({found})"
+    with pytest.raises(ValueError, match=rf"(?s)^augmentation=.*{where}.*same shape and dtype"):
+        model.fit(X, y)
     assert not hasattr(model, "net_")
 
 

@@ -40,11 +40,12 @@ def as_augmentation(spec):
     Raises
     ------
     ValueError
-        If no augmentation has that name, or a parameter of it is out of its range.
+        If no augmentation has that name, a parameter of it is out of its range, or it is a class.
     """
     augmentation = _named(spec)
-    if isinstance(augmentation, type) and issubclass(augmentation, Augmentation):
-        raise ValueError("augmentation got the class Augmentation. Pass an object: Augmentation().")
+    if isinstance(augmentation, type):
+        name = augmentation.__name__
+        raise ValueError(f"augmentation got the class {name}. Pass an object: {name}(...).")
     if isinstance(augmentation, Augmentation):
         check_parameters(augmentation)
     return augmentation

@@ -107,7 +107,24 @@ class _CallableStep:
     function: Any
 
     def __call__(self, images, targets, weights, generator):
-        return _checked(self.function(images), images), targets, weights
+        try:
+            augmented = self.function(images)
+        except Exception as error:
+            raise self._failure(images, f"{type(error).__name__}: {error}") from error
+        if not isinstance(augmented, torch.Tensor):
+            raise self._failure(images, f"it returned {type(augmented).__name__}, no tensor.")
+        if augmented.shape != images.shape or augmented.dtype != images.dtype:
+            found = f"it returned images of shape {tuple(augmented.shape)}, {augmented.dtype}."
+            raise self._failure(images, found)
+        return augmented, targets, weights
+
+    def _failure(self, images, found):
+        return ValueError(
+            f"augmentation={self.function!r} failed on a batch of shape {tuple(images.shape)}, "
+            f"{images.dtype}: {found} The function has to return a tensor of the same shape and "
+            "dtype. What prediction shall see too (resizing, scaling, normalizing) belongs into X, "
+            "or is a part of the network."
+        )
 
 
 @dataclass
@@ -137,16 +154,3 @@ class _AugmentationStep:
             targets = MixedTargets(targets, own, targets[partner], others)
             weights = None
         return restored(changed, images), targets, weights
-
-
-def _checked(augmented, images):
-    """Return augmented images; prediction sees images of the shape and dtype they had before."""
-    if not isinstance(augmented, torch.Tensor):
-        raise ValueError(f"augmentation must return a tensor, got {type(augmented).__name__}.")
-    if augmented.shape != images.shape or augmented.dtype != images.dtype:
-        raise ValueError(
-            "augmentation must return images of the shape and dtype that it gets: it got "
-            f"{tuple(images.shape)}, {images.dtype}, and returned {tuple(augmented.shape)}, "
-            f"{augmented.dtype}. What prediction shall see too belongs into X."
-        )
-    return augmented
