@@ -1,6 +1,7 @@
 """timm's networks: by name, from scratch, and from learned weights."""
 
 import builtins
+import functools
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import TimmModel, TorchvisionModel
+from sklearn_cnn.architectures import TimmModel, TorchModule, TorchvisionModel
 
 timm = pytest.importorskip("timm", reason="needs timm (extra test)")
 
@@ -208,3 +209,10 @@ def test_without_internet_torchvisions_weights_say_what_to_do(monkeypatch, tmp_p
     advice = rf"fetch https://.*/{file} on .* copy it to '{tmp_path}.*/{file}', or pass the file"
     with pytest.raises(OSError, match=advice):
         fit(TorchvisionModel("resnet18", weights="DEFAULT"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_functions_of_timm_are_passed_the_facts_that_they_do_not_name(channels):
+    for function in (functools.partial(timm.create_model, "resnet10t"), timm.models.resnet10t):
+        network = TorchModule(function).build(channels, (32, 32), 4)
+        assert network(torch.zeros(2, channels, 32, 32)).shape == (2, 4)

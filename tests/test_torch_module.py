@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
+from torchvision.models import resnet18
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import Architecture, ConvNet, TorchModule
@@ -91,6 +92,32 @@ def test_partials_and_functions():
     assert build(functools.partial(Net, width=2), width=3).arguments == (3, 5, 3, 1)
     assert build(lambda num_classes, width=6: Net(1, num_classes, width)).arguments == (1, 5, 6, 1)
     assert build(functools.partial(Net, 1)).arguments == (1, 5, 8, 1)
+
+
+def test_functions_of_torchvision_are_passed_the_classes_that_they_do_not_name():
+    for function in (resnet18, functools.partial(resnet18, progress=False)):
+        network = TorchModule(function).build(3, (32, 32), 4)
+        assert (network.conv1.in_channels, network.fc.out_features) == (3, 4)
+    fixed = TorchModule(functools.partial(resnet18, num_classes=6)).build(3, (32, 32), 4)
+    assert fixed.fc.out_features == 6
+
+
+def test_a_factory_whose_network_does_not_fit_is_told_what_it_is_passed():
+    def of_colours():
+        return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.LazyLinear(2))
+
+    def of_colours_and_classes(num_classes):
+        return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.LazyLinear(num_classes))
+
+    X, y = np.zeros((8, 8, 8), np.uint8), np.arange(8) % 2
+    passed = "It is passed neither in_channels nor num_classes: of in_channels"
+    with pytest.raises(ValueError, match=rf"cannot take images of 8 x 8 x 1: .*{passed}"):
+        CNNClassifier(of_colours).fit(X, y)
+    with pytest.raises(ValueError, match=r"cannot take images.*It is passed num_classes: of"):
+        CNNClassifier(of_colours_and_classes).fit(X, y)
+    with pytest.raises(ValueError, match="cannot take images") as caught:
+        CNNClassifier(of_colours()).fit(X, y)
+    assert "passed" not in str(caught.value)
 
 
 def test_what_a_partial_sets_is_not_overridden():

@@ -314,6 +314,7 @@ def _first_pass(module, architecture, images):
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ValueError(
             f"{architecture} cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {error}"
+            f"{architecture._remark}"
         ) from error
 
 

@@ -23,6 +23,11 @@ class Architecture(BaseEstimator):
     those that start from learned weights.
     """
 
+    @property
+    def _remark(self):
+        """What an error adds where the network does not fit the images."""
+        return ""
+
     @abstractmethod
     def build(self, in_channels, image_size, n_outputs):
         """Build a network with fresh weights.

@@ -20,6 +20,8 @@ _WHAT_IS_PASSED = (
     "TorchModule(Net, width=8). If it calls them otherwise, wrap it in a function: "
     "lambda in_channels, num_classes: Net(in_channels, num_classes)."
 )
+# What the functions of these libraries take as keywords that they do not name.
+_TAKEN_AS_KEYWORDS = {"timm": ("in_chans", "num_classes"), "torchvision": ("num_classes",)}
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -87,5 +89,24 @@ def construct(module, facts, params):
 def _facts_asked_for(module):
     """Return the facts that a constructor names, by its names for them."""
     # what a partial fixes stays fixed
-    names = named_arguments(module).keys() - getattr(module, "keywords", {}).keys()
+    fixed = getattr(module, "keywords", {}).keys()
+    names = {*named_arguments(module), *_taken_as_keywords(module)} - fixed
     return {name: fact for name, fact in _FACT_NAMES.items() if name in names}
+
+
+def _taken_as_keywords(module):
+    """Return the facts that a function of timm or torchvision takes, and does not name."""
+    while isinstance(module, functools.partial):
+        module = module.func
+    library = getattr(module, "__module__", None) or ""
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in arguments_of(module))
+    return _TAKEN_AS_KEYWORDS.get(library.partition(".")[0], ()) if takes_any else ()
+
+
+def what_is_passed(module):
+    """Return a sentence that says which facts of the data a constructor is passed."""
+    passed = ", ".join(_facts_asked_for(module)) or "neither in_channels nor num_classes"
+    return (
+        f"It is passed {passed}: of in_channels (or in_chans), num_classes (or n_outputs), "
+        "image_size and image_shape those that it names."
+    )

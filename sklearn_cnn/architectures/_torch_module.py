@@ -16,6 +16,7 @@ from sklearn_cnn.architectures._constructors import (
     defaults_of,
     name_of,
     named_arguments,
+    what_is_passed,
 )
 from sklearn_cnn.architectures._heads import (
     adapt_stem,
@@ -46,8 +47,9 @@ class TorchModule(LearnedArchitecture):
 
     A constructor is passed whichever of `in_channels` (or `in_chans`), `num_classes` (or
     `n_outputs`), `image_size` (height, width) and `image_shape` (height, width, channels) it
-    names, and `params`; `**kwargs` name none of them. Its output must be logits of shape
-    (n, n_outputs).
+    names, and `params`; `**kwargs` name none of them, but those of functions of timm and
+    torchvision, which are passed the channels (timm's) and classes that they take. Its output must
+    be logits of shape (n, n_outputs).
 
     An instance is copied in each fit and never trained itself: each fit starts from the
     weights that it has, and parts whose parameters have `requires_grad` off do not learn.
@@ -344,6 +346,11 @@ class TorchModule(LearnedArchitecture):
     @property
     def _head(self):
         return "auto" if self.head is None and self.weights is not None else self.head
+
+    @property
+    def _remark(self):
+        is_made = not isinstance(self.module, nn.Module)
+        return f". {what_is_passed(self.module)}" if is_made else ""
 
     def _own(self):
         return {name: getattr(self, name) for name in _OWN}
