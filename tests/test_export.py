@@ -62,6 +62,7 @@ KINDS = {
     "one number": (CNNRegressor, 1000.0 * Y + 5e4, {}),
     "a column": (CNNRegressor, 1000.0 * Y[:, None] + 5e4, {}),
     "numbers": (CNNRegressor, POINTS, {}),
+    "quantiles": (CNNRegressor, Y, {"loss": "quantile", "quantile": (0.05, 0.5, 0.95)}),
     "points": (
         CNNRegressor,
         POINTS,

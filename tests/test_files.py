@@ -247,7 +247,9 @@ def test_a_column_of_a_table(paths):
 @pytest.mark.parametrize("container", ["list", "object column", "pandas object"])
 def test_what_is_no_path_is_named_by_its_place(container, place, cell, paths):
     paths[place] = cell
-    with pytest.raises(ValueError, match=rf"^X\[{place}\]: a {type(cell).__name__} where paths"):
+    is_missing = cell is None or cell is pd.NA or cell != cell
+    reason = "there is no image, but" if is_missing else f"a {type(cell).__name__} where paths"
+    with pytest.raises(ValueError, match=rf"^X\[{place}\]: {reason}"):
         small().fit(CONTAINERS[container](paths), Y)
 
 

@@ -438,7 +438,7 @@ def test_errors_call_the_data_by_its_name(name):
         pytest.param(np.array(5.0), ValueError, "scalar", id="number"),
         pytest.param(torch.tensor(5.0), ValueError, "scalar", id="number as tensor"),
         pytest.param(np.zeros(16), ValueError, "1D array", id="one row"),
-        pytest.param([], ValueError, "1D array", id="empty list"),
+        pytest.param([], ValueError, r"0 sample\(s\)", id="empty list"),
         pytest.param(np.zeros((0, 16)), ValueError, r"0 sample\(s\)", id="no rows"),
         pytest.param(np.zeros((0, 4, 4)), ValueError, r"0 sample\(s\)", id="no images"),
         pytest.param(np.zeros((3, 0)), ValueError, r"0 feature\(s\)", id="no columns"),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_cnn.targets import Continuous, MultiLabel
+from sklearn_cnn.targets import Continuous, MultiLabel, Quantiles
 
 # Methods that an export may answer as; the first that an estimator has is the usual one.
 OUTPUTS = ("predict_proba", "predict", "decision_function", "transform")
@@ -182,6 +182,7 @@ class _ToUnits(nn.Module):
     def __init__(self, target):
         super().__init__()
         self.is_1d = target.is_1d
+        self.are_quantiles = isinstance(target, Quantiles)
         rounding = np.finfo(np.float32).eps * np.abs(target.mean)
         is_exact = (rounding < 1e-5 * target.scale) & (np.abs(np.log10(target.scale)) < 30)
         dtype = torch.float32 if is_exact.all() else torch.float64
@@ -190,4 +191,7 @@ class _ToUnits(nn.Module):
 
     def forward(self, outputs):
         y = outputs.to(self.scale.dtype) * self.scale + self.mean
+        if self.are_quantiles:
+            # as `predict` has them, which do not cross
+            return y.sort(dim=1).values
         return y[:, 0] if self.is_1d else y

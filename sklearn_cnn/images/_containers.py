@@ -155,8 +155,8 @@ def parse(X, name="X"):
         what to write instead.
     """
     X = as_numpy(X, name)
-    refuse_no_batch(X, name)
     refuse_lone(X)
+    refuse_no_batch(X, name)
     if is_image_column(X):
         return Parsed(X, cells_of(X))
     if is_image_sequence(X):

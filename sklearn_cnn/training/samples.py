@@ -137,9 +137,10 @@ def read_weights(sample_weight, images, broken=()):
     """
     if sample_weight is None and len(broken) == 0:
         return None
-    if np.ndim(sample_weight) == 2 and np.shape(sample_weight)[1] > 1:
+    shape = np.asarray(sample_weight).shape
+    if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
-            f"sample_weight has shape {np.shape(sample_weight)}, but must have shape (n,), a "
+            f"sample_weight has shape {shape}, but must have shape (n,), a "
             "weight for each sample. To leave single numbers out of a regression, write NaN for "
             "them in y."
         )
