@@ -1,32 +1,20 @@
 """What both estimators are: `fit` is resolve, read, encode, build, train; raw predictions; tags."""
 
 import copy
-import copyreg
-import os
 from abc import ABCMeta, abstractmethod
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
-from torch import nn
 
 from sklearn_cnn._compat import (
     CallbackSupportMixin,
-    HasMethods,
-    Interval,
-    Options,
-    StrOptions,
     VisualBlock,
     place_in_search,
     with_callbacks,
@@ -38,7 +26,9 @@ from sklearn_cnn._config import (
     resolve,
     resolve_auto,
 )
-from sklearn_cnn.architectures import Architecture, as_architecture
+from sklearn_cnn._parameters import ParametersMixin
+from sklearn_cnn._saving import SavingMixin
+from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
     fine_tuning_of,
@@ -48,32 +38,18 @@ from sklearn_cnn.architectures._assembly import (
 )
 from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
 from sklearn_cnn.architectures._heads import n_inputs_of_head
-from sklearn_cnn.architectures._registry import without_own_name
-from sklearn_cnn.augmentation import (
-    Augmentation,
-    augmentation_step,
-    flip_average,
-    with_parameters,
-)
-from sklearn_cnn.export import OUTPUTS, exported_module, noise_like, onnx_options, write_onnx
+from sklearn_cnn.augmentation import augmentation_step, flip_average
 from sklearn_cnn.images import Extremes, ImageSet, PixelRange, read_images, refuse_no_batch
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics import NEGATIVE_LOSS, metric_of_scorer, try_metric
-from sklearn_cnn.persistence import (
-    dumps,
-    is_built_from_a_file,
-    load_estimator,
-    loads,
-    save_estimator,
-)
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, widest_fan_in
 from sklearn_cnn.runtime.equality import is_same
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 from sklearn_cnn.runtime.gpu_slots import gpu_slot
-from sklearn_cnn.runtime.html_display import NestedDefaultsMixin, html_without_features
+from sklearn_cnn.runtime.html_display import html_without_features
 from sklearn_cnn.runtime.progress import image_bar, tell
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
-from sklearn_cnn.runtime.suggestions import explains_keywords, parameter_meant
+from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets import MultiLabel, SingleLabel
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
@@ -83,17 +59,9 @@ from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks, 
 from sklearn_cnn.training.frozen import through_cache
 from sklearn_cnn.training.loop import TrainingPlan, train
 from sklearn_cnn.training.net import Net
-from sklearn_cnn.training.optimizers import (
-    OPTIMIZERS,
-    SCHEDULES,
-    carry_over_state,
-    set_first_lr,
-)
+from sklearn_cnn.training.optimizers import carry_over_state, set_first_lr
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 from sklearn_cnn.training.samples import Samples, drop, read_weights
-
-# Parameters with parameters of their own, and what replaces a name by its object.
-_OBJECTS_OF_NAMES = {"architecture": as_architecture, "augmentation": with_parameters}
 
 # What an output of the network is of; of other targets a number.
 _OUTPUTS = {SingleLabel: "classes", MultiLabel: "labels"}
@@ -103,42 +71,11 @@ class BaseCNN(
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    NestedDefaultsMixin,
-    BaseEstimator,
+    SavingMixin,
+    ParametersMixin,
     metaclass=ABCMeta,
 ):
     """Base class of the estimators; holds a skorch net rather than being one."""
-
-    _parameter_constraints: dict = {
-        "architecture": [str, Architecture, callable],
-        "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
-        "channel_axis": [Options(Integral, {-1, 1})],
-        "resize_mode": [StrOptions({"squash", "crop", "pad"})],
-        "augmentation": [str, Augmentation, callable, None],
-        "test_time_augmentation": ["boolean"],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "lr_schedule": [StrOptions(set(SCHEDULES))],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "scoring": [str, callable, None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "device": [str, torch.device],
-        "precision": [StrOptions({"auto", "bf16", "float32"})],
-        "compile": ["boolean"],
-        "callbacks": [list, tuple, None],
-        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
-        "in_memory": ["boolean", StrOptions({"auto"})],
-        "handle_broken": [StrOptions({"error", "skip"})],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
 
     # Images that a validation score is defined for, without `scoring`.
     _min_validation_samples = 1
@@ -738,298 +675,6 @@ class BaseCNN(
         size = self.image_shape_[:2]
         return flip_average(module, self.augmentation, self._target, size)
 
-    @reads_one_fit
-    @new_tensors_on_cpu()
-    def export_module(self, output="auto"):
-        """Return the fitted network as a plain module of torch, from pixels to the answer.
-
-        Other tools take it: `torch.export`, captum, a server without scikit-learn.
-
-        Parameters
-        ----------
-        output : {"auto", "predict_proba", "predict", "decision_function", "transform"}, \
-                default="auto"
-            The method whose answer it gives, test-time augmentation included. "auto" is
-            "predict_proba" where the estimator has it, else "predict".
-
-        Returns
-        -------
-        torch.nn.Module
-            A copy on the CPU, in evaluation mode and float32. Maps pixels of the size of the
-            training images, uint8 or floats, of shape (b, H, W, C), or (b, C, H, W) with
-            `channel_axis=1`; (b, H*W*C), and (b, H, W) if they are gray, to the answer. For
-            "predict" of a classifier that is the index in `classes_`. Nothing is resized.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the estimator has no such method.
-
-        See Also
-        --------
-        to_onnx : The same as a file for other programs.
-        """
-        check_is_fitted(self)
-        output = self._exported_output(output)
-        core = self._feature_module() if output == "transform" else self._logit_module()
-        return exported_module(core, self._target, output, self.image_shape_, self.channel_axis)
-
-    @reads_one_fit
-    @new_tensors_on_cpu()
-    @torch.inference_mode(False)
-    def to_onnx(
-        self, path, X=None, y=None, *, output="auto", precision="float32", dynamic_batch=True
-    ):
-        """Write the fitted network as an ONNX file, from pixels to the answer.
-
-        onnxruntime compares its answers with those of the estimator before it is written, in
-        float32; what float16 and int8 cost is in the report.
-
-        Parameters
-        ----------
-        path : str or path
-            The file; one that is there is replaced as a whole.
-        X : array-like, default=None
-            Images like those that the file will see, as in `fit`. Their form and dtype (uint8,
-            else float32) become those of the file's input, `images`; the file is compared with
-            the estimator on them, and int8 is calibrated on them: some hundreds. None: float32 of
-            four dimensions, and the file is compared on noise.
-        y : array-like, default=None
-            Labels or numbers of X: the report then has scores.
-        output : {"auto", "predict_proba", "predict", "decision_function", "transform"}, \
-                default="auto"
-            The method whose answer the file gives, test-time augmentation included; it is the name
-            of the file's output. "auto" is "predict_proba" where the estimator has it, else
-            "predict".
-        precision : {"float32", "float16", "int8"}, default="float32"
-            Of weights and layers; input and output keep their dtypes. Numbers beyond 65504 do not
-            fit into float16, and are an error.
-        dynamic_batch : bool, default=True
-            Whether the file takes batches of any size, or one image at a time.
-
-        Returns
-        -------
-        OnnxReport
-            `n_bytes`, the size of the file; `difference`, its largest from the answers of the
-            estimator; `agreement`, the share of images with the same label; `score` and
-            `estimator_score`, accuracy or R² of both where y was given. It prints as a sentence.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ImportError
-            If the packages of the extra `onnx` are missing.
-        TypeError
-            If labels that the file would answer are neither numbers nor text.
-        ValueError
-            If the estimator has no such method, `precision="int8"` has no X, the network cannot
-            be exported, or the file would differ from the estimator by more than 1e-4 in
-            probability or 1e-3 standard deviations. Nothing is written then.
-
-        See Also
-        --------
-        export_module : The same as a module of torch.
-        save : A file that trains on.
-        """
-        check_is_fitted(self)
-        output = self._exported_output(output)
-        options = onnx_options(output, precision, dynamic_batch, X, y)
-        shape = self.image_shape_
-        images = noise_like(self.module_, shape) if X is None else self._read_like_fit(X)
-        facts = {"estimator": type(self).__name__, "image_shape": shape}
-        if hasattr(self, "classes_"):
-            facts["classes"] = self.classes_.tolist()
-        module = self.export_module(output)
-        return write_onnx(path, module, self._target, images, y, options, facts)
-
-    def _exported_output(self, output):
-        """Return the name of the method that an export answers as."""
-        names = [name for name in OUTPUTS if hasattr(self, name)]
-        if output == "auto":
-            return names[0]
-        if output not in names:
-            raise ValueError(
-                f"output={output!r} is no method of this {type(self).__name__} that could be "
-                f"exported: write one of {names}."
-            )
-        return output
-
-    @reads_one_fit
-    def save(self, path):
-        """Write the fitted estimator to a file that holds no code.
-
-        The file holds tensors and plain values, in safetensors' layout and under a checksum, so
-        that reading it runs nothing: unlike a pickle, it may come from anyone.
-
-        Parameters
-        ----------
-        path : str or path
-            The file; one that is there is replaced as a whole, and keeps its mode. A link is
-            followed.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If labels are neither numbers nor text.
-        ValueError
-            If a parameter was set that `fit` would refuse, a weight is not finite, or the path
-            is there and no regular file.
-        OSError
-            If the file cannot be written, for want of room say; an earlier one is as it was.
-
-        See Also
-        --------
-        load : Read the file.
-        """
-        check_is_fitted(self)
-        save_estimator(self, path)
-
-    @classmethod
-    def load(cls, path, architecture=None):
-        """Read a fitted estimator that `save` wrote.
-
-        Predictions are those of the estimator that was saved, and training goes on from
-        where it was. Parameters that are code of your own (`callbacks`, a function as
-        `augmentation`, a loss) and `memory` come back as their defaults, with a warning. So do
-        learned weights that another `fit` would start from: in place of
-        `Finetuned(FrozenEstimator(...))` stands the architecture of its source.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-        architecture : Architecture, nn.Module, class or callable, default=None
-            Your own network, if you saved one: its code is not in the file. Parameters of
-            its constructor that were set are set again.
-
-        Returns
-        -------
-        CNNClassifier or CNNRegressor
-            The estimator, of the class that `load` is called on.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged, is no regular file, was not written by `save` of this
-            version of the format, holds what `save` never writes, or another class of
-            estimator, or needs `architecture`. Nothing is built or opened before that is clear.
-
-        Warns
-        -----
-        UserWarning
-            If a parameter did not come back, or the device is missing on this machine.
-
-        See Also
-        --------
-        save : Write the file.
-        """
-        return load_estimator(path, cls, architecture)
-
-    def set_params(self, **params):
-        """Set the parameters of this estimator.
-
-        `architecture__<parameter>` and `augmentation__<parameter>` work where these are
-        given by name, or the architecture as an `nn.Module` class, too: what the name stands
-        for takes its place first.
-
-        Parameters
-        ----------
-        **params : dict
-            Name to value.
-
-        Returns
-        -------
-        self : object
-            This estimator.
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
-        """
-        for owner, as_object in _OBJECTS_OF_NAMES.items():
-            if any(name.startswith(f"{owner}__") for name in params):
-                spec = params.get(owner, getattr(self, owner))
-                params = {**params, owner: as_object(spec)}
-        known = self.get_params(deep=False)
-        for name in [name for name in params if "__" not in name and name not in known]:
-            meant = parameter_meant(name, known)
-            question = "" if meant is None else f" Did you mean {meant}?"
-            raise ValueError(
-                f"Invalid parameter {name!r} for estimator {self}.{question} Valid parameters are: "
-                f"{list(known)!r}."
-            )
-        return super().set_params(**params)
-
-    def get_params(self, deep=True):
-        """Get the parameters of this estimator.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to return the parameters of an architecture and an augmentation too.
-
-        Returns
-        -------
-        dict
-            Name to value.
-        """
-        parameters = super().get_params(deep=False)
-        for name, value in list(parameters.items()) if deep else ():
-            if _looks_like_estimator(value) and hasattr(value, "set_params"):
-                nested = value.get_params().items()
-                parameters.update({f"{name}__{own}": of_own for own, of_own in nested})
-        return parameters
-
-    def __sklearn_clone__(self):
-        """Clone the parameters, but for those that have `get_params` and are no estimators.
-
-        Clones share what skorch's callbacks hold: `fit` copies callbacks, and no constructor of
-        theirs is sure to take what `get_params` returns.
-        """
-        apart = {
-            name: copy.deepcopy(value)
-            for name, value in self.get_params(deep=False).items()
-            if _looks_like_estimator(value) and not hasattr(value, "set_params")
-        }
-        apart["callbacks"] = copy.copy(self.callbacks)
-        without = object.__new__(type(self))
-        without.__dict__.update({**vars(self), **dict.fromkeys(apart)})
-        cloned = super(BaseCNN, without).__sklearn_clone__()
-        cloned.__dict__.update(apart)
-        return cloned
-
-    def __reduce_ex__(self, protocol):
-        """Return what pickle and copy keep: everything. skops asks `__getstate__` alone."""
-        # names that were registered in this process mean nothing in a worker
-        state = {**vars(self), "architecture": without_own_name(self.architecture)}
-        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
-
-    @reads_one_fit
-    def __getstate__(self):
-        """Return plain values alone: once fitted, the bytes of the file that `save` writes."""
-        if not hasattr(self, "net_"):
-            return {**vars(self), "architecture": without_own_name(self.architecture)}
-        own = None if is_built_from_a_file(self._architecture) else self._architecture
-        if isinstance(getattr(own, "module", None), nn.Module):
-            raise TypeError(
-                f"{own} cannot be kept without code. Fit with the class of the network, or keep "
-                f"the estimator by {type(self).__name__}.save, whose load is passed the network."
-            )
-        return {"_saved": dumps(self), "_own_architecture": own}
-
-    def __setstate__(self, state):
-        if "_saved" in state:
-            state = vars(loads(state["_saved"], type(self), state["_own_architecture"]))
-        super().__setstate__(state)
-
     # hundreds of features say less than images and classes
     _html_repr = html_without_features
 
@@ -1056,15 +701,6 @@ class _Given(NamedTuple):
     read: ImageSet
     y: Any
     weights: Any
-
-
-def _looks_like_estimator(value):
-    """Say whether scikit-learn would ask a value for its parameters.
-
-    It is none of its estimators without `set_params`: `get_params` of torchvision's transforms is
-    static, and draws random numbers.
-    """
-    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _check_pair(X_val, y_val, sample_weight_val):
