@@ -22,6 +22,7 @@ SCRIPTS = [
     ("halving_search", "Best:", []),
     ("image_files", "SVC: accuracy", []),
     ("nested_cross_validation", "Accuracy of the whole procedure", []),
+    ("optuna_pruning", "by_a_loop: pruned", []),
     ("optuna_search", "OptunaSearchCV: accuracy", []),
     ("reading_curves", "It goes well", ["reading_curves.png"]),
     ("resumed_search", "Accuracy", ["search_cache"]),
