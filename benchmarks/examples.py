@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
 
 image_sets = importlib.import_module("image_sets")
 drawings = importlib.import_module("drawings")
+make_backbone = importlib.import_module("backbones").make_backbone
 
 
 def import_task(name):

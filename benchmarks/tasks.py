@@ -37,8 +37,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from contenders import TEXTBOOK
-from examples import import_task
-from frozen_features import make_backbone
+from examples import import_task, make_backbone
 from side_by_side import environment
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor

