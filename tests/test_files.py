@@ -213,6 +213,16 @@ def test_colours_of_16_bits_are_cut_with_a_warning(tmp_path, memory):
     assert np.array_equal(images[:][3].numpy(), values >> 8)
 
 
+def test_a_ppm_of_16_bits_a_colour_is_cut_with_a_warning(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (8, 7, 3)).astype(">u2")
+    (tmp_path / "deep.ppm").write_bytes(b"P6\n7 8\n65535\n" + values.tobytes())
+    (tmp_path / "bytes.ppm").write_bytes(b"P6\n7 8\n255\n" + (values >> 8).astype("u1").tobytes())
+    X = [str(tmp_path / name) for name in ("bytes.ppm", "deep.ppm")]
+    with pytest.warns(UserWarning, match=r"1 of 2 files of X have 16 bits .* X\[1\], '.*deep.ppm'"):
+        images = read(X)
+    assert abs(images[0].int() - images[1].int()).max() <= 1
+
+
 def test_features_are_counted_in_columns_only(paths):
     column = small().fit(pd.DataFrame({"path": paths}), Y)
     assert (column.n_features_in_, column.feature_names_in_.tolist()) == (1, ["path"])

@@ -321,8 +321,11 @@ def _opened(file):
 
 def _loses_bits(image):
     """Say whether Pillow reads the upper 8 of 16 bits of an image that was just opened."""
-    layouts = [str(tile[3]) for tile in image.tile]
-    return pil_dtype(image) == np.uint8 and any(";16" in layout for layout in layouts)
+    # what decoders are told: the layout of pixels or, of a PPM, also the value of white
+    told = [tile[3] if isinstance(tile[3], tuple) else (tile[3],) for tile in image.tile]
+    is_deep = any(";16" in str(word) for words in told for word in words)
+    is_deep |= image.format == "PPM" and any(words[-1] in range(256, 65536) for words in told)
+    return pil_dtype(image) == np.uint8 and is_deep
 
 
 def _content(file):
