@@ -132,7 +132,8 @@ def look_at(cell):
     if _containers.is_pil(cell):
         height, width = pil_size(cell)
         return Picture(cell, height, width, pil_channels(cell), pil_dtype(cell))
-    if cell is None or isinstance(cell, float):  # frames have NaN for None
+    # frames have NaN for None, or pandas' NA
+    if cell is None or isinstance(cell, float) or type(cell).__name__ == "NAType":
         raise BrokenImageError(f"there is no image, but {cell}: leave out such rows, of y too")
     raise BrokenImageError(
         f"a {type(cell).__name__} where paths or bytes of image files, or PIL images, are expected"
