@@ -587,9 +587,10 @@ def test_objects_that_are_no_pixels_are_refused(thing, fitted):
 
 def test_one_path_is_refused_as_one_path(tmp_path, fitted):
     for path in ("cat.png", b"cat.png", tmp_path / "cat.png"):
-        with pytest.raises(TypeError, match="single path"):
+        kind = "encoded image, a bytes" if isinstance(path, bytes) else "path"
+        with pytest.raises(TypeError, match=f"single {kind}"):
             classifier().fit(path, [1])
-        with pytest.raises(TypeError, match="single path"):
+        with pytest.raises(TypeError, match=f"single {kind}"):
             fitted.predict(path)
 
 
