@@ -619,7 +619,7 @@ class BaseCNN(
         """Return what a module makes of X."""
         images, device = self._read_like_fit(X), torch.device(self.net_.device)
         precision = self._prediction_precision
-        if module is self.module_:
+        if self.memory is not None and module is self.module_:
             head = self._head_of(module)
             module = through_cache(module, head, images, self.memory, device, precision)
         extremes = Extremes()

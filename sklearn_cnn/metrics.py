@@ -208,34 +208,30 @@ def check_scoring(scoring, responses):
         )
 
 
-class _Regressor(RegressorMixin, BaseEstimator):
-    """A fitted regressor whose outputs are there; X are numbers of their rows."""
-
-    def __init__(self, target, outputs, has_probabilities=False):
-        self.target = target
-        self.outputs = outputs
-        self.has_probabilities = has_probabilities
-
-    def predict(self, X):
-        return self.target.decode(self.outputs[np.asarray(X)])
-
-
-class _Classifier(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose outputs are there; X are numbers of their rows."""
+class _Answers(BaseEstimator):
+    """What a fitted estimator answers whose outputs are there; X are numbers of their rows."""
 
     def __init__(self, target, outputs, has_probabilities):
         self.target = target
         self.outputs = outputs
         self.has_probabilities = has_probabilities
 
+    def predict(self, X):
+        return self.target.decode(self.outputs[np.asarray(X)])
+
+
+class _Regressor(RegressorMixin, _Answers):
+    """That of a regressor."""
+
+
+class _Classifier(ClassifierMixin, _Answers):
+    """That of a classifier."""
+
     @property
     def classes_(self):
         """The classes; of several labels absence and presence of each, as a list."""
         several = isinstance(self.target, MultiLabel)
         return [np.arange(2)] * self.target.n_outputs if several else self.target.classes
-
-    def predict(self, X):
-        return self.target.decode(self.outputs[np.asarray(X)])
 
     def decision_function(self, X):
         return self.target.decision(self.outputs[np.asarray(X)])

@@ -6,13 +6,13 @@ import pytest
 import torch
 from drawn import SIDE, bars_and_discs, placed_discs, several_shapes
 from image_files import write_images
+from listed import Listed
 from PIL import Image
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
-from torch.utils.data import Dataset
 from torchvision import transforms
 from torchvision.transforms import v2
 
@@ -287,19 +287,6 @@ def test_coordinates_are_no_labels():
         classifier(Augmentation(crop=1, keypoints=True)).fit(X, y)
 
 
-class Pictures(Dataset):
-    """A Dataset of images alone."""
-
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, row):
-        return self.images[row]
-
-
 def pictures(images):
     return [Image.fromarray(image) for image in images]
 
@@ -308,12 +295,12 @@ CONTAINERS = {
     "list of arrays": lambda images, _: list(images),
     "nested lists": lambda images, _: [image.tolist() for image in images],
     "series of arrays": lambda images, _: pd.Series(list(images)),
-    "Dataset of arrays": lambda images, _: Pictures(images),
+    "Dataset of arrays": lambda images, _: Listed(images),
     "PIL images": lambda images, _: pictures(images),
-    "Dataset of PIL images": lambda images, _: Pictures(pictures(images)),
+    "Dataset of PIL images": lambda images, _: Listed(pictures(images)),
     "files": lambda images, folder: write_images(folder, images),
     "frame of files": lambda images, folder: pd.DataFrame({"path": write_images(folder, images)}),
-    "Dataset of files": lambda images, folder: Pictures(write_images(folder, images)),
+    "Dataset of files": lambda images, folder: Listed(write_images(folder, images)),
 }
 ENCODED = [name for name in CONTAINERS if "PIL" in name or "file" in name]
 

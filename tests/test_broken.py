@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from image_files import noise, write_images
+from listed import Listed
 from PIL import Image
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
-from torch.utils.data import Dataset
 
 from sklearn_cnn import CNNClassifier, CNNRegressor, ConvNet, ImageReader, find_broken
 
@@ -37,21 +37,13 @@ def whole(paths):
     return np.delete(paths, [3, 7]), np.delete(Y, [3, 7])
 
 
-class Items(Dataset):
-    """A Dataset of the elements of a list, in pairs with labels."""
-
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, row):
-        return self.items[row], row % 2
+def pairs(images):
+    """Return a Dataset of the elements of a list, in pairs with labels."""
+    return Listed([(image, row % 2) for row, image in enumerate(images)])
 
 
 @pytest.mark.parametrize(
-    "contain", [list, tuple, np.array, pd.Series, lambda X: pd.DataFrame({"image": X}), Items]
+    "contain", [list, tuple, np.array, pd.Series, lambda X: pd.DataFrame({"image": X}), pairs]
 )
 def test_broken_files_are_found_with_their_reasons(paths, contain):
     found = find_broken(contain(paths))

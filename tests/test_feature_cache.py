@@ -75,6 +75,13 @@ def test_predictions_look_up_images_of_the_fit_and_add_no_others(tmp_path):
     assert [path.read_bytes() for path in files(tmp_path)] == before
 
 
+def test_predictions_make_no_cache(tmp_path):
+    estimator = classifier(network()).fit(X, y)
+    expected = estimator.predict_proba(X)
+    np.testing.assert_array_equal(estimator.set_params(memory=tmp_path).predict_proba(X), expected)
+    assert files(tmp_path) == []
+
+
 def test_other_weights_and_other_precision_are_other_features(tmp_path):
     assert n_seen(lambda: fitted(tmp_path)) == len(X)
     assert n_seen(lambda: fitted(tmp_path, network(seed=1))) == len(X)

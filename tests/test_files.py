@@ -14,11 +14,11 @@ import polars as pl
 import pytest
 import torch
 from image_files import noise, png, write_images
+from listed import Listed
 from PIL import Image
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
-from torch.utils.data import Dataset
 
 from sklearn_cnn import CNNClassifier, CNNFeatures, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
@@ -30,19 +30,6 @@ from sklearn_cnn.training.batches import read_ahead
 N = 12
 IMAGES = [noise(8, 7, seed=seed) for seed in range(N)]
 Y = np.arange(N) % 2
-
-
-class Images(Dataset):
-    """A Dataset of images alone."""
-
-    def __init__(self, cells):
-        self.cells = cells
-
-    def __len__(self):
-        return len(self.cells)
-
-    def __getitem__(self, row):
-        return self.cells[row]
 
 
 def small(estimator=CNNClassifier, **params):
@@ -189,7 +176,7 @@ def test_gray_of_16_bits_is_the_same_as_file_and_as_array(tmp_path, extension, p
     paths = write_images(tmp_path, DEEP, extension)
     expected = small(**params).fit(DEEP, Y)
     pictures = [Image.fromarray(image) for image in DEEP]
-    for X in paths, pictures, Images(pictures), Images(list(DEEP)):
+    for X in paths, pictures, Listed(pictures), Listed(list(DEEP)):
         assert_same_fit(expected, small(**params).fit(X, Y), X)
 
 
@@ -197,7 +184,7 @@ def test_files_of_8_and_of_16_bits_are_refused_together(tmp_path):
     paths = write_images(tmp_path, [*DEEP[:2], IMAGES[2][..., 0]])
     with pytest.raises(ValueError, match=r"^X\[2\], '.*2.png' holds uint8, but X\[0\], .* uint16"):
         small().fit(paths, Y[:3])
-    for X in [Image.open(path) for path in paths], Images([Image.open(path) for path in paths]):
+    for X in [Image.open(path) for path in paths], Listed([Image.open(path) for path in paths]):
         with pytest.raises(ValueError, match=r"^X\[2\] holds uint8, but X\[0\] holds uint16"):
             small().fit(X, Y[:3])
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 from image_files import write_images
+from listed import Listed
 from PIL import Image
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
@@ -17,7 +18,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, r2_score
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
-from torch.utils.data import Dataset
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
@@ -450,21 +450,8 @@ MASKED_FORMS = {
     "list": list,
     "list of rows": lambda X: list(X.reshape(len(X), -1)),
     "Series": lambda X: pd.Series(list(X)),
-    "Dataset": lambda X: Cells(list(X)),
+    "Dataset": lambda X: Listed(list(X)),
 }
-
-
-class Cells(Dataset):
-    """A Dataset of given items."""
-
-    def __init__(self, cells):
-        self.cells = cells
-
-    def __len__(self):
-        return len(self.cells)
-
-    def __getitem__(self, row):
-        return self.cells[row]
 
 
 @pytest.mark.parametrize("form", MASKED_FORMS.values(), ids=MASKED_FORMS.keys())
@@ -490,7 +477,7 @@ def test_masked_targets_are_refused_as_nan_is(contain):
             model.fit(X, contain(y))
     with pytest.raises(ValueError, match=r"^Input y_val contains masked values"):
         regressor(max_epochs=1).fit(X, contain(numbers.data), X_val=X, y_val=contain(numbers))
-    pairs = Cells([(image, label) for image, label in zip(X, numbers, strict=True)])
+    pairs = Listed([(image, label) for image, label in zip(X, numbers, strict=True)])
     with pytest.raises(ValueError, match=r"^Input y contains masked values"):
         regressor(max_epochs=1).fit(pairs)
 

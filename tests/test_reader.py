@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 import torch
-from torch.utils.data import Dataset
+from listed import Listed
 
 from sklearn_cnn import ImageReader
 from sklearn_cnn.images import ReadOptions, as_numpy, read_images
@@ -178,20 +178,7 @@ def test_signals_whose_channels_image_shape_names():
     assert_pixels(read_columns, X.transpose(0, 2, 1, 3))
 
 
-class Items(Dataset):
-    """A Dataset of the images of an array."""
-
-    def __init__(self, X):
-        self.X = X
-
-    def __len__(self):
-        return len(self.X)
-
-    def __getitem__(self, row):
-        return self.X[row]
-
-
-@pytest.mark.parametrize("contain", [np.asarray, list, np.ndarray.tolist, Items])
+@pytest.mark.parametrize("contain", [np.asarray, list, np.ndarray.tolist, Listed])
 def test_signals_without_a_height_warn_in_fit_alone(contain, recwarn):
     X = np.arange(3 * 50 * 8, dtype=np.float32).reshape(3, 50, 8)
     read(contain(X), expected=(50, 8, 1))

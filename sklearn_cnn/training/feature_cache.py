@@ -40,13 +40,14 @@ def cached(trunk, layers, memory, *facts, adds=True):
     Returns
     -------
     callable
-        The trunk itself if there is no cache.
+        The trunk itself if there is no cache, or none to look into.
     """
     try:
         folder = cache_folder(memory, f"features-v{_VERSION}")
         if folder is None:
             return trunk
-        folder.mkdir(parents=True, exist_ok=True)
+        if adds:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         _warn_unusable(memory, error)
         return trunk
@@ -54,7 +55,9 @@ def cached(trunk, layers, memory, *facts, adds=True):
         [name, str(type(layer)), layer.extra_repr(), _own(layer)] for name, layer in layers
     ]
     key = value_key([of_layers, torch.__version__, *map(str, facts)], {})
-    return _CachedTrunk(trunk, folder / f"{key}.sqlite", adds)
+    path = folder / f"{key}.sqlite"
+    # SQLite would make a file to look into
+    return _CachedTrunk(trunk, path, adds) if adds or path.exists() else trunk
 
 
 def _own(layer):

@@ -84,7 +84,7 @@ def through_cache(module, head, images, memory, device, precision):
     head : str or None
         Name of the last layer, if parts of the module are frozen.
     images : Tensor or LazyImages of shape (n, H, W, C)
-    memory : str, path, joblib.Memory or None
+    memory : str, path or joblib.Memory
         See `feature_cache`.
     device : torch.device
     precision : {"bf16", "float32"}
@@ -95,7 +95,7 @@ def through_cache(module, head, images, memory, device, precision):
         Maps images of shape (b, C, H, W) to logits. The module itself, if it has no trunk that is
         frozen, or nothing is cached.
     """
-    if memory is None or head is None:
+    if head is None:
         return module
     first = images[:1].to(device).permute(0, 3, 1, 2)
     split = frozen_trunk(module, head, first)
