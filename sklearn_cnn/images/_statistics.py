@@ -170,18 +170,18 @@ class Extremes:
 
     def add(self, images):
         """Look at a batch; the host does not wait for the device."""
-        self._found.append(torch.stack(images.aminmax()))
+        self._found.append(images.aminmax())
         self.are_bytes &= images.dtype == torch.uint8
 
     @property
     def low(self):
         """The smallest pixel."""
-        return torch.stack(self._found)[:, 0].min().item()
+        return min(found.min.item() for found in self._found)
 
     @property
     def high(self):
         """The largest pixel."""
-        return torch.stack(self._found)[:, 1].max().item()
+        return max(found.max.item() for found in self._found)
 
 
 def _spread(n_images, n_numbers):
