@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sklearn_cnn.model_selection import CachedEstimator
     from sklearn_cnn.plots import (
         LearningRateFinderDisplay,
+        PredictionErrorDisplay,
         PredictionsDisplay,
         TrainingCurveDisplay,
     )
@@ -47,6 +48,7 @@ __all__ = [
     "Finetuned",
     "ImageReader",
     "LearningRateFinderDisplay",
+    "PredictionErrorDisplay",
     "PredictionsDisplay",
     "ResNet",
     "TimmModel",
@@ -68,6 +70,7 @@ _PUBLIC_MODULES = ["architectures", "augmentation", "model_selection", "plots"]
 _MODULES_OF_LATER_NAMES = {
     "CachedEstimator": "model_selection",
     "LearningRateFinderDisplay": "plots",
+    "PredictionErrorDisplay": "plots",
     "PredictionsDisplay": "plots",
     "TrainingCurveDisplay": "plots",
 }

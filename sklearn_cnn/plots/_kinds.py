@@ -101,7 +101,7 @@ class Indicators:
         target = classification_target(y_true)
         self.y_true, self.y_pred = (target.encode(y).numpy() == 1 for y in (y_true, y_pred))
         self.y_proba = _of_shape(y_proba, self.y_true.shape)
-        names = _names_of_columns(y_true, target.n_outputs, display_labels)
+        names = names_of_columns(y_true, target.n_outputs, display_labels)
         self._names = np.array(names, dtype=object)
 
     @property
@@ -152,7 +152,7 @@ class Numbers:
         columns = (check_numbers(y) for y in (y_true, y_pred))
         self.y_true, self.y_pred = (y.reshape(len(y), -1) for y in columns)
         self.y_pred = _of_shape(self.y_pred, self.y_true.shape, "y_pred")
-        self._names = _names_of_columns(y_true, self.y_true.shape[1], display_labels)
+        self._names = names_of_columns(y_true, self.y_true.shape[1], display_labels)
 
     @property
     def _scaled_errors(self):
@@ -275,7 +275,7 @@ def _names(display_labels, classes):
     return [str(label) for label in display_labels]
 
 
-def _names_of_columns(y, n_columns, display_labels):
+def names_of_columns(y, n_columns, display_labels):
     """Return what to call the columns of y: their names in a frame, else their numbers."""
     if display_labels is None:
         display_labels = list(getattr(y, "columns", range(n_columns)))
