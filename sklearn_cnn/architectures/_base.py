@@ -21,7 +21,16 @@ class Architecture(BaseEstimator):
     scikit-learn's own machinery, and with them `architecture__widths` in a grid. `initialize` is
     for networks that take something from the images before training, the other methods for
     those that start from learned weights.
+
+    Attributes
+    ----------
+    output : {"vector", "map"} or None
+        What `build` returns for an image, of the class: a vector of logits, which most networks do
+        and the default; or a map, logits for each of its pixels, as y with a value for each pixel
+        asks for. None: only a built network tells.
     """
+
+    output: str | None = "vector"
 
     @property
     def _remark(self):
@@ -45,7 +54,8 @@ class Architecture(BaseEstimator):
         -------
         torch.nn.Module
             Maps float32 images of shape (n, in_channels, height, width) to logits of shape
-            (n, n_outputs); there is no softmax at the end.
+            (n, n_outputs), or of maps (n, n_outputs, height, width); there is no softmax at the
+            end.
         """
 
     def resolve(self):

@@ -118,6 +118,8 @@ class TorchModule(LearnedArchitecture):
         **FINE_TUNING_CONSTRAINTS,
     }
 
+    output = None
+
     def __init__(
         self,
         module,
