@@ -65,7 +65,7 @@ __all__ = [
     "unpack_dataset",
 ]
 
-_PUBLIC_MODULES = ["architectures", "augmentation", "model_selection", "plots"]
+_PUBLIC_MODULES = ["architectures", "augmentation", "metrics", "model_selection", "plots"]
 # Imported when they are asked for: training needs neither.
 _MODULES_OF_LATER_NAMES = {
     "CachedEstimator": "model_selection",

@@ -41,7 +41,7 @@ from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.augmentation import augmentation_step, flip_average
 from sklearn_cnn.images import Extremes, ImageSet, PixelRange, read_images, refuse_no_batch
 from sklearn_cnn.losses import has_probabilities
-from sklearn_cnn.metrics import NEGATIVE_LOSS, metric_of_scorer, try_metric
+from sklearn_cnn.metrics._validation import NEGATIVE_LOSS, metric_of_scorer, try_metric
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, widest_fan_in
 from sklearn_cnn.runtime.equality import is_same
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted

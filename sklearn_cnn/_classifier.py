@@ -11,7 +11,7 @@ from torch import nn
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
-from sklearn_cnn.metrics import accuracy
+from sklearn_cnn.metrics._validation import accuracy
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import (

@@ -12,7 +12,7 @@ from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape
 from sklearn_cnn.losses import NUMBERS, check_loss, check_quantile, has_probabilities
-from sklearn_cnn.metrics import check_scoring
+from sklearn_cnn.metrics._validation import check_scoring
 from sklearn_cnn.runtime.device import resolve_device
 from sklearn_cnn.targets import check_class_weight
 from sklearn_cnn.training.callbacks import check_callbacks, copy_callbacks

@@ -9,7 +9,7 @@ from torch import nn
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
-from sklearn_cnn.metrics import d2_pinball, mean_d2_pinball, r2, r2_of_known
+from sklearn_cnn.metrics._validation import d2_pinball, mean_d2_pinball, r2, r2_of_known
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import Continuous, Quantiles, check_numbers

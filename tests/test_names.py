@@ -21,7 +21,7 @@ def test_public_names_are_at_the_top(module):
 
 
 def test_dir_shows_names_and_public_modules_alone():
-    modules = {"architectures", "augmentation", "model_selection", "plots"}
+    modules = {"architectures", "augmentation", "metrics", "model_selection", "plots"}
     assert set(dir(sklearn_cnn)) == {*sklearn_cnn.__all__, *modules, "__version__"}
     assert all(hasattr(sklearn_cnn, name) for name in dir(sklearn_cnn))
 

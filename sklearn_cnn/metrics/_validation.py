@@ -13,12 +13,19 @@ from sklearn.metrics import (
     d2_pinball_score,
     get_scorer,
     get_scorer_names,
+    make_scorer,
     r2_score,
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_cnn._compat import scorer_traits
+from sklearn_cnn.metrics._maps import (
+    depth_scores,
+    dice_score,
+    mean_iou_score,
+    pixel_accuracy_score,
+)
 from sklearn_cnn.runtime.suggestions import did_you_mean
 from sklearn_cnn.targets import Continuous, MultiLabel
 
@@ -40,6 +47,43 @@ class Metric(NamedTuple):
 
 
 NEGATIVE_LOSS = Metric("negative loss", None)
+
+# Names of scores of masks, beside scikit-learn's.
+_OF_MASKS = {
+    "mean_iou": mean_iou_score,
+    "dice": dice_score,
+    "pixel_accuracy": pixel_accuracy_score,
+}
+
+
+def neg_abs_rel(y_true, y_pred, *, sample_weight=None):
+    """Return the mean relative error of depth maps with its sign changed."""
+    return -depth_scores(y_true, y_pred, sample_weight=sample_weight).abs_rel
+
+
+def delta_1(y_true, y_pred, *, sample_weight=None):
+    """Return the share of pixels whose depth is within a factor of 1.25."""
+    return depth_scores(y_true, y_pred, sample_weight=sample_weight).delta_1
+
+
+# Names of scores of maps of numbers.
+_OF_MAPS = {"neg_abs_rel": neg_abs_rel, "delta_1": delta_1}
+
+
+def find_scorer(scoring, ignore_label=None):
+    """Return the scorer that a value of `scoring=` stands for: ours for maps, or scikit-learn's.
+
+    Parameters
+    ----------
+    scoring : str or callable
+    ignore_label : object, default=None
+        Pixels of this value in true masks do not count.
+    """
+    if isinstance(scoring, str) and scoring in _OF_MASKS:
+        return make_scorer(_OF_MASKS[scoring], ignore_label=ignore_label)
+    if isinstance(scoring, str) and scoring in _OF_MAPS:
+        return make_scorer(_OF_MAPS[scoring])
+    return get_scorer(scoring)
 
 
 def accuracy(target, is_weighted=False):
@@ -133,7 +177,7 @@ def metric_of_scorer(scoring, target, y_true, has_probabilities, is_weighted=Fal
         Whether weights of classes are among those of the samples, which its name says where the
         scorer takes them.
     """
-    scorer = get_scorer(scoring)
+    scorer = find_scorer(scoring, getattr(target, "ignore_label", None))
     traits = scorer_traits(scorer)
     name = scoring if isinstance(scoring, str) else traits.name
     estimator: type = _Regressor if isinstance(target, Continuous) else _Classifier
@@ -188,19 +232,21 @@ def check_scoring(scoring, responses):
     """
     if scoring is None or scoring == "loss":
         return
-    if isinstance(scoring, str) and scoring not in get_scorer_names():
-        question = did_you_mean(scoring, ["loss", *get_scorer_names()])
+    names = ["loss", *get_scorer_names(), *_OF_MASKS, *_OF_MAPS]
+    if isinstance(scoring, str) and scoring not in names:
+        question = did_you_mean(scoring, names)
         raise ValueError(
             f"scoring={scoring!r} is no scorer's name.{question} Write None, 'loss', a name out of "
             "sklearn.metrics.get_scorer_names(), or a function of (estimator, X, y)."
         )
     module = str(getattr(scoring, "__module__", ""))
-    if module.startswith("sklearn.metrics.") and not hasattr(scoring, "_score_func"):
+    is_metric = module.startswith(("sklearn.metrics.", "sklearn_cnn.metrics."))
+    if is_metric and not hasattr(scoring, "_score_func"):
         raise ValueError(
             f"scoring={scoring.__name__} is a function of predictions, not of an estimator: write "
             f"scoring=make_scorer({scoring.__name__}), from sklearn.metrics."
         )
-    asked = scorer_traits(get_scorer(scoring)).response_methods
+    asked = scorer_traits(find_scorer(scoring)).response_methods
     if asked and not set(asked) & set(responses):
         raise ValueError(
             f"scoring={scoring!r} asks for {' or '.join(asked)}, and this estimator with its loss "
