@@ -28,7 +28,8 @@ def refuse_no_batch(X, name="X"):
             f"{name} is a DataLoader, but batches are drawn here: pass what it loads, "
             "loader.dataset, and give the estimator its batch_size."
         )
-    if isinstance(X, Mapping):
+    # sparse matrices of SciPy's dict of keys have an error of their own
+    if isinstance(X, Mapping) and not issparse(X):
         keys = list(X)[:10]
         one = f"one of them by its key, {name}[{keys[0]!r}], or " if keys else ""
         raise TypeError(
