@@ -97,7 +97,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     """
     p = parameters
     check_loss(p["loss"], holds)
-    check_quantile(p.get("quantile", 0.5))
+    check_quantile(p.get("quantile", 0.5), p["loss"])
     check_scoring(p["scoring"], _responses(p["loss"], holds))
     augmentation = as_augmentation(p["augmentation"])
     check_kind_of_y(augmentation, holds)

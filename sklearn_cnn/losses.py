@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sklearn_cnn.runtime.warnings import warn
+
 # What a y may hold.
 ONE_LABEL, SEVERAL_LABELS, NUMBERS = "one label an image", "several labels an image", "numbers"
 
@@ -124,15 +126,30 @@ class WeightedLoss(nn.Module):
             return first + self(logits, target.second, target.second_weight)
         if self.leaves_out_missing:
             return self._of_known(logits, target, weight)
-        losses = self.loss(logits, target)
+        losses = self._losses(logits, target)
         if weight is None:
             return losses.mean()
         return (losses.reshape(len(weight), -1).mean(dim=1) * weight).mean()
 
+    def _losses(self, logits, target):
+        """Return what the loss returns; raise if nothing could be learned from it."""
+        losses = self.loss(logits, target)
+        if not isinstance(losses, torch.Tensor):
+            raise TypeError(
+                f"loss={type(self.loss).__name__} must return a tensor, got a "
+                f"{type(losses).__name__}: compute it by torch, without .item() or NumPy."
+            )
+        if logits.requires_grad and not losses.requires_grad:
+            raise ValueError(
+                f"loss={type(self.loss).__name__} returned a tensor without a gradient: compute it "
+                "of the logits by torch, without detach() or no_grad()."
+            )
+        return losses
+
     def _of_known(self, logits, target, weight):
         """Return the mean of the weighted losses of the targets that are not NaN."""
         known = ~target.isnan()
-        losses = self.loss(logits, target.nan_to_num())
+        losses = self._losses(logits, target.nan_to_num())
         if losses.shape != target.shape:
             raise ValueError(
                 "y holds NaN, which needs a loss of each number: with reduction='none' "
@@ -157,8 +174,16 @@ def has_probabilities(loss):
     return not (loss == "hinge" or issubclass(kind, nn.MultiMarginLoss))
 
 
-def check_quantile(quantile):
-    """Raise a ValueError if `quantile=` holds several that do not ascend, or are not in (0, 1)."""
+def check_quantile(quantile, loss):
+    """Raise a ValueError if `quantile=` holds several that do not ascend, or are not in (0, 1).
+
+    Warn if `loss=` does not look at it.
+    """
+    if loss != "quantile" and quantile != 0.5:
+        warn(
+            f"quantile={quantile!r} changes nothing with loss={loss!r}. To predict it write "
+            'loss="quantile".'
+        )
     if isinstance(quantile, Real):
         return
     are_numbers = len(quantile) > 0 and all(isinstance(q, Real) for q in quantile)
@@ -215,6 +240,11 @@ def _with_weights_of_outputs(weighted, target):
                 f"loss={type(loss).__name__}({name}=...) has a weight of shape "
                 f"{tuple(weight.shape)}, but y has {n_outputs} {what}. Pass {n_outputs} numbers, "
                 "in the order of classes_."
+            )
+        if not (weight.isfinite().all() and (weight >= 0).all() and (weight > 0).any()):
+            raise ValueError(
+                f"loss={type(loss).__name__}({name}=...) must have weights that are finite and not "
+                f"negative, one of them above 0; got {weight.tolist()}."
             )
         # integers too, which Module.float leaves as they are
         setattr(loss, name, weight.float())

@@ -122,3 +122,12 @@ def test_reader_leaves_out_broken_files_unless_y_would_not_follow(paths, whole):
     ):
         pipeline.fit(paths, Y)
     assert pipeline.fit(*whole).predict(whole[0]).shape == (N - 2,)
+
+
+def test_reasons_name_no_source_of_the_decoder(tmp_path):
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(noise(32, 32, 3)).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    [reason] = find_broken([path]).values()
+    assert "cannot be decoded" in reason
+    assert ".cpp" not in reason

@@ -254,3 +254,33 @@ def test_a_loss_of_each_sample_cannot_leave_out_numbers():
     message = r"OfSamples returned \(3,\) for targets of shape \(3, 2\)"
     with pytest.raises(ValueError, match=message):
         loss(torch.zeros(3, 2), torch.tensor([[np.nan, 0.0]] * 3))
+
+
+class _Float(nn.Module):
+    def forward(self, logits, target):
+        return float(nn.functional.cross_entropy(logits.detach(), target))
+
+
+class _Detached(nn.Module):
+    def forward(self, logits, target):
+        return nn.functional.cross_entropy(logits, target).detach()
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "message"),
+    [
+        (_Float(), TypeError, "loss=_Float must return a tensor, got a float"),
+        (_Detached(), ValueError, "loss=_Detached returned a tensor without a gradient"),
+    ],
+)
+def test_a_loss_that_nothing_can_be_learned_from_is_named(letters, loss, error, message):
+    logits = torch.zeros(6, 3, requires_grad=True)
+    with pytest.raises(error, match=message):
+        resolve_loss(loss, letters)(logits, letters.encode(LABELS))
+
+
+@pytest.mark.parametrize("weight", [[1.0, -1.0, 1.0], [0.0, 0.0, 0.0], [1.0, np.nan, 1.0]])
+def test_weights_of_outputs_that_are_no_weights_are_refused(letters, weight):
+    loss = nn.CrossEntropyLoss(weight=torch.tensor(weight))
+    with pytest.raises(ValueError, match=r"CrossEntropyLoss\(weight=...\) must have weights"):
+        resolve_loss(loss, letters)

@@ -379,6 +379,25 @@ def test_bytes_where_fit_saw_0_to_1_warn(tmp_path):
 
 
 @pytest.mark.usefixtures("no_warnings")
+def test_bytes_where_fit_saw_more_bits_warn():
+    model = classifier().fit(X.astype(np.uint16) * 20, INDEX)
+    with pytest.warns(UserWarning, match="on another scale|neither is scaled to the other"):
+        model.predict(X)
+
+
+def test_images_of_other_channels_are_told_from_those_of_another_size():
+    model = classifier(image_shape=(8, 8)).fit(np.repeat(X[..., np.newaxis], 3, axis=-1), INDEX)
+    with pytest.raises(ValueError, match=r"np.repeat\(X\[..., np.newaxis\], 3, axis=-1\)"):
+        model.predict(X)
+
+
+@pytest.mark.parametrize(("channels", "order"), [(1, (1, 8, 8)), (3, (3, 8, 8))])
+def test_a_shape_in_the_order_of_torch_says_what_to_write(channels, order):
+    images = np.repeat(X[:, np.newaxis], channels, axis=1)
+    with pytest.raises(ValueError, match=rf"write image_shape=\(8, 8, {channels}\)"):
+        classifier(image_shape=order, channel_axis=1).fit(images, INDEX)
+
+
 def test_images_of_the_scale_of_fit_do_not_warn(fitted):
     for model, images in (fitted, X), (classifier().fit(X / 255, INDEX), X / 255):
         for part in images, images[:1], images // 2, 0 * images:

@@ -508,3 +508,15 @@ def test_without_matplotlib_the_error_says_what_to_install(fitted, shapes, monke
     ):
         with pytest.raises(ImportError, match=r"sklearn-cnn\[plots\]"):
             draw()
+
+
+def test_numbers_that_are_missing_do_not_count(shapes):
+    X = shapes[0][:4]
+    y = np.array([[0.0, 1.0], [np.nan, 3.0], [2.0, 5.0], [4.0, np.nan]])
+    off = np.array([[0.0, 0.0], [9.0, 4.0], [1.0, 0.0], [0.0, 9.0]])
+    display = PredictionsDisplay.from_predictions(X, y, np.nan_to_num(y) + off, n_images=4)
+    assert display.indices.tolist() == [1, 2, 0, 3]
+    points = PredictionsDisplay.from_predictions(
+        X, y, np.nan_to_num(y) + off, n_images=4, keypoints=True
+    )
+    assert points.errors.tolist() == [1, 0, 0, 0]

@@ -9,9 +9,9 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.model_selection import cross_val_score
 from small_networks import network
 
-from sklearn_cnn import CNNRegressor
+from sklearn_cnn import Augmentation, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.plots import TrainingCurveDisplay
+from sklearn_cnn.plots import PredictionsDisplay, TrainingCurveDisplay
 
 X, CENTRES = placed_discs(40)
 Y = 100 * CENTRES[:, 0]
@@ -119,3 +119,21 @@ def test_a_scorer_of_one_column_says_what_it_is_given():
     model = regressor(scoring=narrowness, max_epochs=1).fit(X, Y, X_val=X, y_val=Y)
     low, _, high = model.predict(X).T
     assert model.best_validation_score_ == pytest.approx(-np.mean(high - low), rel=1e-4)
+
+
+def test_several_quantiles_of_one_number_are_no_coordinates():
+    model = regressor(augmentation="flip_crop", test_time_augmentation=True).fit(X, Y)
+    assert model.predict(X[:3]).shape == (3, 3)
+    with pytest.raises(ValueError, match="a multiple of 2 columns, but y has 1"):
+        regressor(augmentation=Augmentation(crop=1, keypoints=True)).fit(X, Y)
+
+
+@pytest.mark.parametrize("quantile", [0.9, QUANTILES])
+def test_quantiles_that_the_loss_does_not_look_at_warn(quantile):
+    with pytest.warns(UserWarning, match='changes nothing with loss=.auto.*loss="quantile"'):
+        regressor(quantile).set_params(loss="auto").fit(X, Y)
+
+
+def test_a_gallery_says_which_quantile_to_draw(fitted):
+    with pytest.raises(ValueError, match=r"Of several quantiles draw one.*y_pred\[:, 0\]"):
+        PredictionsDisplay.from_estimator(fitted, X, Y)

@@ -194,3 +194,26 @@ def test_score_without_y_says_where_it_comes_from(kind):
     weights, metric = [1, 2, 3, 4], accuracy_score if kind is CNNClassifier else r2_score
     weighted = metric(Y, model.predict(IMAGES), sample_weight=weights)
     assert model.score(IMAGES, Y, weights) == weighted
+
+
+@pytest.mark.parametrize(
+    ("X", "remedy"),
+    [
+        (pa.array(ROWS.tolist()), r"np.array\(X.to_pylist\(\)\)"),
+        (
+            pa.FixedShapeTensorArray.from_numpy_ndarray(IMAGES[..., 0]),
+            r"np.array\(X.to_pylist\(\)\)",
+        ),
+        (pl.DataFrame(ROWS).lazy(), r"X.collect\(\)"),
+        ({"bytes": b"", "path": None}, r"a single encoded image"),
+    ],
+)
+def test_what_is_not_there_yet_says_how_to_get_it(X, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        network().fit(X, Y)
+
+
+def test_a_table_of_one_column_of_files_is_read(tmp_path):
+    paths = [str(path) for path in write_images(tmp_path, IMAGES)]
+    images = read_images(pa.table({"file": paths}), ReadOptions()).images
+    assert images.shape == (4, 6, 5, 1)

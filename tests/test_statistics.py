@@ -141,7 +141,7 @@ UNLIKE = {
     "0 to 1": {"-1 to 1", "standardized"} | LARGE | SHADES,
     "-1 to 1": LARGE | SHADES,
     "standardized": LARGE | SHADES,
-    "16 bits": SMALL,
+    "16 bits": SMALL | {"bytes"},
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_cnn import CNNClassifier, CNNFeatures, CNNRegressor
+from sklearn_cnn import Augmentation, CNNClassifier, CNNFeatures, CNNRegressor
 from sklearn_cnn.architectures import TorchvisionModel
 from sklearn_cnn.runtime.suggestions import _ELSEWHERE, did_you_mean, parameter_meant
 
@@ -107,6 +107,20 @@ def test_a_weight_of_no_class_is_named():
         classifier.fit(X, np.array(["rose", "tulip"] * 2))
     with pytest.raises(ValueError, match=r"holds '1', which is none of the classes \[0, 1\]"):
         CNNClassifier(class_weight={"1": 2.0}).fit(X, Y)
+
+
+def test_a_weight_whose_class_is_no_text_names_the_class():
+    with pytest.raises(ValueError, match=r"holds '0', .* classes \[0, 1\]. Did you mean 0\?"):
+        CNNClassifier(class_weight={"0": 2}).fit(np.zeros((4, 8, 8)), [0, 1, 0, 1])
+
+
+def test_what_is_cut_short_comes_before_what_is_misspelt():
+    assert did_you_mean("acc", ["jaccard", "accuracy", "balanced_accuracy"]).endswith("'accuracy'?")
+
+
+def test_an_augmentation_answers_too():
+    with pytest.raises(TypeError, match=r"'rotate'\. Did you mean rotation\?"):
+        Augmentation(rotate=10)
 
 
 def test_nothing_is_suggested_where_nothing_is_like_it():

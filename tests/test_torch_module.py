@@ -392,3 +392,9 @@ def test_pythons_own_classes_build_no_module():
     with pytest.raises(TypeError, match=r"must build a torch.nn.Module, got dict\.$"):
         CNNClassifier(dict).fit(IMAGES, LABELS)
     assert "<class 'dict'>" in repr(CNNClassifier(TorchModule(dict)))
+
+
+def test_statistics_of_bytes_say_what_they_are_of_pixels_in_0_to_1():
+    module = TorchModule(nn.Identity, mean=(127, 127, 127), std=(128, 128, 128))
+    with pytest.raises(ValueError, match=r"Divide those of bytes by 255: mean=\(0.498, "):
+        module.resolve()

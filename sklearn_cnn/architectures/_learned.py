@@ -167,3 +167,12 @@ def check_statistics(mean, std):
             "[0, 1], and deviations must be positive, as in mean=(0.485, 0.456, 0.406), "
             "std=(0.229, 0.224, 0.225)."
         )
+    if max(*given[0], *given[1]) > 1:
+        raise ValueError(
+            f"mean={mean!r} and std={std!r} are of pixels in [0, 1]. Divide those of bytes by 255: "
+            f"mean={_divided(mean)}, std={_divided(std)}."
+        )
+
+
+def _divided(statistics):
+    return tuple(round(value / 255, 4) for value in statistics)

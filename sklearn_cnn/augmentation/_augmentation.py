@@ -18,6 +18,7 @@ from sklearn_cnn.augmentation._geometry import FILLS
 from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.images import as_numpy, looks_channels_first
 from sklearn_cnn.runtime.seeds import draw_seed
+from sklearn_cnn.runtime.suggestions import explains_keywords
 
 
 class Augmentation(BaseEstimator):
@@ -112,6 +113,7 @@ class Augmentation(BaseEstimator):
         "flip_index": ["array-like", None],
     }
 
+    @explains_keywords
     def __init__(
         self,
         *,

@@ -90,10 +90,10 @@ def _check_target(augmentation, target):
     if not isinstance(target, Continuous):
         return
     if augmentation.keypoints:
-        check_coordinates(augmentation, target.n_outputs, augmentation.flip)
-    elif augmentation.keypoints is None and target.n_outputs > 1 and moves_pixels(augmentation):
+        check_coordinates(augmentation, target.n_columns, augmentation.flip)
+    elif augmentation.keypoints is None and target.n_columns > 1 and moves_pixels(augmentation):
         raise ValueError(
-            f"{augmentation!r} moves images, but y of {target.n_outputs} columns would stay where "
+            f"{augmentation!r} moves images, but y of {target.n_columns} columns would stay where "
             "it is: wrong if it holds coordinates. Write Augmentation(..., keypoints=True) for "
             'points x0, y0, x1, y1, ..., keypoints="boxes" for corners of boxes, or '
             "keypoints=False for numbers that do not change when the image moves."
@@ -123,7 +123,7 @@ class _CallableStep:
             f"augmentation={self.function!r} failed on a batch of shape {tuple(images.shape)}, "
             f"{images.dtype}: {found} The function has to return a tensor of the same shape and "
             "dtype. What prediction shall see too (resizing, scaling, normalizing) belongs into X, "
-            "or is a part of the network."
+            "or is a part of the network; what mixes images and labels is Augmentation(mixup=0.2)."
         )
 
 

@@ -40,18 +40,18 @@ def flip_average(module, spec, target, size):
 
 def _are_coordinates(augmentation, target):
     """Say whether outputs for a mirrored image have to be mirrored back."""
-    if not isinstance(target, Continuous) or target.n_outputs == 1:
+    if not isinstance(target, Continuous) or target.n_columns == 1:
         return False
     keypoints = getattr(augmentation, "keypoints", None)
     if keypoints is None or not isinstance(augmentation, Augmentation):
         raise ValueError(
-            f"test_time_augmentation averages over mirror images, but y of {target.n_outputs} "
+            f"test_time_augmentation averages over mirror images, but y of {target.n_columns} "
             "columns may hold coordinates, which have to be mirrored back. Write "
             "augmentation=Augmentation(keypoints=True, flip_index=...) for points, "
             'keypoints="boxes" for boxes, or keypoints=False for numbers that are no coordinates.'
         )
     if keypoints:
-        check_coordinates(augmentation, target.n_outputs, mirrored=True)
+        check_coordinates(augmentation, target.n_columns, mirrored=True)
     return bool(keypoints)
 
 

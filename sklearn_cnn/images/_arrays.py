@@ -90,8 +90,11 @@ def read_stack(X, options, name):
     if wanted is None:
         return _as_tensor(X)
     if not has_channels(found, wanted):
-        is_signal = tuple(wanted) == (1, *found.size)
-        remedy = f" Pass signals as {name}[:, np.newaxis]." if is_signal else ""
+        remedy = ""
+        if tuple(wanted) == (found.channels, *found.size):
+            remedy = f" It means (height, width, channels): write image_shape={tuple(found)}"
+            is_signal = found.channels == 1
+            remedy += f", or pass signals as {name}[:, np.newaxis]." if is_signal else "."
         raise ValueError(
             f"{name} has images of {found.channels} channels, but image_shape={tuple(wanted)} "
             f"asks for {wanted[2]}. Images are resized, their channels are not converted.{remedy}"

@@ -53,7 +53,7 @@ def cells_of(X):
     if hasattr(X, "iloc"):
         return list(X if len(X.shape) == 1 else X.iloc[:, 0])
     if hasattr(X, "to_pylist"):  # pyarrow
-        return X.to_pylist()
+        return (X.column(0) if hasattr(X, "column_names") else X).to_pylist()
     if hasattr(X, "get_column"):
         return X.to_series(0).to_list()
     return list(X)

@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import re
 import stat
 from contextlib import suppress
 from typing import NamedTuple
@@ -407,5 +408,7 @@ class _naming_the_reason:  # noqa: N801
         if isinstance(error, Image.UnidentifiedImageError):
             reason = f"it is no image of a format that can be read ({', '.join(formats())})"
         else:
-            reason = f"it cannot be decoded ({type(error).__name__}: {str(error)[:200]})"
+            # torchvision names the line of its own source
+            told = re.sub(r"\S+\.cpp:\d+, ", "", str(error))[:200]
+            reason = f"it cannot be decoded ({type(error).__name__}: {told})"
         raise BrokenImageError(reason) from error

@@ -168,9 +168,18 @@ def _check_shape(images, options, expected, name):
     if expected is not None and tuple(found) != tuple(expected):
         fitted = "X has" if name == "X_val" else f"{options.estimator_name} was fitted on"
         advice = "To have images of any size resized, fit with image_shape=(height, width)."
+        if found.size == ImageShape(*expected).size:
+            advice = "Bring them to the same channels."
+            if found.channels == 1:
+                times = f"{expected[2]}, axis=-1)"
+                advice = (
+                    f"Gray repeats in each channel: np.repeat({name}[..., np.newaxis], {times}."
+                )
+        elif options.why_not_resized:
+            advice = options.why_not_resized
         raise ValueError(
             f"{name} has images of {found} (height x width x channels), but {fitted} images of "
-            f"{ImageShape(*expected)}. {options.why_not_resized or advice}"
+            f"{ImageShape(*expected)}. {advice}"
         )
 
 

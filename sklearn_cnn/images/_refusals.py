@@ -28,8 +28,16 @@ def refuse_no_batch(X, name="X"):
             f"{name} is a DataLoader, but batches are drawn here: pass what it loads, "
             "loader.dataset, and give the estimator its batch_size."
         )
+    for method in ("collect", "compute"):  # polars' lazy frames; Dask's collections
+        if hasattr(X, method):
+            raise TypeError(
+                f"{name} is a {type(X).__name__}, which is not computed yet: pass "
+                f"{name}.{method}()."
+            )
     # sparse matrices of SciPy's dict of keys have an error of their own
     if isinstance(X, Mapping) and not issparse(X):
+        if X.keys() == {"bytes", "path"}:
+            raise TypeError(f"{name} is a single encoded image, a dict: write [{name}].")
         keys = list(X)[:10]
         one = f"one of them by its key, {name}[{keys[0]!r}], or " if keys else ""
         raise TypeError(
@@ -100,6 +108,8 @@ def refuse_mixed_sizes(sizes, name):
 
 def _first_row(X):
     """Return what makes one array of each column whose cells are objects, and its first cell."""
+    if hasattr(X, "to_pylist") and hasattr(X, "type") and len(X) > 0:  # an array of pyarrow
+        return [("np.array(X.to_pylist())", X[0].as_py())]
     if issparse(X) or 0 in getattr(X, "shape", (0,)):
         return []
     if isinstance(X, np.ndarray):

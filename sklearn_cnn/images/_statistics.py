@@ -15,6 +15,7 @@ _CHUNK = 512
 _ENOUGH_IMAGES, _ENOUGH_NUMBERS = 1000, 2**23
 # The largest that bytes get which are no shades of 0 to 255, but of 4 bits or fewer.
 _FEW_SHADES = 16
+_LARGEST_BYTE = 255
 # The mean of pixels above which a whole batch between 0 and 1 is no dark one.
 _BRIGHT = 2
 
@@ -117,11 +118,13 @@ class PixelRange(NamedTuple):
             Of a batch, which may be a single image.
         """
         low, high = extremes.low, extremes.high
+        if extremes.are_bytes and self.high > _LARGEST_BYTE:
+            return True
         if self.low >= 0 and self.mean > _BRIGHT:
             is_divided, is_standardized = low >= 0 and 0 < high <= 1, low < 0 and high < self.mean
             if is_divided or is_standardized:
                 return True
-        if extremes.are_bytes and self.low >= 0 and _FEW_SHADES < self.high <= 255:
+        if extremes.are_bytes and self.low >= 0 and self.high > _FEW_SHADES:
             # dark bytes and bright ones
             return False
         width = self.high - self.low

@@ -141,6 +141,7 @@ class Numbers:
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,) or (n, n_outputs)
+        NaN among several true numbers of an image is one that is missing.
     display_labels : sequence of str or None
         What to call the columns; None takes the names that a frame of true numbers has.
     """
@@ -149,9 +150,10 @@ class Numbers:
     _MOST_SHOWN = 3
 
     def __init__(self, y_true, y_pred, display_labels=None):
-        columns = (check_numbers(y) for y in (y_true, y_pred))
+        columns = check_numbers(y_true, allow_nan=True), check_numbers(y_pred)
         self.y_true, self.y_pred = (y.reshape(len(y), -1) for y in columns)
-        self.y_pred = _of_shape(self.y_pred, self.y_true.shape, "y_pred")
+        hint = " Of several quantiles draw one by from_predictions(X, y, y_pred[:, 0])."
+        self.y_pred = _of_shape(self.y_pred, self.y_true.shape, "y_pred", hint)
         self._names = names_of_columns(y_true, self.y_true.shape[1], display_labels)
 
     @property
@@ -160,13 +162,13 @@ class Numbers:
         distances = np.abs(self.y_true - self.y_pred)
         if distances.shape[1] == 1:
             return distances
-        scale = self.y_true.std(axis=0)
+        scale = np.nanstd(self.y_true, axis=0)
         return distances / np.where(scale > 0, scale, 1)
 
     @property
     def errors(self):
         """The absolute error; of several numbers the mean, each in its standard deviations."""
-        return self._scaled_errors.mean(axis=1)
+        return _mean_of_known(self._scaled_errors)
 
     def is_wrong(self, row):
         """Return False: numbers are more or less off."""
@@ -179,7 +181,7 @@ class Numbers:
             return f"true {true[0]:.3g}\npredicted {predicted[0]:.3g}"
         of_outputs = zip(self._names, true, predicted, strict=True)
         lines = [f"{name}: {number:.3g} → {other:.3g}" for name, number, other in of_outputs]
-        worst = int(self._scaled_errors[row].argmax())
+        worst = int(np.nan_to_num(self._scaled_errors[row]).argmax())
         lines[worst] += " (worst)"
         if len(lines) > self._MOST_SHOWN:
             lines = [f"off by {error:.2g} std. dev.", lines[worst]]
@@ -209,11 +211,17 @@ class KeyPoints(Numbers):
     def errors(self):
         """The mean distance between true and predicted points, in pixels."""
         offsets = self.true_points - self.predicted_points
-        return np.linalg.norm(offsets, axis=2).mean(axis=1)
+        return _mean_of_known(np.linalg.norm(offsets, axis=2))
 
     def title(self, row, error):
         """Return the mean distance."""
         return f"off by {error:.2g} pixels"
+
+
+def _mean_of_known(errors):
+    """Return the mean of each row over what is not NaN; 0 where nothing is known."""
+    known = ~np.isnan(errors)
+    return np.where(known, errors, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
 
 
 def holds_numbers(y_true, y_pred):

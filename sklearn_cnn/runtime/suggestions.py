@@ -30,7 +30,7 @@ _ELSEWHERE = {
 _OURS = {word: ours for ours, words in _ELSEWHERE.items() for word in words.split()}
 
 
-def did_you_mean(name, names):
+def did_you_mean(name, names, show=repr):
     """Return a question to add to an error, after a space, or nothing.
 
     Parameters
@@ -39,13 +39,15 @@ def did_you_mean(name, names):
         What was written.
     names : iterable of str
         What is known.
+    show : callable, default=repr
+        Maps one of the names to how it is written.
 
     Returns
     -------
     str
     """
     alike = _closest(name, names)
-    return "" if alike is None else f" Did you mean {alike!r}?"
+    return "" if alike is None else f" Did you mean {show(alike)}?"
 
 
 def parameter_meant(name, names):
@@ -54,8 +56,10 @@ def parameter_meant(name, names):
 
 
 def _closest(name, names):
-    by_small_letters = {known.lower(): known for known in names}
-    alike = difflib.get_close_matches(str(name).lower(), by_small_letters, 1)
+    by_small_letters, given = {known.lower(): known for known in names}, str(name).lower()
+    # what is cut short, before what is misspelt
+    longer = [known for known in by_small_letters if known.startswith(given) and len(given) > 2]
+    alike = sorted(longer, key=len) or difflib.get_close_matches(given, by_small_letters, 1)
     return by_small_letters[alike[0]] if alike else None
 
 

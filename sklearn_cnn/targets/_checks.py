@@ -84,7 +84,11 @@ def as_array(y, name="y", allow_nan=False):
     y = as_numpy(y, name)
     is_missing = hasattr(y, "isna") and np.any(y.isna())  # pandas, whose NA is no NaN to NumPy
     if is_missing and not (allow_nan and y.ndim == 2):
-        raise ValueError(f"Input {name} contains NaN.")
+        rows = np.asarray(y.isna()).reshape(len(y), -1).any(axis=1)
+        raise ValueError(
+            f"Input {name} contains NaN: row {rows.argmax()} is missing. Leave out such rows, of X "
+            "too."
+        )
     if hasattr(y, "iloc") and y.ndim == 2 and y.shape[1]:
         # column by column: of nullable columns a frame of pandas makes objects
         columns = [y.iloc[:, column] for column in range(y.shape[1])]

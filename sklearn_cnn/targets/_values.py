@@ -63,9 +63,10 @@ class SingleLabel:
             return np.array([weight.get(label, 1.0) for label in self.classes])
         unknown = [key for key in class_weight if key not in self.classes.tolist()]
         if unknown and len(class_weight) - len(unknown) < self.n_outputs:
+            of_text = {str(label): repr(label) for label in self.classes.tolist()}
             raise ValueError(
                 f"class_weight holds {unknown[0]!r}, which is none of the classes "
-                f"{self.classes.tolist()}.{did_you_mean(unknown[0], map(str, self.classes))}"
+                f"{self.classes.tolist()}.{did_you_mean(unknown[0], of_text, of_text.get)}"
             )
         return compute_class_weight(class_weight, classes=self.classes, y=self.classes)
 
@@ -225,12 +226,17 @@ class Continuous:
         constant = scale <= 10 * np.finfo(self.dtype).eps * np.abs(self.mean)
         self.scale = np.where(constant, 1.0, scale)
 
+    @property
+    def n_columns(self):
+        """Numbers that y holds of an image; several outputs may be quantiles of one."""
+        return len(self.mean)
+
     def encode(self, y, name="y"):
         """Return y standardized, of shape (n, n_outputs); NaN stays NaN, with a warning."""
         y = check_numbers(y, name, allow_nan=True)
         columns = y.reshape(len(y), -1)
-        if columns.shape[1] != len(self.mean):
-            raise ValueError(f"{name} has {columns.shape[1]} outputs, expected {len(self.mean)}.")
+        if columns.shape[1] != self.n_columns:
+            raise ValueError(f"{name} has {columns.shape[1]} outputs, expected {self.n_columns}.")
         missing = np.isnan(columns)
         if missing.any():
             warn(
