@@ -39,7 +39,16 @@ from sklearn_cnn.architectures._assembly import (
 from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
 from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.augmentation import augmentation_step, flip_average
-from sklearn_cnn.images import Extremes, ImageSet, PixelRange, read_images, refuse_no_batch
+from sklearn_cnn.images import (
+    Extremes,
+    ImageSet,
+    Maps,
+    PixelRange,
+    as_maps,
+    own_sizes,
+    read_images,
+    refuse_no_batch,
+)
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics._validation import NEGATIVE_LOSS, metric_of_scorer, try_metric
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, widest_fan_in
@@ -51,7 +60,7 @@ from sklearn_cnn.runtime.progress import image_bar, tell
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.runtime.warnings import warn
-from sklearn_cnn.targets import MultiLabel, SingleLabel
+from sklearn_cnn.targets import MultiLabel, PixelClasses, PixelNumbers, SingleLabel
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.contention import ContentionWatch
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
@@ -64,7 +73,12 @@ from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 from sklearn_cnn.training.samples import Samples, drop, read_weights
 
 # What an output of the network is of; of other targets a number.
-_OUTPUTS = {SingleLabel: "classes", MultiLabel: "labels"}
+_OUTPUTS = {
+    SingleLabel: "classes",
+    MultiLabel: "labels",
+    PixelClasses: "classes of pixels",
+    PixelNumbers: "numbers of pixels",
+}
 
 
 class BaseCNN(
@@ -116,7 +130,7 @@ class BaseCNN(
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
 
-    def _make_class_weights(self, y, sample_weight, keep_balanced):
+    def _make_class_weights(self, given, encoded, keep_balanced):
         """Return weights of the classes, or None; those that balance may be learned from y."""
         return
 
@@ -136,9 +150,11 @@ class BaseCNN(
             float32; four dimensions follow `channel_axis`. Files and PIL images become uint8 of
             one channel if all of them are gray, else of three; gray of more than 8 bits keeps its
             values, as float32.
-        y : array-like of shape (n,) or (n, n_outputs), default=None
-            Targets. May be left out only if X is a Dataset of (image, label) pairs. A regressor
-            takes NaN for numbers that are missing in one of several columns.
+        y : array-like of shape (n,), (n, n_outputs), (n, H, W) or (n, H, W, k), default=None
+            Targets; of three dimensions and more values of each pixel, masks or maps of the size of
+            the images, which are resized with them. May be left out only if X is a Dataset of
+            (image, label) pairs. A regressor takes NaN for numbers that are missing in one of
+            several columns, or in maps.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples, not negative. A weight of 0 leaves a sample out.
         X_val : array-like, default=None
@@ -270,7 +286,16 @@ class BaseCNN(
             self.skipped_rows_ = np.array(read.broken, dtype=np.int64)
         y = read.labels if y is None else y
         check_consistent_length(read.images, y)
-        return _Given(read, y, read_weights(sample_weight, read.images, read.broken))
+        values = self._values_of(X, y, read.images, config.read, name.replace("X", "y"))
+        return _Given(read, y, values, read_weights(sample_weight, read.images, read.broken))
+
+    def _values_of(self, X, y, images, options, name="y"):
+        """Return y or, where it has a value for each pixel, the `Maps` of these images of X."""
+        size = self.image_shape_[:2]
+        maps = as_maps(y, size, name)
+        if maps is None:
+            return y
+        return maps.of_images(own_sizes(X, options, images), size, options.resize_mode)
 
     def _encode(self, given, validation, last, classes=None, is_partial=False):
         """Return training and validation samples with y as tensors; learn from y what y is.
@@ -279,11 +304,9 @@ class BaseCNN(
         """
         is_next_batch = is_partial and last is not None
         if not is_next_batch:
-            self._learn_targets(given.y, given.weights, classes, last)
-        encoded = self._target.encode(given.y)
-        self._class_weights = self._make_class_weights(
-            given.y, given.weights, keep_balanced=is_next_batch
-        )
+            self._learn_targets(given.values, given.weights, classes, last)
+        encoded = self._encoded(given.values)
+        self._class_weights = self._make_class_weights(given, encoded, keep_balanced=is_next_batch)
         samples = self._weighted(given, encoded)
         if len(samples) < 2:
             raise ValueError(
@@ -292,7 +315,7 @@ class BaseCNN(
             )
         if validation is None:
             return samples, None
-        held_out = self._weighted(validation, self._target.encode(validation.y, "y_val"))
+        held_out = self._weighted(validation, self._encoded(validation.values, "y_val"))
         self._check_validation_set(held_out)
         return samples, held_out
 
@@ -307,10 +330,24 @@ class BaseCNN(
                 "last fit. Set warm_start=False to start anew."
             )
 
+    def _encoded(self, values, name="y"):
+        """Return y as a tensor; raise if it is of another kind than in the fit."""
+        is_map = isinstance(values, Maps)
+        if is_map != self._target.is_map:
+            fitted, found = "image", "pixel"
+            if self._target.is_map:
+                fitted, found = found, fitted
+            raise ValueError(
+                f"{name} has a value for each {found}, but {type(self).__name__} was fitted on a "
+                f"value for each {fitted}."
+            )
+        return self._target.encode(values, name)
+
     def _weighted(self, given, encoded):
         """Join images, encoded targets and weights; those of no weight drop out."""
         weights = given.weights
-        if self._class_weights is not None:
+        # those of pixels are the loss's
+        if self._class_weights is not None and not self._target.is_map:
             of_class = self._target.sample_weights(self._class_weights, encoded)
             weights = of_class if weights is None else weights * of_class
         return Samples.weighted(given.read.images, encoded, weights)
@@ -361,7 +398,8 @@ class BaseCNN(
         architecture = config.architecture
         if last is None:
             pixels = samples.pixel_statistics()
-            module = assemble(architecture, pixels, self._target.n_outputs)
+            target = self._target
+            module = assemble(architecture, pixels, target.n_outputs, target.is_map)
             initialize(architecture, module, pixels)
             self._architecture = clone(architecture.without_weights())
             self._fitted_architecture = clone(architecture)
@@ -409,7 +447,7 @@ class BaseCNN(
             precision=precision,
             # "auto" predicts in float32: rounding would show in scores
             prediction_precision="float32" if config.precision == "auto" else precision,
-            n_outputs=self._target.n_outputs,
+            shape=self._logit_shape(),
             compile=config.compile,
             unfreeze_after=self._fine_tuning.epochs_frozen(config.max_epochs),
             head=self._head_of(module),
@@ -419,6 +457,11 @@ class BaseCNN(
             is_whole=not is_partial,
             limit=config.time_limit,
         )
+
+    def _logit_shape(self):
+        """Return the shape of what the network makes of an image."""
+        size = self.image_shape_[:2] if self._target.is_map else ()
+        return (self._target.n_outputs, *size)
 
     def _head_of(self, module):
         """Return the name of the last layer, if parts of the network are frozen."""
@@ -463,8 +506,12 @@ class BaseCNN(
     def _check_acts_on_loss(self, loss, of_samples):
         """Let a loss leave out missing numbers; raise if these or weights cannot act on it."""
         are_weighted = any(samples.weights is not None for samples in of_samples)
-        loss.leaves_out_missing = any(samples.targets.isnan().any() for samples in of_samples)
-        if loss.takes_weights or not (are_weighted or loss.leaves_out_missing):
+        are_missing = any(samples.has_missing_targets() for samples in of_samples)
+        if self._target.is_map:
+            are_weighted |= self._class_weights is not None
+        else:
+            loss.leaves_out_missing = are_missing
+        if loss.takes_weights or not (are_weighted or are_missing):
             return
         if are_weighted:
             cannot = "sample_weight and class_weight cannot act on it"
@@ -486,14 +533,17 @@ class BaseCNN(
     def _described_outputs(self):
         """Return how many outputs the network has, and of what."""
         n_outputs, kind = self._target.n_outputs, _OUTPUTS.get(type(self._target), "outputs")
-        return "1 output" if n_outputs == 1 else f"{n_outputs:,} {kind}"
+        if n_outputs == 1:
+            return "1 number of pixels" if self._target.is_map else "1 output"
+        return f"{n_outputs:,} {kind}"
 
     def _make_validation(self, held_out, y, config, device):
         """Return how held-out samples, rows of y, are scored; None where there are none."""
         if held_out is None:
             return None
         samples = held_out.compact()
-        targets = samples.targets.numpy()
+        # of maps that are read when they are needed all at once
+        targets = samples.targets[:].numpy()
         weights = None if samples.weights is None else samples.weights.numpy()
         metric = self._metric(self._true_values(y, held_out))
         if self.scoring is not None:
@@ -503,7 +553,13 @@ class BaseCNN(
             return metric.score(targets, outputs, weights)
 
         score_or_loss = None if metric.score is None else score
-        return Validation(samples.on(device), score_or_loss, config.patience, config.tol)
+        return Validation(
+            samples.on(device),
+            score_or_loss,
+            config.patience,
+            config.tol,
+            keep=self._target.keep if self._target.is_map else None,
+        )
 
     def _metric(self, y_true=None):
         """Return the `Metric` of validation scores, of samples of which y_true is true."""
@@ -611,25 +667,35 @@ class BaseCNN(
         return self._outputs(X, self._feature_module())
 
     @new_tensors_on_cpu()
-    def _raw_predict(self, X):
+    def _raw_predict(self, X, keep="keep"):
+        """Return logits of X, or of maps what a method of their target keeps of them."""
         check_is_fitted(self)
-        return self._outputs(X, self._logit_module(), self.n_outputs_)
+        kept = getattr(self._target, keep) if self._target.is_map else None
+        return self._outputs(X, self._logit_module(), self._logit_shape(), kept)
 
-    def _outputs(self, X, module, n_outputs=None):
-        """Return what a module makes of X."""
+    def _outputs(self, X, module, shape=None, keep=None):
+        """Return what a module makes of X, or what is kept of each batch of it."""
         images, device = self._read_like_fit(X), torch.device(self.net_.device)
         precision = self._prediction_precision
         if self.memory is not None and module is self.module_:
             head = self._head_of(module)
             module = through_cache(module, head, images, self.memory, device, precision)
-        extremes = Extremes()
+        extremes, are_finite = Extremes(), []
+
+        def checked(logits, _):
+            are_finite.append(logits.isfinite().all(dim=(1, 2, 3)).cpu())
+            return keep(logits)
+
         title = f"{type(self).__name__}: predicting"
         with image_bar(len(images), title, bool(self.verbose)) as progress:
             outputs = predict_outputs(
-                module, images, device, precision, n_outputs, progress, watch=extremes.add
+                *(module, images, device, precision, shape, progress),
+                watch=extremes.add,
+                keep=None if keep is None else checked,
             ).numpy()
         self._compare_scale(extremes)
-        refuse_not_finite(outputs)
+        finite = np.isfinite(outputs).all(axis=1) if keep is None else torch.cat(are_finite).numpy()
+        refuse_not_finite(finite)
         return outputs
 
     def _read_like_fit(self, X):
@@ -666,6 +732,19 @@ class BaseCNN(
         read = read_images(X, options, expected=self.image_shape_)
         return drop(read.broken, X, y, sample_weight)
 
+    def _maps_to_score(self, X, y):
+        """Return the `Maps` of y; raise if it has a value for each image."""
+        parameters, name = self.get_params(deep=False), type(self).__name__
+        options = prediction_options(parameters, name, self._fitted_architecture)
+        images = read_images(X, options, expected=self.image_shape_).images
+        maps = self._values_of(X, y, images, options)
+        if not isinstance(maps, Maps):
+            raise ValueError(
+                f"y has a value for each image, but {name} was fitted on a value for each pixel: "
+                "masks or maps of shape (n, height, width) are what predictions are compared with."
+            )
+        return maps
+
     def _compare_scale(self, extremes):
         """Warn if pixels of X are plainly on another scale than those of the last fit."""
         owner = f"{type(self).__name__} was fitted on"
@@ -697,10 +776,11 @@ class BaseCNN(
 
 
 class _Given(NamedTuple):
-    """What was given to a fit: images as they were read, labels or numbers, and weights."""
+    """What was given to a fit: images as they were read, y, its values or `Maps`, and weights."""
 
     read: ImageSet
     y: Any
+    values: Any
     weights: Any
 
 

@@ -1,28 +1,36 @@
 """The classifier."""
 
 import functools
+from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
+from sklearn_cnn.images import Maps
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
-from sklearn_cnn.metrics._validation import accuracy
+from sklearn_cnn.metrics import mean_iou_score
+from sklearn_cnn.metrics._validation import accuracy, mean_iou
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import (
     MultiLabel,
-    SingleLabel,
     check_classes,
     classification_target,
+    pixel_classes,
     unique_classes,
     warn_if_one_hot,
     warn_of_rare_classes,
 )
+
+
+def _has_maps(y):
+    return len(np.shape(y)) > 2
 
 
 def _has_probabilities(classifier):
@@ -30,7 +38,9 @@ def _has_probabilities(classifier):
 
 
 class CNNClassifier(ClassifierMixin, BaseCNN):
-    """A convolutional network that classifies images: binary, multiclass or multilabel.
+    """A convolutional network that classifies images, or each pixel of them.
+
+    Binary, multiclass or multilabel; y of shape (n, H, W) holds a class for each pixel.
 
     Parameters
     ----------
@@ -59,7 +69,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         How training images are changed at random: a name out of `available_augmentations()`,
         an `Augmentation` object, or a function that maps a batch of images of shape
         (b, C, H, W), uint8 or float32, to one of the same shape and dtype; torchvision's v2
-        transforms do. In training only. Parameters of an object are set by `augmentation__<name>`.
+        transforms do. Masks move along; a function is then one of images and masks. In training
+        only. Parameters of an object are set by `augmentation__<name>`.
     test_time_augmentation : bool, default=False
         Whether predictions are means of the logits of an image and of its mirror image. It
         may be set after `fit`; validation scores in training and `transform` are without it.
@@ -67,7 +78,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         "auto" is "log_loss": cross-entropy, of the softmax over classes or, for multilabel
         y, of a sigmoid a label. "hinge" has no `predict_proba`. A module takes logits of
         shape (b, n_outputs) and the targets: class indices, or a float indicator for
-        multilabel y.
+        multilabel y. Of masks: logits (b, n_classes, H, W) and indices (b, H, W), -100 where a
+        pixel does not count.
     optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
         A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
         of one with further arguments.
@@ -93,16 +105,21 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         about 45 steps.
     class_weight : dict or "balanced", default=None
         Weight of each class in the loss. "balanced": inversely proportional to its frequency
-        (for `partial_fit`, in what `fit` saw or in the first batch since that had it). For
+        (for `partial_fit`, in what `fit` saw or in the first batch since that had it); of masks
+        to its frequency among pixels. For
         multilabel y, a dict maps the column of a label to the weight of its presence. A dict
         may change from batch to batch of `partial_fit`.
+    ignore_label : int, str or bool, default=None
+        The label, in masks, of pixels that do not count: neither in the loss, nor in weights of
+        classes, nor in scores. It is none of the classes.
     scoring : str, callable or None, default=None
         What is scored on validation images after each epoch, and so what `early_stopping`
-        goes by: None (the accuracy), "loss" (with its sign changed), a scorer's name out of
-        `sklearn.metrics.get_scorer_names()`, or a scorer (`sklearn.metrics.make_scorer` makes
-        one). Higher is better. Your own function of (estimator, X, y) gets the outputs that are
-        there: an estimator that has `predict`, `predict_proba` and `decision_function` alone, and
-        as X the numbers of the validation set's rows.
+        goes by: None (the accuracy; of masks the mean IoU), "loss" (with its sign changed), a
+        scorer's name out of `sklearn.metrics.get_scorer_names()`, or a scorer
+        (`sklearn.metrics.make_scorer` makes one). Higher is better. Your own function of
+        (estimator, X, y) gets the outputs that are there: an estimator that has `predict`,
+        `predict_proba` and `decision_function` alone, and of masks `predict` alone, and as X the
+        numbers of the validation set's rows.
     early_stopping : bool, default=False
         Whether to hold out part of the training set, stop when the score on it stops rising,
         and keep the weights that scored best. The part is stratified by class where
@@ -220,6 +237,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         **BaseCNN._parameter_constraints,
         "loss": [StrOptions({"auto", "log_loss", "hinge"}), nn.Module, callable],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "ignore_label": ["boolean", Integral, str, None],
     }
 
     @explains_keywords
@@ -241,6 +259,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         time_limit=None,
         batch_size="auto",
         class_weight=None,
+        ignore_label=None,
         scoring=None,
         early_stopping=False,
         validation_fraction=0.1,
@@ -272,6 +291,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         self.time_limit = time_limit
         self.batch_size = batch_size
         self.class_weight = class_weight
+        self.ignore_label = ignore_label
         self.scoring = scoring
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -295,11 +315,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `fit`.
-        y : array-like of shape (n,) or (n, n_labels)
+        y : array-like of shape (n,), (n, n_labels) or (n, H, W)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed in the first call unless y is a
-            multilabel indicator, whose classes are the indices of its columns.
+            All labels that will ever come, without `ignore_label`. Needed in the first call unless
+            y is a multilabel indicator, whose classes are the indices of its columns.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
@@ -328,21 +348,22 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
         Returns
         -------
-        ndarray of shape (n,) or (n, n_labels)
+        ndarray of shape (n,), (n, n_labels) or (n, H, W)
             The label of the largest logit, in the type of `classes_`; for multilabel y a 0/1
-            indicator of the labels of a probability above one half.
+            indicator of the labels of a probability above one half. Where y had a class for each
+            pixel, that of each pixel of the images as the network sees them, after resizing.
         """
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
 
     def score(self, X, y=None, sample_weight=None):
-        """Return the accuracy of predictions.
+        """Return the accuracy of predictions; of classes of pixels the mean IoU.
 
         Parameters
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `fit`.
-        y : array-like of shape (n,) or (n, n_labels)
+        y : array-like of shape (n,), (n, n_labels) or (n, H, W)
             Labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
@@ -350,7 +371,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Returns
         -------
         float
-            Share of images of which each label is right.
+            Share of images of which each label is right. Where y has a class for each pixel, the
+            mean over classes of intersection over union, without pixels of `ignore_label`.
 
         Raises
         ------
@@ -362,7 +384,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         UserWarning
             If `handle_broken="skip"` left files out.
         """
-        return super().score(*self._to_score_by(X, y, sample_weight))
+        X, y, sample_weight = self._to_score_by(X, y, sample_weight)
+        check_is_fitted(self)
+        if self._target.is_map:
+            return self._mean_iou(X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     @available_if(_has_probabilities)
     @reads_one_fit
@@ -376,11 +402,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
         Returns
         -------
-        ndarray of shape (n, n_classes) or (n, n_labels), float64
-            Columns follow `classes_`. Rows sum to one, but for multilabel y.
+        ndarray of shape (n, n_classes) or (n, n_labels), float64, or (n, H, W, n_classes), float32
+            The last axis follows `classes_`. It sums to one, but for multilabel y.
         """
-        outputs = self._raw_predict(X)
-        return self._target.probabilities(outputs)
+        outputs = self._raw_predict(X, "keep_probabilities")
+        return outputs if self._target.is_map else self._target.probabilities(outputs)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
@@ -393,7 +419,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
         Returns
         -------
-        ndarray of shape (n, n_classes) or (n, n_labels), float64
+        ndarray of shape (n, n_classes) or (n, n_labels), float64, or (n, H, W, n_classes), float32
             The logarithm of `predict_proba`.
         """
         return np.log(self.predict_proba(X))
@@ -410,12 +436,27 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Returns
         -------
         ndarray of shape (n,), (n, n_classes) or (n, n_labels), float64
-            For two classes, the second's logit less the first's.
+            For two classes, the second's logit less the first's. Of classes of pixels float32 of
+            shape (n, H, W), or (n, H, W, n_classes).
         """
-        outputs = self._raw_predict(X)
-        return self._target.decision(outputs)
+        outputs = self._raw_predict(X, "keep_decision")
+        return outputs if self._target.is_map else self._target.decision(outputs)
 
     _holds = (ONE_LABEL, SEVERAL_LABELS)
+
+    @reads_one_fit
+    def _mean_iou(self, X, y, sample_weight):
+        """Return the mean intersection over union of predictions, at the size of the network's."""
+        kept = self._raw_predict(X)
+        masks = self._maps_to_score(X, y)
+        # a fold may hold a class that training had not
+        target = self._target.widened(masks)
+        return mean_iou_score(
+            target.encode(masks)[..., 0].numpy(),
+            target.indices_of(self.classes_)[0][kept],
+            ignore_label=target.uncounted,
+            sample_weight=sample_weight,
+        )
 
     def _check_classes(self, y, classes):
         if hasattr(self, "net_"):
@@ -425,10 +466,22 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
                 raise ValueError(
                     f"classes={given.tolist()} are not those of the first call, {known.tolist()}."
                 )
-        elif classes is None and isinstance(classification_target(y), SingleLabel):
+            return
+        # masks are never several labels
+        several = not _has_maps(y) and isinstance(classification_target(y), MultiLabel)
+        if classes is None and not several:
             raise ValueError("classes must be passed on the first call to partial_fit.")
 
     def _make_target(self, y, sample_weight, classes):
+        if isinstance(y, Maps):
+            classes = None if classes is None else unique_classes(classes)
+            return pixel_classes(y, self.ignore_label, classes)
+        if self.ignore_label is not None:
+            raise ValueError(
+                f"ignore_label={self.ignore_label!r} is for masks, a class for each pixel, but y "
+                "has labels of images. Leave out images that do not count, or give them a "
+                "sample_weight of 0."
+            )
         target = classification_target(y, classes)
         if isinstance(target, MultiLabel):
             warn_if_one_hot(y)
@@ -438,30 +491,41 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         return target
 
     def _make_loss(self, target):
-        return resolve_loss("log_loss" if self.loss == "auto" else self.loss, target)
+        loss = "log_loss" if self.loss == "auto" else self.loss
+        return resolve_loss(loss, target, self._class_weights)
 
     # of class_weight="balanced", which batches of partial_fit do not learn anew
     _balanced_weights = None
 
-    def _make_class_weights(self, y, sample_weight, keep_balanced):
+    def _make_class_weights(self, given, encoded, keep_balanced):
         if not keep_balanced:
             self._balanced_weights = None
         if self.class_weight is None:
             return None
         if self.class_weight == "balanced" and self._balanced_weights is not None:
             return self._balanced_weights
-        y = check_classes(y)
         weights = self._target.class_weights(
-            self.class_weight, y if sample_weight is None else y[sample_weight > 0]
+            self.class_weight, self._labels_to_weigh(given, encoded)
         )
         if self.class_weight == "balanced":
             self._balanced_weights = weights
         return weights
 
+    def _labels_to_weigh(self, given, encoded):
+        """Return the labels of images that count, or how many pixels of them each class has."""
+        counts = slice(None) if given.weights is None else given.weights > 0
+        if self._target.is_map:
+            return self._target.pixel_counts(encoded, torch.arange(len(encoded))[counts])
+        return check_classes(given.y)[counts]
+
     def _default_metric(self):
+        if self._target.is_map:
+            return mean_iou(self._target)
         return accuracy(self._target, is_weighted=self._class_weights is not None)
 
     def _true_values(self, y, samples):
+        if self._target.is_map:
+            return self._target.true_labels(samples.targets[samples.indices])
         encoded = samples.targets[samples.indices].numpy()
         return self._target.decode(self._target.likely_outputs(encoded))
 
@@ -469,7 +533,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         if not _has_probabilities(self):
             return None
         several = isinstance(self._target, MultiLabel)
-        return torch.sigmoid if several else functools.partial(torch.softmax, dim=-1)
+        return torch.sigmoid if several else functools.partial(torch.softmax, dim=1)
 
     def _learned(self, net, validation):
         return {**super()._learned(net, validation), "classes_": self._target.classes}

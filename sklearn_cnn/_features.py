@@ -4,6 +4,7 @@ import os
 from functools import partial
 from numbers import Integral
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -301,7 +302,7 @@ class CNNFeatures(
                 extractor, images, device, precision, progress=progress, watch=extremes.add
             ).numpy()
         self._pixel_range.warn_of_another_scale(extremes, "X", f"{name} was fitted on")
-        refuse_not_finite(features)
+        refuse_not_finite(np.isfinite(features).all(axis=1))
         return features
 
     def _extractor(self):

@@ -8,16 +8,25 @@ from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
+from sklearn_cnn.images import Maps
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
-from sklearn_cnn.metrics._validation import d2_pinball, mean_d2_pinball, r2, r2_of_known
+from sklearn_cnn.metrics._validation import (
+    d2_pinball,
+    mean_d2_pinball,
+    r2,
+    r2_of_known,
+    r2_of_maps,
+    r2_of_pixels,
+)
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
-from sklearn_cnn.targets import Continuous, Quantiles, check_numbers
+from sklearn_cnn.targets import Continuous, PixelNumbers, Quantiles, check_numbers
 
 
 class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
-    """A convolutional network that predicts one number or several from an image.
+    """A convolutional network that predicts one number or several from an image, or from pixels.
 
+    y of shape (n, H, W) or (n, H, W, k) holds a number for each pixel, or several.
     y is standardized inside; predictions come in its own units and shape.
 
     Parameters
@@ -47,7 +56,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         How training images are changed at random: a name out of `available_augmentations()`,
         an `Augmentation` object, or a function that maps a batch of images of shape
         (b, C, H, W), uint8 or float32, to one of the same shape and dtype; torchvision's v2
-        transforms do. In training only. Parameters of an object are set by `augmentation__<name>`.
+        transforms do. Maps move along; a function is then one of images and maps. In training
+        only. Parameters of an object are set by `augmentation__<name>`.
     test_time_augmentation : bool, default=False
         Whether predictions are means over an image and its mirror image; coordinates are
         mirrored back as `augmentation` says. It may be set after `fit`; validation scores in
@@ -56,7 +66,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             default="auto"
         "auto" is "squared_error". The losses act on standardized targets: "huber" is linear
         beyond one standard deviation. A module takes outputs and targets, both of shape
-        (b, n_outputs).
+        (b, n_outputs), or (b, n_outputs, H, W) of maps. "quantile" is not for maps.
     quantile : float or tuple of float, default=0.5
         Which quantile `loss="quantile"` predicts, in (0, 1). Several, which ascend: `predict`
         has a column for each, and in no row do they cross; y is one number an image.
@@ -284,8 +294,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `fit`.
-        y : array-like of shape (n,) or (n, n_outputs)
-            Targets; NaN in one of several columns does not count.
+        y : array-like of shape (n,), (n, n_outputs), (n, H, W) or (n, H, W, n_outputs)
+            Targets; NaN in one of several columns, or in maps, does not count.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
@@ -310,15 +320,16 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `fit`.
-        y : array-like of shape (n,) or (n, n_outputs)
-            What is true of them. NaN in one of several columns does not count.
+        y : array-like of shape (n,), (n, n_outputs), (n, H, W) or (n, H, W, n_outputs)
+            What is true of them. NaN in one of several columns, or in maps, does not count.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
         Returns
         -------
         float
-            At most 1; of several columns the mean, as in scikit-learn's `r2_score`.
+            At most 1; of several columns the mean, as in scikit-learn's `r2_score`. Of maps that
+            over all pixels.
 
         Raises
         ------
@@ -332,6 +343,10 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         """
         X, y, sample_weight = self._to_score_by(X, y, sample_weight)
         check_is_fitted(self)
+        if self._target.is_map:
+            kept = self._raw_predict(X)
+            encoded = self._target.encode(self._maps_to_score(X, y))
+            return r2_of_maps(encoded.numpy(), kept, sample_weight)
         if isinstance(self._target, Quantiles):
             self._check_number_of_quantiles()
             return mean_d2_pinball(y, self.predict(X), self.quantile, sample_weight)
@@ -348,9 +363,10 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
 
         Returns
         -------
-        ndarray of shape (n,), (n, n_outputs) or (n, n_quantiles)
+        ndarray of shape (n,), (n, n_outputs), (n, n_quantiles), (n, H, W) or (n, H, W, n_outputs)
             In the units and shape of y, or of several quantiles a column each; float32 if y was
-            of at most that precision, else float64.
+            of at most that precision, else float64. Maps have the size of the images as the
+            network sees them, after resizing.
         """
         outputs = self._raw_predict(X)
         return self._target.decode(outputs)
@@ -374,6 +390,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             )
 
     def _make_target(self, y, sample_weight, classes):
+        if isinstance(y, Maps):
+            return PixelNumbers(y, sample_weight)
         y = check_numbers(y, allow_nan=True)
         if sample_weight is not None and len(y) == len(sample_weight):
             counts = sample_weight > 0
@@ -383,12 +401,16 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         return Continuous(y, sample_weight)
 
     def _make_loss(self, target):
-        if self.loss == "quantile":
+        if self.loss == "quantile" and not target.is_map:
             return WeightedLoss(QuantileLoss(self.quantile))
         return resolve_loss("squared_error" if self.loss == "auto" else self.loss, target)
 
     def _default_metric(self):
+        if self._target.is_map:
+            return r2_of_pixels()
         return d2_pinball(self.quantile) if self.loss == "quantile" else r2()
 
     def _true_values(self, y, samples):
+        if self._target.is_map:
+            return self._target.decode(samples.targets[samples.indices].numpy())
         return check_numbers(y, allow_nan=True)[samples.indices.numpy()]

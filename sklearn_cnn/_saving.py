@@ -66,7 +66,7 @@ class SavingMixin(BaseEstimator):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the estimator has no such method.
+            If the estimator has no such method, or was fitted on a value for each pixel.
 
         See Also
         --------
@@ -126,9 +126,10 @@ class SavingMixin(BaseEstimator):
         TypeError
             If labels that the file would answer are neither numbers nor text.
         ValueError
-            If the estimator has no such method, `precision="int8"` has no X, the network cannot
-            be exported, or the file would differ from the estimator by more than 1e-4 in
-            probability or 1e-3 standard deviations. Nothing is written then.
+            If the estimator has no such method, or was fitted on a value for each pixel,
+            `precision="int8"` has no X, the network cannot be exported, or the file would differ
+            from the estimator by more than 1e-4 in probability or 1e-3 standard deviations.
+            Nothing is written then.
 
         See Also
         --------
@@ -148,6 +149,12 @@ class SavingMixin(BaseEstimator):
 
     def _exported_output(self, output):
         """Return the name of the method that an export answers as."""
+        if self._target.is_map and output != "transform":
+            raise ValueError(
+                f"Exports answer for images, but {type(self).__name__} was fitted on a value for "
+                "each pixel. module_ is a plain module of torch, from raw images (b, C, H, W) to "
+                "logits (b, n_outputs, H, W): pass it to torch.onnx.export or torch.export."
+            )
         names = [name for name in OUTPUTS if hasattr(self, name)]
         if output == "auto":
             return names[0]

@@ -162,6 +162,68 @@ class WeightedLoss(nn.Module):
         return losses.sum() / known.sum().clamp(min=1)
 
 
+class MapLoss(WeightedLoss):
+    """A loss of maps: the mean over the pixels that count.
+
+    Parameters
+    ----------
+    loss : nn.Module
+        Maps logits of shape (b, k, H, W), and targets as `read` returns them, to a loss; it is
+        copied. Where it has a `reduction`, that is set to "none": it then returns a loss for each
+        value of the targets, or one for each image.
+    read : callable
+        Maps encoded targets of shape (b, H, W, c) to targets, and to what of them counts, a
+        Tensor of bool of their shape.
+    class_weights : Tensor of shape (k,), default=None
+        Weight of the pixels of each class.
+
+    Notes
+    -----
+    NaN in targets are 0 to a loss, and what it returns for them is left out, unless its attribute
+    `takes_missing` says that it leaves them out by itself.
+    """
+
+    class_weights: torch.Tensor | None
+
+    def __init__(self, loss, read, class_weights=None):
+        super().__init__(loss)
+        self.read = read
+        self.register_buffer("class_weights", class_weights)
+
+    def forward(self, logits, target, weight=None):
+        """Return the mean, over what counts in the batch, of the losses times their weights."""
+        if isinstance(target, MixedTargets):
+            return super().forward(logits, target, weight)
+        target, counts = self.read(target)
+        if target.is_floating_point() and not getattr(self.loss, "takes_missing", False):
+            # gradients would be NaN where targets are
+            target = target.nan_to_num()
+        losses = self._losses(logits, target)
+        if not self.takes_weights:
+            return losses.mean()
+        if losses.shape == (len(logits),):
+            if self.class_weights is not None:
+                raise ValueError(
+                    f"class_weight cannot act on {type(self.loss).__name__}, which returns a loss "
+                    "for each image, not for each pixel. Write class_weight=None or "
+                    'loss="log_loss".'
+                )
+            return (losses if weight is None else losses * weight).mean()
+        if losses.shape != target.shape:
+            raise ValueError(
+                f"With reduction='none' {type(self.loss).__name__} returned "
+                f"{tuple(losses.shape)} for targets of shape {tuple(target.shape)}. Return a loss "
+                "for each of them, or one for each image."
+            )
+        losses = torch.where(counts, losses, 0)
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[target.clamp(min=0)]
+        if weight is not None:
+            losses = losses * weight.view(-1, *(1,) * (losses.ndim - 1))
+        # a batch may have none
+        return losses.sum() / counts.sum().clamp(min=1)
+
+
 def has_probabilities(loss):
     """Say whether probabilities follow from logits: they do not where those are margins.
 
@@ -194,7 +256,7 @@ def check_quantile(quantile, loss):
         )
 
 
-def resolve_loss(loss, target):
+def resolve_loss(loss, target, class_weights=None):
     """Return the loss that `loss=` stands for.
 
     Parameters
@@ -203,6 +265,8 @@ def resolve_loss(loss, target):
         A key of `target.losses`, or a loss on logits.
     target : SingleLabel, MultiLabel or Continuous
         What the loss is for.
+    class_weights : ndarray of shape (n_outputs,) or None
+        Weights of the classes of pixels; those of images are weights of samples.
 
     Returns
     -------
@@ -217,9 +281,24 @@ def resolve_loss(loss, target):
         If it is neither a name nor a module.
     """
     if isinstance(loss, str):
-        return WeightedLoss(target.losses[loss]())
+        if loss not in target.losses:
+            raise ValueError(
+                f"loss={loss!r} is not for a y with a value for each pixel, whose losses are "
+                f"{sorted(target.losses)}."
+            )
+        return _weighted(target.losses[loss](), target, class_weights)
     check_loss(loss, (target.holds,))
-    return _with_weights_of_outputs(WeightedLoss(loss() if inspect.isclass(loss) else loss), target)
+    weighted = _weighted(loss() if inspect.isclass(loss) else loss, target, class_weights)
+    return _with_weights_of_outputs(weighted, target)
+
+
+def _weighted(loss, target, class_weights):
+    """Return a loss that takes weights: of maps those of classes, of images those of samples."""
+    if not target.is_map:
+        return WeightedLoss(loss)
+    if class_weights is not None:
+        class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+    return MapLoss(loss, target.targets, class_weights)
 
 
 def _with_weights_of_outputs(weighted, target):

@@ -109,6 +109,7 @@ BAD = {
     "lr_schedule": ["nope"],
     "max_epochs": [0, 2.5],
     "batch_size": [0, "nope"],
+    "ignore_label": [0.5, [1]],
     "class_weight": ["nope", 3, {0: -1.0}, {0: np.nan}, {0: "nope"}],
     "time_limit": [0, "nope"],
     "scoring": ["nope", 3, ["accuracy"], f1_score],

@@ -16,14 +16,14 @@ from sklearn_cnn.architectures._heads import (
     mean_of_outputs,
     mean_over_space,
 )
-from sklearn_cnn.architectures._logits import check_logits
+from sklearn_cnn.architectures._logits import check_kind_of_output, check_logits
 from sklearn_cnn.runtime.seeds import float32_by_default
 
 _ON_PROBABILITIES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
 
 
 @float32_by_default()
-def assemble(architecture, pixels, n_outputs):
+def assemble(architecture, pixels, n_outputs, is_map=False):
     """Build the module that maps raw images to logits.
 
     Parameters
@@ -32,6 +32,8 @@ def assemble(architecture, pixels, n_outputs):
     pixels : PixelStatistics
         Of the training images.
     n_outputs : int
+    is_map : bool, default=False
+        Whether there are that many for each pixel.
 
     Returns
     -------
@@ -43,9 +45,11 @@ def assemble(architecture, pixels, n_outputs):
     ValueError
         If the network cannot take the images, returns another shape, or probabilities.
     """
+    check_kind_of_output(architecture, is_map)
     module = _build(architecture, pixels, n_outputs)
+    shape = (n_outputs, *pixels.sample.shape[1:3]) if is_map else (n_outputs,)
     # lazy layers get their shape, and so can be laid out, in this first pass
-    _check_output(module, architecture, pixels.sample[:2], n_outputs)
+    _check_output(module, architecture, pixels.sample[:2], shape)
     return in_channels_last(module.float())
 
 
@@ -292,7 +296,7 @@ def head_name(architecture, module):
     return f"network.{architecture.head_names(module.network)[-1]}"
 
 
-def _check_output(module, architecture, images, n_outputs):
+def _check_output(module, architecture, images, shape):
     """Send two images through the module, before any work is done."""
     outputs, last = _first_pass(module, architecture, images)
     if last is not None:
@@ -300,7 +304,7 @@ def _check_output(module, architecture, images, n_outputs):
             f"{architecture} ends in {last}. A network must return logits, since the loss and "
             "predict_proba apply it themselves. Leave that layer out."
         )
-    check_logits(outputs, len(images), n_outputs, str(architecture))
+    check_logits(outputs, len(images), shape, str(architecture))
 
 
 def _first_pass(module, architecture, images):
@@ -345,6 +349,7 @@ def _results_of(module, kinds):
 
 
 def _are_probabilities(outputs):
-    if getattr(outputs, "ndim", 0) != 2 or outputs.shape[1] < 2 or (outputs < 0).any():
+    if getattr(outputs, "ndim", 0) not in (2, 4) or outputs.shape[1] < 2 or (outputs < 0).any():
         return False
-    return torch.allclose(outputs.sum(dim=1), outputs.new_ones(len(outputs)), atol=1e-4)
+    total = outputs.sum(dim=1)
+    return torch.allclose(total, torch.ones_like(total), atol=1e-4)

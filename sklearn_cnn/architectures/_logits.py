@@ -1,7 +1,7 @@
 """What a network must return, in training and after it."""
 
 
-def check_logits(outputs, n_images, n_outputs, network="The network"):
+def check_logits(outputs, n_images, shape, network="The network"):
     """Raise unless outputs are logits of a batch.
 
     A loss would broadcast outputs of another shape against the targets, and train all the same.
@@ -12,8 +12,8 @@ def check_logits(outputs, n_images, n_outputs, network="The network"):
         What the network returned.
     n_images : int
         Images in the batch.
-    n_outputs : int
-        Logits of an image.
+    shape : tuple of int
+        Of the logits of an image: (n_outputs,), or (n_outputs, H, W) of maps.
     network : str, default="The network"
         What to call the network in an error.
 
@@ -22,12 +22,62 @@ def check_logits(outputs, n_images, n_outputs, network="The network"):
     ValueError
         If they are of another type or shape.
     """
-    shape = tuple(getattr(outputs, "shape", ()))
-    if shape == (n_images, n_outputs):
+    found = tuple(getattr(outputs, "shape", ()))
+    if found == (n_images, *shape):
         return
-    got = shape or type(outputs).__name__
+    got = found or type(outputs).__name__
     raise ValueError(
         f"{network} must map a batch of {n_images}, in training too, to logits of shape "
-        f"({n_images}, {n_outputs}), got {got}. A constructor that names num_classes or n_outputs "
-        "is passed the number; outputs of auxiliary heads have to be left out."
+        f"{(n_images, *shape)}, got {got}. {_advice(found, shape)}"
+    )
+
+
+def _advice(found, shape):
+    """Return what to write where outputs have one shape and should have another."""
+    is_map, returns_map = len(shape) == 3, len(found) == 4
+    if is_map and len(found) == 2:
+        return (
+            "y has a value for each pixel: write architecture=UNet(), or let a network of your own "
+            "return logits for each pixel."
+        )
+    if returns_map and not is_map:
+        return (
+            "y has a value for each image, and the network returns maps: pool them over the pixels."
+        )
+    if is_map and returns_map and found[2:] != shape[1:]:
+        return (
+            f"Maps have to be of the images' own size, {shape[1]} x {shape[2]}: bring them to it, "
+            "by torch.nn.functional.interpolate say."
+        )
+    return (
+        "A constructor that names num_classes or n_outputs is passed the number; outputs of "
+        "auxiliary heads have to be left out."
+    )
+
+
+def check_kind_of_output(architecture, is_map):
+    """Raise unless an architecture returns maps where y has them, and vectors where it does not.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    is_map : bool
+        Whether y has a value for each pixel.
+
+    Raises
+    ------
+    ValueError
+        With what to write instead. None where the architecture does not say what it returns.
+    """
+    if architecture.output is None or (architecture.output == "map") == is_map:
+        return
+    if is_map:
+        raise ValueError(
+            f"y has a value for each pixel, and {architecture} returns one vector an image: write "
+            "architecture=UNet(), or a network of your own that returns logits of shape "
+            "(n, n_outputs, height, width)."
+        )
+    raise ValueError(
+        f"y has a value for each image, and {architecture} returns maps, a value for each pixel: "
+        "write another architecture, or pass masks or maps as y, of shape (n, height, width)."
     )

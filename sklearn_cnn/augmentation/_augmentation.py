@@ -1,5 +1,6 @@
 """What is changed at random, and how strongly: an object with parameters."""
 
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn_cnn._compat import (
     validate_parameter_constraints,
 )
 from sklearn_cnn.augmentation._changes import change, hold_few_values, restored
-from sklearn_cnn.augmentation._coordinates import check_coordinates
+from sklearn_cnn.augmentation._coordinates import check_coordinates, move_coordinates
 from sklearn_cnn.augmentation._geometry import FILLS
 from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.images import as_numpy, looks_channels_first
@@ -49,13 +50,14 @@ class Augmentation(BaseEstimator):
         factor from 1 - contrast to 1 + contrast.
     erasing : float, default=0.0
         Probability that a rectangle of 2 to 40 % of an image is filled with the image's mean
-        colour [1]_.
+        colour [1]_. The masks or maps of y stay as they are: what was there is to be predicted.
     mixup : float, default=0.0
         The alpha of mixup [2]_, 0.2 say; 0 is none. Each image is mixed with another one of its
         batch, at a share out of Beta(alpha, alpha), and its loss likewise. For classifiers.
     fill : {"reflect", "edge", "zeros"}, default="reflect"
         What comes in from outside of an image that is moved: the image mirrored at its edge,
-        its outermost pixels, or zeros.
+        its outermost pixels, or zeros. Masks and maps of y likewise, but that pixels do not count
+        where zeros come in.
     keypoints : bool or "boxes", default=None
         What y of a regression holds. True: points, as x0, y0, x1, y1, ..., which move with
         the image. "boxes": boxes, each as x0, y0, x1, y1 of two opposite corners; a box
@@ -73,6 +75,9 @@ class Augmentation(BaseEstimator):
 
     Notes
     -----
+    y with a value for each pixel moves with the images, each pixel to the nearest one; its values
+    are those that it had.
+
     Coordinates are in pixels of the image as the network gets it, and images with coordinates
     are not resized: another size than `image_shape` is refused, in prediction too. (0, 0) is the
     centre of the upper left pixel; mirroring takes x to W - 1 - x.
@@ -149,8 +154,8 @@ class Augmentation(BaseEstimator):
         X : array-like of shape (n, H, W) or (n, H, W, C)
             Images. uint8 stays uint8, unless no value is above 31: rounding would undo much of
             what is changed. Such images, and all else, become float32.
-        y : array-like of shape (n, n_coordinates), default=None
-            With `keypoints`, coordinates that move with the images.
+        y : array-like of shape (n, n_coordinates), (n, H, W) or (n, H, W, k), default=None
+            With `keypoints`, coordinates that move with the images; or masks or maps.
         random_state : int, RandomState instance or None, default=None
             Fixes what is drawn.
 
@@ -158,8 +163,9 @@ class Augmentation(BaseEstimator):
         -------
         X : ndarray of the shape of X
             The augmented images.
-        y : ndarray of shape (n, n_coordinates), float32
-            The moved coordinates, if y was given.
+        y : ndarray of the shape of y
+            The moved coordinates, as float32, or the moved masks or maps, if y was given; 255, or
+            NaN of floats, where `fill="zeros"` lets in what does not count.
 
         Raises
         ------
@@ -168,17 +174,26 @@ class Augmentation(BaseEstimator):
         """
         check_parameters(self)
         pixels = _read_pixels(X)
-        coordinates = None if y is None else _read_coordinates(self, y, len(pixels))
+        moving, are_maps = None, np.ndim(y) > 2
+        if are_maps:
+            moving = _read_maps(y, pixels.shape)
+        elif y is not None:
+            moving = _read_coordinates(self, y, len(pixels))
         images = torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1))
         if hold_few_values(images, torch.arange(len(images))):
             images = images.float()
         images = images.permute(0, 3, 1, 2)
         generator = torch.Generator().manual_seed(draw_seed(random_state))
-        changed, coordinates = change(self, images, coordinates, generator)
+        changed, moves = change(self, images, generator)
+        if moving is not None and moves is not None:
+            moving = _moved(self, moves, moving, are_maps)
         if self.mixup:
             changed = mix(changed.float(), *draw_mixture(len(pixels), self.mixup, generator))
         changed = restored(changed, images).permute(0, 2, 3, 1).reshape(pixels.shape).numpy()
-        return changed if y is None else (changed, coordinates.numpy())
+        if moving is None:
+            return changed
+        moving = moving.permute(0, 2, 3, 1) if are_maps else moving
+        return changed, moving.numpy().reshape(np.shape(y))
 
 
 def check_parameters(augmentation):
@@ -213,6 +228,25 @@ def _read_pixels(X):
     # a copy: torch has no read-only tensors, nor such of reversed order
     dtype = np.uint8 if X.dtype in (bool, np.uint8) else np.float32
     return np.array(X, dtype=dtype, order="C")
+
+
+def _read_maps(y, shape):
+    """Return masks or maps of images as a Tensor of shape (n, k, H, W)."""
+    y = np.asarray(as_numpy(y, "y"))
+    if y.shape[:3] != shape[:3] or y.ndim > 4 or y.dtype.kind not in "buif":
+        raise ValueError(
+            f"Masks or maps hold numbers for each pixel, of shape {shape[:3]} or "
+            f"{(*shape[:3], 'k')}, got {y.dtype} of shape {y.shape}."
+        )
+    return torch.from_numpy(np.array(y)).reshape(*shape[:3], -1).permute(0, 3, 1, 2)
+
+
+def _moved(augmentation, moves, moving, are_maps):
+    """Return coordinates or maps, which have gone with their images."""
+    if not are_maps:
+        return move_coordinates(augmentation, moves, moving)
+    outside = math.nan if moving.is_floating_point() else 255
+    return moves.move_maps(moving, augmentation.fill, outside)
 
 
 def _read_coordinates(augmentation, y, n_samples):

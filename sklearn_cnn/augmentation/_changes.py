@@ -4,7 +4,6 @@ from numbers import Integral
 
 import torch
 
-from sklearn_cnn.augmentation._coordinates import move_coordinates
 from sklearn_cnn.augmentation._geometry import AffineTransform
 from sklearn_cnn.augmentation._pixels import change_colour, erase
 
@@ -34,15 +33,13 @@ def hold_few_values(images, rows):
     )
 
 
-def change(augmentation, images, coordinates, generator):
+def change(augmentation, images, generator):
     """Change a batch in every way but mixup, which concerns labels too.
 
     Parameters
     ----------
     augmentation : Augmentation
     images : Tensor of shape (b, C, H, W), uint8 or float32
-    coordinates : Tensor of shape (b, n_coordinates), float32, or None
-        In pixels.
     generator : torch.Generator
         On the device of the images.
 
@@ -50,8 +47,10 @@ def change(augmentation, images, coordinates, generator):
     -------
     images : Tensor of shape (b, C, H, W)
         float32 if they were computed with: see `restored`.
-    coordinates : Tensor of shape (b, n_coordinates) or None
+    moves : AffineTransform or None
+        Where the images have gone; None where they stay.
     """
+    moves = None
     if moves_pixels(augmentation):
         size = tuple(images.shape[2:])
         moves = AffineTransform.draw(
@@ -64,14 +63,12 @@ def change(augmentation, images, coordinates, generator):
             scale=augmentation.scale,
         )
         images = moves.move_images(images, augmentation.fill)
-        if coordinates is not None:
-            coordinates = move_coordinates(augmentation, moves, coordinates)
     brightness, contrast = augmentation.brightness, augmentation.contrast
     if brightness or contrast:
         images = change_colour(images.float(), brightness, contrast, generator)
     if augmentation.erasing:
         images = erase(images.float(), augmentation.erasing, generator)
-    return images, coordinates
+    return images, moves
 
 
 def restored(changed, images):

@@ -114,6 +114,36 @@ class AffineTransform:
             images.float(), self._sources(), padding_mode=padding, align_corners=False
         )
 
+    def move_maps(self, maps, fill, outside):
+        """Move maps with their images: each pixel takes the value of the nearest one.
+
+        Parameters
+        ----------
+        maps : Tensor of shape (b, k, H, W)
+            Codes of classes, or numbers of which NaN are missing.
+        fill : {"reflect", "edge", "zeros"}
+            As the images are moved.
+        outside : int or float
+            What comes in from outside of the image where that is "zeros".
+
+        Returns
+        -------
+        Tensor of shape (b, k, H, W)
+            Of the dtype of `maps`.
+        """
+        if self.turn is None:
+            return self._gather(maps, fill, outside)
+        sources, zeros = self._sources(), fill == "zeros"
+        padding = _PADDING_MODES["edge" if zeros else fill]
+        moved = functional.grid_sample(
+            maps.float(), sources, mode="nearest", padding_mode=padding, align_corners=False
+        )
+        if zeros:
+            # the image reaches from -1 to 1
+            is_inside = (sources.abs() <= 1).all(dim=-1)[:, None]
+            moved = torch.where(is_inside, moved, outside)
+        return moved.to(maps.dtype)
+
     def _forward(self):
         """Return matrix (b, 2, 2) and offset (b, 2): a point p goes to matrix · p + offset."""
         n, device = self.flipped.shape[0], self.flipped.device
@@ -145,7 +175,7 @@ class AffineTransform:
         """Return half of width and height."""
         return torch.tensor(self.size[::-1], dtype=torch.float32, device=device) / 2
 
-    def _gather(self, images, fill):
+    def _gather(self, images, fill, outside=0):
         """Move by whole pixels: each one is copied, ten times as fast as interpolation."""
         (n, channels, height, width), device = images.shape, images.device
         columns = torch.arange(width, device=device) - self.shift[:, :1]
@@ -160,7 +190,7 @@ class AffineTransform:
             is_inside = ((rows >= 0) & (rows < height))[:, :, None] & (
                 (columns >= 0) & (columns < width)
             )[:, None, :]
-            moved = moved * is_inside[..., None]
+            moved = torch.where(is_inside[..., None], moved, outside)
         return moved.permute(0, 3, 1, 2)
 
 

@@ -12,7 +12,7 @@ from sklearn_cnn.augmentation._changes import (
     moves_pixels,
     restored,
 )
-from sklearn_cnn.augmentation._coordinates import check_coordinates
+from sklearn_cnn.augmentation._coordinates import check_coordinates, move_coordinates
 from sklearn_cnn.augmentation._pixels import draw_mixture, mix
 from sklearn_cnn.augmentation._presets import as_augmentation
 from sklearn_cnn.losses import NUMBERS, MixedTargets
@@ -44,7 +44,7 @@ def augmentation_step(spec, target, loss, samples):
     if augmentation is None:
         return None
     if not isinstance(augmentation, Augmentation):
-        return _CallableStep(augmentation)
+        return _CallableStep(augmentation, target)
     _check_target(augmentation, target)
     if augmentation.mixup and not loss.takes_weights:
         raise ValueError(
@@ -87,7 +87,12 @@ def check_kind_of_y(augmentation, holds):
 
 def _check_target(augmentation, target):
     check_kind_of_y(augmentation, (target.holds,))
-    if not isinstance(target, Continuous):
+    if target.is_map and augmentation.keypoints:
+        raise ValueError(
+            f"augmentation has keypoints={augmentation.keypoints!r}, but y has a value for each "
+            "pixel, which moves with the image by itself. Write keypoints=None."
+        )
+    if target.is_map or not isinstance(target, Continuous):
         return
     if augmentation.keypoints:
         check_coordinates(augmentation, target.n_columns, augmentation.flip)
@@ -100,23 +105,49 @@ def _check_target(augmentation, target):
         )
 
 
+def _as_mask(maps):
+    """Return maps as torchvision's transforms know them."""
+    from torchvision.tv_tensors import Mask  # takes a second, and few fits need it
+
+    return Mask(maps)
+
+
 @dataclass
 class _CallableStep:
-    """Any function of a batch of images; it draws from the global generators, seeded by fit."""
+    """Any function of a batch of images; it draws from the global generators, seeded by fit.
+
+    Where y has a value for each pixel, it is a function of images and maps.
+    """
 
     function: Any
+    target: Any
 
     def __call__(self, images, targets, weights, generator):
+        maps = [_as_mask(targets.permute(0, 3, 1, 2))] if self.target.is_map else []
         try:
-            augmented = self.function(images)
+            augmented = self.function(images, *maps)
         except Exception as error:
             raise self._failure(images, f"{type(error).__name__}: {error}") from error
+        if maps:
+            augmented, targets = self._of_pair(augmented, images, maps[0])
         if not isinstance(augmented, torch.Tensor):
             raise self._failure(images, f"it returned {type(augmented).__name__}, no tensor.")
         if augmented.shape != images.shape or augmented.dtype != images.dtype:
             found = f"it returned images of shape {tuple(augmented.shape)}, {augmented.dtype}."
             raise self._failure(images, found)
         return augmented, targets, weights
+
+    def _of_pair(self, pair, images, maps):
+        """Return images and maps out of what the function returned."""
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+        if not is_pair or getattr(pair[1], "shape", None) != maps.shape:
+            raise self._failure(
+                images,
+                "y has a value for each pixel, so it is called with images and maps of shape "
+                f"{tuple(maps.shape)}, {maps.dtype}, and has to return both, of these shapes.",
+            )
+        changed = torch.as_tensor(pair[1]).as_subclass(torch.Tensor)
+        return pair[0], changed.to(maps.dtype).permute(0, 2, 3, 1)
 
     def _failure(self, images, found):
         return ValueError(
@@ -129,7 +160,7 @@ class _CallableStep:
 
 @dataclass
 class _AugmentationStep:
-    """An `Augmentation` that moves coordinates and mixes targets too."""
+    """An `Augmentation` that moves coordinates and maps, and mixes targets too."""
 
     augmentation: Augmentation
     target: Any
@@ -142,9 +173,15 @@ class _AugmentationStep:
         if augmentation.keypoints:
             # targets are standardized, images move in pixels
             pixels = self.target.to_units(targets)
-            changed, pixels = change(augmentation, images, pixels, generator)
+            changed, moves = change(augmentation, images, generator)
+            if moves is not None:
+                pixels = move_coordinates(augmentation, moves, pixels)
             return restored(changed, images), self.target.from_units(pixels), weights
-        changed, _ = change(augmentation, images, None, generator)
+        changed, moves = change(augmentation, images, generator)
+        if self.target.is_map and moves is not None:
+            maps = targets.permute(0, 3, 1, 2)
+            maps = moves.move_maps(maps, augmentation.fill, self.target.uncounted)
+            targets = maps.permute(0, 2, 3, 1)
         if augmentation.mixup:
             partner, share = draw_mixture(len(images), augmentation.mixup, generator)
             changed = mix(changed.float(), partner, share)

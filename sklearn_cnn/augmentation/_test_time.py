@@ -40,7 +40,7 @@ def flip_average(module, spec, target, size):
 
 def _are_coordinates(augmentation, target):
     """Say whether outputs for a mirrored image have to be mirrored back."""
-    if not isinstance(target, Continuous) or target.n_columns == 1:
+    if target.is_map or not isinstance(target, Continuous) or target.n_columns == 1:
         return False
     keypoints = getattr(augmentation, "keypoints", None)
     if keypoints is None or not isinstance(augmentation, Augmentation):
@@ -69,6 +69,8 @@ class _FlipAverage(nn.Module):
 
     def _mirrored_back(self, outputs):
         """Return outputs for the images themselves out of those for mirrored images."""
+        if self.target.is_map:
+            return outputs.flip(3)
         if self.coordinates is None:
             return outputs
         # not len(): a trace would take it for a constant

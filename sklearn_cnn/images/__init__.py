@@ -6,7 +6,9 @@ from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
+from sklearn_cnn.images._maps import Maps, as_maps
 from sklearn_cnn.images._options import ReadOptions
+from sklearn_cnn.images._own_sizes import own_sizes
 from sklearn_cnn.images._reader import ImageSet, read_images
 from sklearn_cnn.images._refusals import refuse_no_batch
 from sklearn_cnn.images._shape import (
@@ -30,16 +32,19 @@ __all__ = [
     "ImageShape",
     "LazyImages",
     "MappedImages",
+    "Maps",
     "PixelRange",
     "PixelStatistics",
     "ReadOptions",
     "array_shape",
+    "as_maps",
     "as_numpy",
     "check_image_shape",
     "find_broken",
     "load_image_folder",
     "load_image_table",
     "looks_channels_first",
+    "own_sizes",
     "parse",
     "pixel_statistics",
     "read_images",

@@ -1,5 +1,7 @@
 """Bringing images to one size and number of channels."""
 
+from collections.abc import Callable
+
 import torch
 from torch.nn.functional import interpolate, pad
 
@@ -31,8 +33,36 @@ def resize(images, size, mode="squash"):
     resized = images.new_empty((len(images), *size, images.shape[3]))
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK].permute(0, 3, 1, 2)
-        resized[start : start + _CHUNK] = _resize_chunk(chunk, size, mode).permute(0, 2, 3, 1)
+        resized[start : start + _CHUNK] = _resize_chunk(chunk, size, mode, _scale).permute(
+            0, 2, 3, 1
+        )
     return resized
+
+
+def resize_map(maps, size, mode="squash", outside=0):
+    """Resize maps: whole numbers, which are codes, by the nearest pixel, others bilinearly.
+
+    Parameters
+    ----------
+    maps : Tensor of shape (n, H, W, C)
+        Of whole numbers, or of floats of which NaN are missing.
+    size : tuple of (int, int)
+        Height and width to reach, in pixels.
+    mode : {"squash", "crop", "pad"}, default="squash"
+        As `resize` takes it.
+    outside : int or float, default=0
+        What "pad" fills up with.
+
+    Returns
+    -------
+    Tensor of shape (n, *size, C)
+        Of the dtype of `maps`; NaN where what is missing weighs most.
+    """
+    if tuple(maps.shape[1:3]) == tuple(size):
+        return maps
+    scale = _scale_known if maps.is_floating_point() else _take_nearest
+    resized = _resize_chunk(maps.permute(0, 3, 1, 2), size, mode, scale, outside)
+    return resized.permute(0, 2, 3, 1)
 
 
 def convert_channels(images, channels):
@@ -56,21 +86,36 @@ def convert_channels(images, channels):
     return images if found == channels else images.expand(*images.shape[:-1], channels)
 
 
-def _resize_chunk(chunk: torch.Tensor, size, mode):
+def _resize_chunk(chunk: torch.Tensor, size, mode, scale: Callable, outside=0):
     if mode == "squash":
-        return _scale(chunk, size)
+        return scale(chunk, size)
     height, width = chunk.shape[2:]
     ratios = size[0] / height, size[1] / width
     ratio = max(ratios) if mode == "crop" else min(ratios)
     scaled = [max(round(height * ratio), 1), max(round(width * ratio), 1)]
-    scaled_up = _scale(chunk, scaled)
-    # a margin is cut off where it is negative, and zeros where it is positive
+    scaled_up = scale(chunk, scaled)
+    # a margin is cut off where it is negative, and filled up where it is positive
     margins = [wanted - side for wanted, side in zip(size, scaled, strict=True)]
     top, left = (m // 2 if m > 0 else -round(-m / 2) for m in margins)
     bottom, right = margins[0] - top, margins[1] - left
-    return pad(scaled_up, (left, right, top, bottom))
+    return pad(scaled_up, (left, right, top, bottom), value=outside)
 
 
 def _scale(chunk, size):
     # what torchvision's resize comes to, whose own work takes as long as scaling a small photo
     return interpolate(chunk, size=tuple(size), mode="bilinear", antialias=True)
+
+
+def _take_nearest(chunk, size):
+    rows, columns = (
+        ((torch.arange(wanted) + 0.5) * (found / wanted)).long()
+        for wanted, found in zip(size, chunk.shape[2:], strict=True)
+    )
+    return chunk[:, :, rows][:, :, :, columns]
+
+
+def _scale_known(chunk, size):
+    """Scale numbers, of which each result is a mean of those that are not NaN."""
+    known = ~chunk.isnan()
+    weights = _scale(known.float(), size)
+    return torch.where(weights > 0.5, _scale(chunk.nan_to_num() * known, size) / weights, torch.nan)

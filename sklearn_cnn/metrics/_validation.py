@@ -104,9 +104,58 @@ def accuracy(target, is_weighted=False):
     return Metric(f"weighted {kind}" if is_weighted else kind, score)
 
 
+def mean_iou(target):
+    """Return the mean over classes of intersection over union, of a class for each pixel.
+
+    Parameters
+    ----------
+    target : PixelClasses
+    """
+
+    def score(encoded, indices, sample_weight):
+        return mean_iou_score(
+            encoded[..., 0], indices, ignore_label=target.uncounted, sample_weight=sample_weight
+        )
+
+    return Metric("mean IoU", score)
+
+
 def r2():
     """Return the coefficient of determination."""
     return Metric("R²", r2_of_known)
+
+
+def r2_of_pixels():
+    """Return the coefficient of determination of maps."""
+    return Metric("R²", r2_of_maps)
+
+
+def r2_of_maps(y, outputs, sample_weight=None):
+    """Return R² over all pixels that are not NaN: the mean over the numbers of a pixel.
+
+    Parameters
+    ----------
+    y, outputs : ndarray of shape (n, H, W, k)
+    sample_weight : array-like of shape (n,) or None
+        Weights of the images.
+    """
+    check_consistent_length(y, outputs, sample_weight)
+    weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+
+    def total(function):
+        """Return the weighted sum of a function of truth and output, one image after another."""
+        of_images = (
+            w * np.nansum(function(true.astype(float), output), axis=(0, 1))
+            for w, true, output in zip(weights, y, outputs, strict=True)
+        )
+        return sum(of_images)
+
+    mean = total(lambda true, _: true) / total(lambda true, _: ~np.isnan(true))
+    spread = total(lambda true, _: (true - mean) ** 2)
+    errors = total(lambda true, output: (true - output) ** 2)
+    explained = 1 - errors / np.where(spread > 0, spread, 1)
+    # of what is constant as scikit-learn has it
+    return float(np.where(spread > 0, explained, errors == 0).mean())
 
 
 def r2_of_known(y, outputs, sample_weight=None):

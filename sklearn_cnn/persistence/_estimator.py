@@ -187,9 +187,9 @@ def loads(data, kind, architecture=None, name="the model"):
         # which prediction resizes to
         estimator._check_same_image_shape()
         estimator._target = content.take("target", decode_target, targets_of(kind))
-        shape, n_outputs = estimator.image_shape_, estimator._target.n_outputs
+        shape, target = estimator.image_shape_, estimator._target
         weights = _part(tensors, _MODULE)
-        module = build_module(estimator._architecture, shape, n_outputs, weights)
+        module = build_module(estimator._architecture, shape, target, weights)
         net, fitted = content.take("training", _restore_training, estimator, module)
         groups = content.take("optimizer", optional, list_of, anything)
         if groups is not None:
@@ -227,8 +227,8 @@ def load_network(path):
         kind = content.take("estimator", text)
         structure = content.take("architecture", decode_structure, None, kind)
         shape, *_ = content.take("images", decode_images)
-        n_outputs = content.take("target", decode_target, TARGETS).n_outputs
-        module = build_module(structure, shape, n_outputs, _part(tensors, _MODULE))
+        target = content.take("target", decode_target, TARGETS)
+        module = build_module(structure, shape, target, _part(tensors, _MODULE))
     return LearnedNetwork(module, structure, shape[2])
 
 

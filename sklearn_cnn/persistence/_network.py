@@ -93,9 +93,9 @@ def decode_structure(saved, name, given, kind):
     return architecture
 
 
-def build_module(structure, image_shape, n_outputs, weights):
+def build_module(structure, image_shape, target, weights):
     """Build the module anew, with the weights of the file in place of any of its own."""
-    height, width, channels = image_shape
+    (height, width, channels), n_outputs = image_shape, target.n_outputs
     is_ours = is_built_from_a_file(structure)
     # layers may draw numbers, and get torch's default dtype
     with seeded(0, torch.device("cpu")), float32_by_default():
@@ -109,10 +109,11 @@ def build_module(structure, image_shape, n_outputs, weights):
                 raise ValueError(f"its images of {image_shape} are too large")
             blank = torch.zeros((1, height, width, channels))
             pixels = pixel_statistics(blank, torch.arange(1))
-            module = assemble(structure, pixels, n_outputs)
+            module = assemble(structure, pixels, n_outputs, target.is_map)
     check_weights(weights, module.state_dict())
     if is_ours:
-        check_output_shape(module, image_shape, n_outputs)
+        output_shape = (n_outputs, height, width) if target.is_map else (n_outputs,)
+        check_output_shape(module, image_shape, output_shape)
     # torch keeps the versions of layers in a state dict of its own
     state = module.state_dict()
     state.update(weights)

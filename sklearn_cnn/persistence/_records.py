@@ -18,9 +18,22 @@ from sklearn_cnn.persistence._checks import (
     text,
 )
 from sklearn_cnn.persistence._values import decode, decode_array, encode
-from sklearn_cnn.targets import Continuous, MultiLabel, Quantiles, SingleLabel
+from sklearn_cnn.targets import (
+    Continuous,
+    MultiLabel,
+    PixelClasses,
+    PixelNumbers,
+    Quantiles,
+    SingleLabel,
+)
 
-TARGETS = ("labels", "indicator", "numbers", "quantiles")
+_LABELS, _NUMBERS = ("labels", "indicator", "masks"), ("numbers", "quantiles", "maps")
+TARGETS = _LABELS + _NUMBERS
+_KINDS: dict[str, type[Continuous]] = {
+    "numbers": Continuous,
+    "quantiles": Quantiles,
+    "maps": PixelNumbers,
+}
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
 _LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**20
 
@@ -72,14 +85,17 @@ def decode_pixel_range(entries, name):
 
 def encode_target(target):
     """Return what y was, as plain values."""
+    if isinstance(target, PixelClasses):
+        ignored = encode(target.ignore_label)
+        return {"kind": "masks", "classes": encode(target.classes), "ignore_label": ignored}
     if isinstance(target, SingleLabel):
         return {"kind": "labels", "classes": encode(target.classes)}
     if isinstance(target, MultiLabel):
         return {"kind": "indicator", "n_labels": target.n_outputs}
-    several = {"n_quantiles": target.n_outputs} if isinstance(target, Quantiles) else {}
+    of_quantiles = {"n_quantiles": target.n_outputs} if isinstance(target, Quantiles) else {}
     return {
-        "kind": "quantiles" if several else "numbers",
-        **several,
+        "kind": next(kind for kind, of in _KINDS.items() if type(target) is of),
+        **of_quantiles,
         "is_1d": target.is_1d,
         "dtype": np.dtype(target.dtype).name,
         "mean": encode(target.mean),
@@ -89,7 +105,7 @@ def encode_target(target):
 
 def targets_of(kind):
     """Return which kinds of y a class of estimators takes."""
-    return TARGETS[:2] if issubclass(kind, ClassifierMixin) else TARGETS[2:]
+    return _LABELS if issubclass(kind, ClassifierMixin) else _NUMBERS
 
 
 def decode_target(entries, name, expected):
@@ -97,15 +113,17 @@ def decode_target(entries, name, expected):
     record = Record(entries, name)
     target: SingleLabel | MultiLabel | Continuous
     what = record.take("kind", one_of, expected)
-    if what == "labels":
+    if what in ("labels", "masks"):
         classes = record.take("classes", _array)
         if classes.ndim != 1 or not _ascend(classes):
             raise ValueError(f"{name}.classes are not distinct labels in their order")
         target = SingleLabel(classes)
+        if what == "masks":
+            target = PixelClasses(classes, record.take("ignore_label", decode))
     elif what == "indicator":
         target = MultiLabel(record.take("n_labels", integer, 1, _MOST_OUTPUTS))
     else:
-        target = _numbers(record, name, Quantiles if what == "quantiles" else Continuous)
+        target = _numbers(record, name, _KINDS[what])
     record.end()
     return target
 

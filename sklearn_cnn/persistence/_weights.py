@@ -70,7 +70,7 @@ def layers_without_memory(n_tensors):
         raise ValueError(f"its architecture cannot be built ({error})") from error
 
 
-def check_output_shape(module, image_shape, n_outputs):
+def check_output_shape(module, image_shape, output_shape):
     """Raise unless a module maps images of (H, W, C) to outputs; nothing but shapes is computed."""
     height, width, channels = image_shape
     shapes_only = copy.deepcopy(module).to("meta")
@@ -80,8 +80,8 @@ def check_output_shape(module, image_shape, n_outputs):
             shape = tuple(shapes_only(image).shape)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ValueError(f"its network cannot take images of {image_shape} ({error})") from error
-    if shape != (1, n_outputs):
-        raise ValueError(f"its network has outputs of shape {shape}, and not {(1, n_outputs)}")
+    if shape != (1, *output_shape):
+        raise ValueError(f"its network has outputs of shape {shape}, and not {(1, *output_shape)}")
 
 
 def check_weights(weights, expected):

@@ -9,6 +9,7 @@ from sklearn_cnn.targets._checks import (
     warn_if_one_hot,
     warn_of_rare_classes,
 )
+from sklearn_cnn.targets._maps import PixelClasses, PixelNumbers, pixel_classes
 from sklearn_cnn.targets._values import (
     Continuous,
     MultiLabel,
@@ -20,6 +21,8 @@ from sklearn_cnn.targets._values import (
 __all__ = [
     "Continuous",
     "MultiLabel",
+    "PixelClasses",
+    "PixelNumbers",
     "Quantiles",
     "SingleLabel",
     "as_array",
@@ -27,6 +30,7 @@ __all__ = [
     "check_classes",
     "check_numbers",
     "classification_target",
+    "pixel_classes",
     "unique_classes",
     "warn_if_one_hot",
     "warn_of_rare_classes",

@@ -32,6 +32,7 @@ class SingleLabel:
     """
 
     holds = ONE_LABEL
+    is_map = False
     losses = {"log_loss": nn.CrossEntropyLoss, "hinge": nn.MultiMarginLoss}
 
     def __init__(self, classes):
@@ -117,6 +118,7 @@ class MultiLabel:
     """
 
     holds = SEVERAL_LABELS
+    is_map = False
     losses = {"log_loss": nn.BCEWithLogitsLoss, "hinge": BinaryHingeLoss}
 
     def __init__(self, n_labels):
@@ -199,6 +201,7 @@ class Continuous:
     """
 
     holds = NUMBERS
+    is_map = False
     losses = {
         "squared_error": nn.MSELoss,
         "absolute_error": nn.L1Loss,

@@ -74,8 +74,9 @@ class TrainingBatches:
         """Yield (images, targets, weights) of each batch of one epoch, in a fresh order."""
         of, device = self.samples, self.samples.indices.device
         order = torch.randperm(len(self), generator=self.generator, device=device)
-        for drawn, images in self._in_order(order):
-            batch = images, of.targets[drawn], None if of.weights is None else of.weights[drawn]
+        batches = zip(self._in_order(order, of.targets), self._images_of(order), strict=True)
+        for (drawn, targets), images in batches:
+            batch = images, targets, None if of.weights is None else of.weights[drawn]
             yield batch if self.augmentation is None else self.augmentation(*batch, self.generator)
 
     def first_image(self):
@@ -87,17 +88,23 @@ class TrainingBatches:
         """Yield the images of each batch as they are, in an order that is always the same."""
         # mixed nevertheless: sorted by class, no batch would be like the whole
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
-        for _, images in self._in_order(order.to(self.samples.indices.device)):
-            yield images
+        yield from self._images_of(order.to(self.samples.indices.device))
 
-    def _in_order(self, order):
-        """Yield the rows of each batch, and its images on the device."""
-        rows, images = self.samples.indices[order], self.samples.images
-        # one transfer an epoch, where the images stayed on the host
-        places = rows.to(images.device).split(self._sizes())
-        for drawn, batch in zip(rows.split(self._sizes()), read_ahead(images, places), strict=True):
+    def _images_of(self, order):
+        """Yield the images of each batch on the device."""
+        for _, images in self._in_order(order, self.samples.images):
             # (b, H, W, C) seen as (b, C, H, W) is what torch calls channels_last
-            yield drawn, send(batch, rows.device).permute(0, 3, 1, 2)
+            yield images.permute(0, 3, 1, 2)
+
+    def _in_order(self, order, of_samples):
+        """Yield the rows of each batch, and its images or targets on the device."""
+        rows = self.samples.indices[order]
+        # one transfer an epoch, where they stayed on the host
+        places = rows.to(of_samples.device).split(self._sizes())
+        for drawn, batch in zip(
+            rows.split(self._sizes()), read_ahead(of_samples, places), strict=True
+        ):
+            yield drawn, send(batch, rows.device)
 
     def _sizes(self):
         full, rest = divmod(len(self), self.batch_size)

@@ -66,19 +66,22 @@ class Validation:
     samples : Samples
         On the device; all rows count.
     score : callable or None
-        Maps raw outputs, an ndarray of shape (n, n_outputs), to a number; higher is better.
-        None: the loss with its sign changed.
+        Maps raw outputs, an ndarray of shape (n, n_outputs), or what is kept of maps, to a number;
+        higher is better. None: the loss with its sign changed.
     patience : int or None
         Epochs without a gain of `tol` after which training should stop. None: never stop, and
         keep the last weights.
     tol : float
         Gain in score that counts as one.
+    keep : callable, default=None
+        Maps logits of a batch of maps to what is kept of them; None: the outputs themselves.
     """
 
     samples: Samples
     score: Callable | None
     patience: int | None
     tol: float = 1e-4
+    keep: Callable | None = None
 
     def __post_init__(self):
         self.best_score = -np.inf

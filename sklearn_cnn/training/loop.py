@@ -26,6 +26,7 @@ from sklearn_cnn.training.frozen import Learner, behind_trunk
 from sklearn_cnn.training.gradient_accumulation import GradientAccumulation
 from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
 from sklearn_cnn.training.prediction import predict_outputs
+from sklearn_cnn.training.residency import send
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class TrainingPlan:
         Of forward passes in training.
     prediction_precision : {"bf16", "float32"}
         Of forward passes on validation images.
-    n_outputs : int
-        Logits of an image.
+    shape : tuple of int
+        Of the logits of an image: (n_outputs,), or (n_outputs, H, W) of maps.
     compile : bool, default=False
         Whether training runs through `torch.compile`.
     unfreeze_after : int, default=None
@@ -67,7 +68,7 @@ class TrainingPlan:
     lr_schedule: str
     precision: str
     prediction_precision: str
-    n_outputs: int
+    shape: tuple[int, ...]
     compile: bool = False
     unfreeze_after: int | None = None
     head: str | None = None
@@ -171,7 +172,7 @@ def _train_epochs(net, batches, plan, validation, listeners):
     _warn_of_too_little_time(net, batches, plan)
     # the last step comes after the last loss: one image shows what it did
     output = predict_outputs(
-        net.module_, batches.first_image(), torch.device(net.device), n_outputs=plan.n_outputs
+        net.module_, batches.first_image(), torch.device(net.device), shape=plan.shape
     )
     _finite(output.abs().max().item(), len(net.history_), "The network's output")
 
@@ -255,7 +256,7 @@ def train_step(net, module, batch, plan, accumulation, hooks):
             for (images, targets, weights), share in accumulation.parts(batch):
                 with autocast(net.device, plan.precision):
                     logits = module(images)
-                check_logits(logits, len(images), plan.n_outputs)
+                check_logits(logits, len(images), plan.shape)
                 loss = net.criterion_(logits.float(), targets, weights)
                 loss = loss if share == 1 else loss * share
                 loss.backward()
@@ -274,11 +275,27 @@ def train_step(net, module, batch, plan, accumulation, hooks):
 def validate(net, learner, validation, plan):
     """Record score and loss on a validation set, and keep the best weights."""
     samples, device = learner.held_out, torch.device(net.device)
+    losses = []
+
+    def keep(logits, rows):
+        weights = None if samples.weights is None else samples.weights[rows]
+        loss = net.criterion_(logits, send(samples.targets[rows], device), weights)
+        losses.append(loss * len(logits))
+        return validation.keep(logits)
+
     outputs = predict_outputs(
-        learner.module, samples.images, device, plan.prediction_precision, plan.n_outputs
+        learner.module,
+        samples.images,
+        device,
+        plan.prediction_precision,
+        plan.shape,
+        keep=None if validation.keep is None else keep,
     )
-    with torch.no_grad():
-        loss = net.criterion_(outputs.to(device), samples.targets, samples.weights).item()
+    if validation.keep is None:
+        with torch.no_grad():
+            loss = net.criterion_(outputs.to(device), samples.targets, samples.weights).item()
+    else:
+        loss = torch.stack(losses).sum().item() / len(samples)
     score = -loss if validation.score is None else float(validation.score(outputs.numpy()))
     _record(net, "valid_loss", loss)
     _record(net, "valid_score", score, better=max)

@@ -21,9 +21,10 @@ def predict_outputs(
     images,
     device,
     precision="float32",
-    n_outputs=None,
+    shape=None,
     progress: Callable | None = None,
     watch: Callable | None = None,
+    keep: Callable | None = None,
 ):
     """Return the outputs of a module for images, on the CPU.
 
@@ -35,16 +36,20 @@ def predict_outputs(
     device : torch.device
         Where the module is.
     precision : {"float32", "bf16"}, default="float32"
-    n_outputs : int, default=None
-        Logits of an image, which are checked; None where the outputs are something else.
+    shape : tuple of int, default=None
+        Of the logits of an image, which is checked; None where the outputs are something else.
     progress : callable, default=None
         Told how many more images are done.
     watch : callable, default=None
         Shown the images of each batch, on the device.
+    keep : callable, default=None
+        Maps the outputs of a batch and its rows, a slice, to what is kept of them, a tensor that
+        moves to the CPU at once: outputs for each pixel of all images would fill a memory. None:
+        the outputs, as float32.
 
     Returns
     -------
-    Tensor of shape (n, ...), float32
+    Tensor of shape (n, ...)
     """
     size = tuple(images.shape[1:3])
     batch_size = prediction_batch_size(size, device.type)
@@ -57,12 +62,14 @@ def predict_outputs(
             if watch is not None:
                 watch(batch[:n_real])
             rows = module(batch)
-            if n_outputs is not None:
-                check_logits(rows, len(batch), n_outputs)
-            rows = rows[:n_real]
+            if shape is not None:
+                check_logits(rows, len(batch), shape)
+            rows = rows[:n_real].float()
+            if keep is not None:
+                rows = keep(rows, slice(n_done, n_done + n_real)).cpu()
             if n_done == 0:
                 # one block: small ones in between would split the memory that batches reuse
-                outputs = rows.new_empty((len(images), *rows.shape[1:]), dtype=torch.float32)
+                outputs = rows.new_empty((len(images), *rows.shape[1:]))
             outputs[n_done : n_done + n_real] = rows
             n_done += n_real
             if progress is not None:
@@ -71,22 +78,23 @@ def predict_outputs(
     return outputs.cpu()
 
 
-def refuse_not_finite(outputs):
+def refuse_not_finite(are_finite):
     """Raise if outputs of a network are NaN or infinite.
 
     Parameters
     ----------
-    outputs : ndarray of shape (n, n_outputs)
+    are_finite : ndarray of shape (n,), bool
+        Whether those of each image are finite.
 
     Raises
     ------
     ValueError
         With what to do.
     """
-    unfit = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    unfit = np.flatnonzero(~are_finite)
     if len(unfit) > 0:
         raise ValueError(
-            f"The network's output is NaN or infinite for {len(unfit)} of {len(outputs)} "
+            f"The network's output is NaN or infinite for {len(unfit)} of {len(are_finite)} "
             f"images, the first of them X[{unfit[0]}]. Bring the pixels of X to the unit that "
             "they had in fit. If they have it, weights of module_ are NaN or infinite: fit "
             "anew."

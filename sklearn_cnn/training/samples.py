@@ -17,8 +17,8 @@ class Samples:
     Parameters
     ----------
     images : Tensor or LazyImages of shape (n, H, W, C), uint8 or float32
-    targets : Tensor of shape (n,) or (n, n_outputs)
-        As the loss takes them.
+    targets : Tensor of shape (n,) or (n, n_outputs), or of maps Tensor or LazyImages
+        As the loss takes them; maps have the shape (n, H, W, k).
     weights : Tensor of shape (n,) or None
         Those of the rows that count have a mean of one; None where these weigh the same.
     indices : Tensor of int64
@@ -26,7 +26,7 @@ class Samples:
     """
 
     images: torch.Tensor | LazyImages
-    targets: torch.Tensor
+    targets: torch.Tensor | LazyImages
     weights: torch.Tensor | None
     indices: torch.Tensor
 
@@ -57,6 +57,12 @@ class Samples:
     def __len__(self):
         return len(self.indices)
 
+    def has_missing_targets(self):
+        """Say whether targets hold NaN; of maps that are read when they are needed, they may."""
+        if not self.targets.dtype.is_floating_point:
+            return False
+        return isinstance(self.targets, LazyImages) or bool(self.targets.isnan().any())
+
     def pixel_statistics(self):
         """Return the `PixelStatistics` of the rows that count."""
         return pixel_statistics(self.images, self.indices)
@@ -73,12 +79,7 @@ class Samples:
 
     def compact(self):
         """Return the rows that count alone: copies, but for images that are read when needed."""
-        images: torch.Tensor | LazyImages
-        if isinstance(self.images, LazyImages):
-            images = self.images.select(self.indices)
-        else:
-            images = self.images[self.indices]
-        return self._counted(images)
+        return self._counted(_rows_of(self.images, self.indices))
 
     def with_images(self, function):
         """Return the rows that count alone, with what a function makes of their images."""
@@ -91,14 +92,21 @@ class Samples:
     def _counted(self, images):
         """Return the rows that count alone; their images are given."""
         weights = None if self.weights is None else self.weights[self.indices]
-        return Samples(images, self.targets[self.indices], weights, torch.arange(len(self)))
+        targets = _rows_of(self.targets, self.indices)
+        return Samples(images, targets, weights, torch.arange(len(self)))
 
     def on(self, device):
-        """Return the samples on a device; images that do not fit there stay where they are."""
+        """Return the samples on a device; images or maps that do not fit there stay."""
         # float64 until here: not every device has it
         weights = None if self.weights is None else self.weights.to(device, torch.float32)
         images = to_device(self.images, device)
-        return Samples(images, self.targets.to(device), weights, self.indices.to(device))
+        targets = to_device(self.targets, device)
+        return Samples(images, targets, weights, self.indices.to(device))
+
+
+def _rows_of(images, rows):
+    """Return some rows of images or targets; lazy ones are still to be read."""
+    return images.select(rows) if isinstance(images, LazyImages) else images[rows]
 
 
 def _as_shares(weights):
