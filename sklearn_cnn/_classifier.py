@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -389,6 +390,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         if self._target.is_map:
             return self._mean_iou(X, y, sample_weight)
         return super().score(X, y, sample_weight)
+
+    def _score_of(self, y, predicted):
+        return accuracy_score(y, predicted)
 
     @available_if(_has_probabilities)
     @reads_one_fit

@@ -349,8 +349,12 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             return r2_of_maps(encoded.numpy(), kept, sample_weight)
         if isinstance(self._target, Quantiles):
             self._check_number_of_quantiles()
-            return mean_d2_pinball(y, self.predict(X), self.quantile, sample_weight)
-        return r2_of_known(check_numbers(y, allow_nan=True), self.predict(X), sample_weight)
+        return self._score_of(y, self.predict(X), sample_weight)
+
+    def _score_of(self, y, predicted, sample_weight=None):
+        if isinstance(self._target, Quantiles):
+            return mean_d2_pinball(y, predicted, self.quantile, sample_weight)
+        return r2_of_known(check_numbers(y, allow_nan=True), predicted, sample_weight)
 
     @reads_one_fit
     def predict(self, X):

@@ -34,10 +34,12 @@ class SavingMixin(BaseEstimator):
     _architecture: Architecture
     # what y is, see `targets`
     _target: Any
-    # of `BaseCNN`: the images of X, and what maps images to features and to logits
+    # of the estimators: the images of X, what maps images to features and to logits, and y and
+    # predictions to a score
     _read_like_fit: Callable
     _feature_module: Callable
     _logit_module: Callable
+    _score_of: Callable
 
     @reads_one_fit
     @new_tensors_on_cpu()
@@ -115,7 +117,8 @@ class SavingMixin(BaseEstimator):
         OnnxReport
             `n_bytes`, the size of the file; `difference`, its largest from the answers of the
             estimator; `agreement`, the share of images with the same label; `score` and
-            `estimator_score`, accuracy or R² of both where y was given. It prints as a sentence.
+            `estimator_score`, what the method `score` measures, of both, where y was given. It
+            prints as a sentence.
 
         Raises
         ------
@@ -145,7 +148,7 @@ class SavingMixin(BaseEstimator):
         if hasattr(self, "classes_"):
             facts["classes"] = self.classes_.tolist()
         module = self.export_module(output)
-        return write_onnx(path, module, self._target, images, y, options, facts)
+        return write_onnx(path, module, self._target, images, y, self._score_of, options, facts)
 
     def _exported_output(self, output):
         """Return the name of the method that an export answers as."""

@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from drawn import placed_discs
 from image_files import write_images
 from learned import lite0
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from small_networks import network
 from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
@@ -431,3 +433,11 @@ class Attention(nn.Module):
 def test_a_frozen_transformer(tmp_path):
     # without gradients torch takes another way through attention
     export(TorchModule(Attention, freeze=["patches", "encoder"]), tmp_path / "m.onnx")
+
+
+def test_a_report_on_several_quantiles_scores_as_the_estimator(tmp_path):
+    X, Y = placed_discs(20)
+    model = network(CNNRegressor, loss="quantile", quantile=(0.1, 0.9)).fit(X, Y[:, 0])
+    report = model.to_onnx(tmp_path / "quantiles.onnx", X, Y[:, 0])
+    assert report.estimator_score == model.score(X, Y[:, 0])
+    assert report.score == pytest.approx(report.estimator_score, abs=1e-4)

@@ -90,7 +90,7 @@ def noise_like(module, image_shape):
     return images * std.flatten().cpu() + mean.flatten().cpu()
 
 
-def write_onnx(path, module, target, images, y, options, facts):
+def write_onnx(path, module, target, images, y, score_of, options, facts):
     """Write a module as an ONNX file that answers as the estimator does.
 
     Parameters
@@ -102,6 +102,8 @@ def write_onnx(path, module, target, images, y, options, facts):
         What the file is checked on, and rounded by; its dtype becomes that of the file's input.
     y : array-like or None
         True labels or numbers of the images.
+    score_of : callable
+        Maps y and labels, or numbers, to the estimator's score.
     options : OnnxOptions
     facts : dict
         What the file says of itself: names to what JSON takes.
@@ -132,7 +134,7 @@ def write_onnx(path, module, target, images, y, options, facts):
                 f"In {precision} answers are not finite: pixels, answers or numbers inside the "
                 "network are too large for it. Nothing was written. Write precision='float32'."
             )
-        return compare(answers, expected, y, target, options.output, precision, len(data))
+        return compare(answers, expected, y, score_of, target, options.output, precision, len(data))
 
     model = _graph(module, next(batches()), options)
     if options.output == "predict" and hasattr(target, "classes") and expected.ndim == 1:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_cnn.export._module import labels_of
 from sklearn_cnn.targets import Continuous
@@ -28,7 +27,7 @@ class OnnxReport:
     agreement : float or None
         Share of images that get the same label; None of numbers and features.
     score, estimator_score : float or None
-        Accuracy or R² of the file and of the estimator, where y was given.
+        That of the method `score`, of the file and of the estimator, where y was given.
     """
 
     precision: str
@@ -50,7 +49,7 @@ class OnnxReport:
         return "; ".join(parts)
 
 
-def compare(answers, expected, y, target, output, precision, n_bytes):
+def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
     """Return the report on the answers of a file.
 
     Parameters
@@ -59,6 +58,8 @@ def compare(answers, expected, y, target, output, precision, n_bytes):
         Of the file and of the estimator.
     y : array-like or None
         True labels or numbers.
+    score_of : callable
+        Maps y and labels, or numbers, to the estimator's score.
     target : SingleLabel, MultiLabel or Continuous
     output : str
         The method that answers.
@@ -77,8 +78,7 @@ def compare(answers, expected, y, target, output, precision, n_bytes):
         if not is_regression:
             agreement = 1 - _share_of_others(labels, known)
         if y is not None:
-            metric = r2_score if is_regression else accuracy_score
-            score, estimator_score = float(metric(y, labels)), float(metric(y, known))
+            score, estimator_score = float(score_of(y, labels)), float(score_of(y, known))
     return OnnxReport(
         precision, n_bytes, len(expected), difference, unit, agreement, score, estimator_score
     )
