@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from sklearn_cnn.architectures import ConvNet, ResNet, TorchModule, TorchvisionModel
+from sklearn_cnn.architectures import ConvNet, ResNet, TorchModule, TorchvisionModel, UNet
 from sklearn_cnn.persistence._values import decode, decode_array, encode
 
 
@@ -81,6 +81,7 @@ def test_tensors_come_back_on_the_cpu():
     [
         ConvNet((4, 8), hidden=[3]),
         ResNet(depth=(1, 2, 3)),
+        UNet((8, 16), patch_size=2),
         TorchvisionModel("resnet18", weights=torchvision.models.ResNet18_Weights.DEFAULT),
     ],
 )

@@ -13,6 +13,7 @@ from sklearn_cnn.architectures._summary import summary
 from sklearn_cnn.architectures._timm import TimmModel
 from sklearn_cnn.architectures._torch_module import TorchModule
 from sklearn_cnn.architectures._torchvision import TorchvisionModel
+from sklearn_cnn.architectures._unet import UNet
 
 __all__ = [
     "Architecture",
@@ -22,6 +23,7 @@ __all__ = [
     "TimmModel",
     "TorchModule",
     "TorchvisionModel",
+    "UNet",
     "as_architecture",
     "available_architectures",
     "register_architecture",

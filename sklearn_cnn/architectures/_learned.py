@@ -64,13 +64,26 @@ class LearnedArchitecture(Architecture):
             Names of its parameters to ratios of the learning rate, and when frozen parts
             begin to learn.
         """
+        heads = tuple(f"{head}." for head in self.head_names(network))
+        trunk = [name for name, _ in network.named_parameters() if not name.startswith(heads)]
+        return self.fine_tuning_of(trunk)
+
+    def fine_tuning_of(self, trunk):
+        """Return how a network differs in learning whose parameters of these names are its trunk.
+
+        Parameters
+        ----------
+        trunk : sequence of str
+
+        Returns
+        -------
+        FineTuning
+        """
         ratio = self.head_lr_ratio
         if ratio == "auto":
             ratio = _HEAD_LR_RATIO if self._is_pretrained else 1
         if ratio == 1:
             return FineTuning(unfreeze_after=self._unfreezing)
-        heads = tuple(f"{head}." for head in self.head_names(network))
-        trunk = [name for name, _ in network.named_parameters() if not name.startswith(heads)]
         return FineTuning(dict.fromkeys(trunk, 1 / float(ratio)), self._unfreezing)
 
     def recipe(self):

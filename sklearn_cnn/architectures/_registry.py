@@ -11,9 +11,10 @@ from sklearn_cnn.architectures._convnet import ConvNet
 from sklearn_cnn.architectures._resnet import ResNet
 from sklearn_cnn.architectures._torch_module import TorchModule
 from sklearn_cnn.architectures._torchvision import TorchvisionModel, torchvision_names
+from sklearn_cnn.architectures._unet import UNet
 from sklearn_cnn.runtime.suggestions import did_you_mean
 
-_BUILT_IN = {"convnet": ConvNet(), "resnet": ResNet()}
+_BUILT_IN = {"convnet": ConvNet(), "resnet": ResNet(), "unet": UNet()}
 _registry: dict[str, Architecture] = dict(_BUILT_IN)
 
 

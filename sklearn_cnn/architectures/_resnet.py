@@ -153,17 +153,17 @@ class BasicBlock(nn.Module):
     Parameters
     ----------
     in_channels, out_channels : int
-    stride : {1, 2}
+    stride : {1, 2}, default=1
         2 halves the image.
     """
 
-    def __init__(self, in_channels, out_channels, stride):
+    def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()
-        convolution, last_norm = _convolution(out_channels, out_channels, 3)
+        last_convolution, last_norm = convolution(out_channels, out_channels, 3)
         self.residual = nn.Sequential(
-            *_convolution(in_channels, out_channels, 3, stride),
+            *convolution(in_channels, out_channels, 3, stride),
             nn.ReLU(inplace=True),
-            convolution,
+            last_convolution,
             last_norm,
         )
         self.shortcut = _shortcut(in_channels, out_channels, stride)
@@ -182,23 +182,23 @@ def _shortcut(in_channels, out_channels, stride):
     # every pixel counts, where a projection of stride 2 would drop three of four; ceil_mode
     # rounds odd sides as a padded convolution of stride 2 does
     pooling = [nn.AvgPool2d(2, ceil_mode=True)] if stride == 2 else []
-    return nn.Sequential(*pooling, *_convolution(in_channels, out_channels, 1))
+    return nn.Sequential(*pooling, *convolution(in_channels, out_channels, 1))
 
 
 def _stem(in_channels, width, is_small):
     if is_small:
-        return [*_convolution(in_channels, width, 3), nn.ReLU(inplace=True)]
+        return [*convolution(in_channels, width, 3), nn.ReLU(inplace=True)]
     return [
-        *_convolution(in_channels, width, 7, stride=2),
+        *convolution(in_channels, width, 7, stride=2),
         nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2, padding=1),
     ]
 
 
-def _convolution(in_channels, out_channels, kernel_size, stride=1):
+def convolution(in_channels, out_channels, kernel_size, stride=1):
     """Return a padded convolution and its normalization, which has the bias."""
-    convolution = nn.Conv2d(
+    layer = nn.Conv2d(
         in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
     )
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return convolution, nn.BatchNorm2d(out_channels)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer, nn.BatchNorm2d(out_channels)

@@ -10,6 +10,7 @@ from sklearn_cnn.architectures import (
     TimmModel,
     TorchModule,
     TorchvisionModel,
+    UNet,
     as_architecture,
 )
 from sklearn_cnn.architectures._assembly import as_module, assemble, in_channels_last
@@ -29,7 +30,7 @@ from sklearn_cnn.persistence._weights import (
 )
 from sklearn_cnn.runtime.seeds import float32_by_default, seeded
 
-_BUILT_FROM_A_FILE = (ConvNet, ResNet, TimmModel, TorchvisionModel)
+_BUILT_FROM_A_FILE = (ConvNet, ResNet, TimmModel, TorchvisionModel, UNet)
 # Values of an image that a network of the user's own, which may look at one, is built for.
 _LARGEST_IMAGE = 2**28
 

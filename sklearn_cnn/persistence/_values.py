@@ -24,6 +24,7 @@ from sklearn_cnn.architectures import (
     ResNet,
     TimmModel,
     TorchvisionModel,
+    UNet,
 )
 from sklearn_cnn.architectures._torchvision import torchvision_models, torchvision_names
 from sklearn_cnn.augmentation import Augmentation
@@ -43,7 +44,7 @@ from sklearn_cnn.persistence._checks import (
 # Objects that are their class and the parameters of its constructor.
 _OBJECTS = {
     kind.__name__: kind
-    for kind in (Augmentation, ConvNet, Finetuned, ResNet, TimmModel, TorchvisionModel)
+    for kind in (Augmentation, ConvNet, Finetuned, ResNet, TimmModel, TorchvisionModel, UNet)
 }
 
 _OPTIMIZERS = {
