@@ -12,6 +12,7 @@ from pathlib import Path
 
 import joblib
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from image_files import noise, write_images
 from sklearn import datasets
@@ -105,7 +106,9 @@ def test_python_of_several_machines_runs(monkeypatch):
 def test_the_service_answers_uploads():
     pytest.importorskip("fastapi")
     httpx = pytest.importorskip("httpx")
-    app = run(SERVING, PAGES[SERVING])["app"]
+    pytest.importorskip("onnxruntime")
+    names = run(SERVING, PAGES[SERVING])
+    app = names["app"]
 
     async def post(*contents):
         uploads = [("images", ("upload.jpg", content, "image/jpeg")) for content in contents]
@@ -121,6 +124,8 @@ def test_the_service_answers_uploads():
     refused = asyncio.run(post(photo, photo[:100]))
     assert refused.status_code == 422
     assert refused.json()["detail"].startswith("X[1]: ")
+    known = names["model"].predict_proba(["new.jpg"])
+    np.testing.assert_allclose(names["probabilities"], known, atol=0.02)
 
 
 def test_pages_with_python_are_found():
