@@ -50,6 +50,13 @@ class LearnedArchitecture(Architecture):
             return self.unfreeze_after
         return _HEAD_FIRST if self.freeze == "auto" and self._is_pretrained else None
 
+    @property
+    def _lr_ratio(self):
+        """What `head_lr_ratio` comes to."""
+        if self.head_lr_ratio != "auto":
+            return float(self.head_lr_ratio)
+        return _HEAD_LR_RATIO if self._is_pretrained else 1.0
+
     def fine_tuning(self, network):
         """Return how the parts of the network differ in learning.
 
@@ -64,6 +71,9 @@ class LearnedArchitecture(Architecture):
             Names of its parameters to ratios of the learning rate, and when frozen parts
             begin to learn.
         """
+        if self._lr_ratio == 1:
+            # networks that have no last layer to tell apart
+            return self.fine_tuning_of(())
         heads = tuple(f"{head}." for head in self.head_names(network))
         trunk = [name for name, _ in network.named_parameters() if not name.startswith(heads)]
         return self.fine_tuning_of(trunk)
@@ -79,12 +89,9 @@ class LearnedArchitecture(Architecture):
         -------
         FineTuning
         """
-        ratio = self.head_lr_ratio
-        if ratio == "auto":
-            ratio = _HEAD_LR_RATIO if self._is_pretrained else 1
-        if ratio == 1:
-            return FineTuning(unfreeze_after=self._unfreezing)
-        return FineTuning(dict.fromkeys(trunk, 1 / float(ratio)), self._unfreezing)
+        ratio = self._lr_ratio
+        ratios = {} if ratio == 1 else dict.fromkeys(trunk, 1 / ratio)
+        return FineTuning(ratios, self._unfreezing)
 
     def recipe(self):
         """Return how the network is best trained.
