@@ -48,6 +48,7 @@ from sklearn_cnn.images import (
     own_sizes,
     read_images,
     refuse_no_batch,
+    resized_back,
 )
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics._validation import NEGATIVE_LOSS, metric_of_scorer, try_metric
@@ -126,6 +127,10 @@ class BaseCNN(
     def _nonlinearity(self):
         """Return what makes probabilities of logits in `net_.predict_proba`, or None."""
         return
+
+    @abstractmethod
+    def _map_format(self):
+        """Return the `MapFormat` of masks or maps in files."""
 
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
@@ -292,10 +297,10 @@ class BaseCNN(
     def _values_of(self, X, y, images, options, name="y"):
         """Return y or, where it has a value for each pixel, the `Maps` of these images of X."""
         size = self.image_shape_[:2]
-        maps = as_maps(y, size, name)
+        maps = as_maps(y, size, name, self._map_format())
         if maps is None:
             return y
-        return maps.of_images(own_sizes(X, options, images), size, options.resize_mode)
+        return maps.of_images(own_sizes(X, options, images), size, options)
 
     def _encode(self, given, validation, last, classes=None, is_partial=False):
         """Return training and validation samples with y as tensors; learn from y what y is.
@@ -667,6 +672,50 @@ class BaseCNN(
         return self._outputs(X, self._feature_module())
 
     @new_tensors_on_cpu()
+    @reads_one_fit
+    @new_tensors_on_cpu()
+    def predict_original_size(self, X):
+        """Predict a value for each pixel of images as they were given, before they were resized.
+
+        Scores of classes, or numbers, are scaled bilinearly, one image after the other.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
+            Images, as in `fit`.
+
+        Returns
+        -------
+        list of ndarray of shape (H, W) or (H, W, k)
+            What `predict` returns for each image, of its own size.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used, the estimator was fitted on values of whole images, or with
+            `resize_mode="crop"`, which cuts off pixels.
+        """
+        check_is_fitted(self)
+        if not self._target.is_map:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on values of whole images, which have no size: "
+                "use predict."
+            )
+        if self.resize_mode == "crop":
+            raise ValueError(
+                'resize_mode="crop" cuts off pixels, which get no prediction. Fit with "squash" or '
+                '"pad".'
+            )
+        images, module = self._read_like_fit(X), self._logit_module()
+        sizes, predicted = own_sizes(X, self._prediction_options(), images), []
+        for row, size in enumerate(sizes.tolist()):
+            scores = self._outputs_of(
+                images[row : row + 1], module, self._logit_shape(), self._target.keep_scores
+            )
+            scores = resized_back(torch.from_numpy(scores), size, self.resize_mode)
+            predicted.append(self._target.decode_scores(scores)[0])
+        return predicted
+
     def _raw_predict(self, X, keep="keep"):
         """Return logits of X, or of maps what a method of their target keeps of them."""
         check_is_fitted(self)
@@ -675,7 +724,11 @@ class BaseCNN(
 
     def _outputs(self, X, module, shape=None, keep=None):
         """Return what a module makes of X, or what is kept of each batch of it."""
-        images, device = self._read_like_fit(X), torch.device(self.net_.device)
+        return self._outputs_of(self._read_like_fit(X), module, shape, keep)
+
+    def _outputs_of(self, images, module, shape=None, keep=None):
+        """Return what a module makes of images, or what is kept of each batch of them."""
+        device = torch.device(self.net_.device)
         precision = self._prediction_precision
         if self.memory is not None and module is self.module_:
             head = self._head_of(module)
@@ -700,14 +753,18 @@ class BaseCNN(
 
     def _read_like_fit(self, X):
         """Return the images of X, of the shape that those of `fit` had."""
-        # not get_params, which reads signatures: a tenth of the time of one small image
-        parameters, name = vars(self), type(self).__name__
         return read_images(
             X,
-            prediction_options(parameters, name, self._fitted_architecture),
+            self._prediction_options(),
             expected=self.image_shape_,
             check_features=partial(check_features, self, False),
         ).images
+
+    def _prediction_options(self):
+        """Return how X is read."""
+        # not get_params, which reads signatures: a tenth of the time of one small image
+        parameters, name = vars(self), type(self).__name__
+        return prediction_options(parameters, name, self._fitted_architecture)
 
     def _feature_module(self):
         """Return what maps images to the input of the last layer."""
@@ -734,11 +791,11 @@ class BaseCNN(
 
     def _maps_to_score(self, X, y):
         """Return the `Maps` of y; raise if it has a value for each image."""
-        parameters, name = self.get_params(deep=False), type(self).__name__
-        options = prediction_options(parameters, name, self._fitted_architecture)
+        options = self._prediction_options()
         images = read_images(X, options, expected=self.image_shape_).images
         maps = self._values_of(X, y, images, options)
         if not isinstance(maps, Maps):
+            name = type(self).__name__
             raise ValueError(
                 f"y has a value for each image, but {name} was fitted on a value for each pixel: "
                 "masks or maps of shape (n, height, width) are what predictions are compared with."

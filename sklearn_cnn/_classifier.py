@@ -13,7 +13,7 @@ from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
-from sklearn_cnn.images import Maps
+from sklearn_cnn.images import MapFormat, Maps, as_maps
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
 from sklearn_cnn.metrics import mean_iou_score
 from sklearn_cnn.metrics._validation import accuracy, mean_iou
@@ -28,10 +28,6 @@ from sklearn_cnn.targets import (
     warn_if_one_hot,
     warn_of_rare_classes,
 )
-
-
-def _has_maps(y):
-    return len(np.shape(y)) > 2
 
 
 def _has_probabilities(classifier):
@@ -113,6 +109,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     ignore_label : int, str or bool, default=None
         The label, in masks, of pixels that do not count: neither in the loss, nor in weights of
         classes, nor in scores. It is none of the classes.
+    palette : dict, default=None
+        What the colours of masks stand for that are RGB images: each label to its colour
+        (red, green, blue), of 0 to 255. Without it a file of few colours, a palette PNG, holds the
+        indices of its palette.
     scoring : str, callable or None, default=None
         What is scored on validation images after each epoch, and so what `early_stopping`
         goes by: None (the accuracy; of masks the mean IoU), "loss" (with its sign changed), a
@@ -239,6 +239,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         "loss": [StrOptions({"auto", "log_loss", "hinge"}), nn.Module, callable],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "ignore_label": ["boolean", Integral, str, None],
+        "palette": [dict, None],
     }
 
     @explains_keywords
@@ -261,6 +262,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         batch_size="auto",
         class_weight=None,
         ignore_label=None,
+        palette=None,
         scoring=None,
         early_stopping=False,
         validation_fraction=0.1,
@@ -293,6 +295,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         self.batch_size = batch_size
         self.class_weight = class_weight
         self.ignore_label = ignore_label
+        self.palette = palette
         self.scoring = scoring
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -456,7 +459,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         # a fold may hold a class that training had not
         target = self._target.widened(masks)
         return mean_iou_score(
-            target.encode(masks)[..., 0].numpy(),
+            target.encode(masks)[:][..., 0].numpy(),
             target.indices_of(self.classes_)[0][kept],
             ignore_label=target.uncounted,
             sample_weight=sample_weight,
@@ -472,9 +475,13 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
                 )
             return
         # masks are never several labels
-        several = not _has_maps(y) and isinstance(classification_target(y), MultiLabel)
+        are_masks = as_maps(y, (1, 1)) is not None
+        several = not are_masks and isinstance(classification_target(y), MultiLabel)
         if classes is None and not several:
             raise ValueError("classes must be passed on the first call to partial_fit.")
+
+    def _map_format(self):
+        return MapFormat(palette=self.palette)
 
     def _make_target(self, y, sample_weight, classes):
         if isinstance(y, Maps):

@@ -10,7 +10,7 @@ from torch.nn.utils import skip_init
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
-from sklearn_cnn.images import ReadOptions, check_image_shape
+from sklearn_cnn.images import ReadOptions, check_image_shape, check_palette
 from sklearn_cnn.losses import NUMBERS, check_loss, check_quantile, has_probabilities
 from sklearn_cnn.metrics._validation import check_scoring
 from sklearn_cnn.runtime.device import resolve_device
@@ -102,6 +102,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     augmentation = as_augmentation(p["augmentation"])
     check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))
+    check_palette(p.get("palette"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
     architecture = as_architecture(p["architecture"])
     if recipe is None:

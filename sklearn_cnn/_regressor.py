@@ -8,7 +8,7 @@ from torch import nn
 
 from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
-from sklearn_cnn.images import Maps
+from sklearn_cnn.images import MapFormat, Maps
 from sklearn_cnn.losses import NUMBERS, QuantileLoss, WeightedLoss, resolve_loss
 from sklearn_cnn.metrics._validation import (
     d2_pinball,
@@ -70,6 +70,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     quantile : float or tuple of float, default=0.5
         Which quantile `loss="quantile"` predicts, in (0, 1). Several, which ascend: `predict`
         has a column for each, and in no row do they cross; y is one number an image.
+    target_scale : float, default=1.0
+        What the numbers in image files of y, maps of 8 to 32 bits, are multiplied by: 0.001 makes
+        metres of millimetres. Arrays and `.npy` files hold numbers as they are.
     optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
         A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
         of one with further arguments.
@@ -217,6 +220,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             callable,
         ],
         "quantile": [Interval(Real, 0, 1, closed="neither"), tuple, list],
+        "target_scale": [Interval(Real, 0, None, closed="neither")],
     }
 
     @explains_keywords
@@ -231,6 +235,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         test_time_augmentation=False,
         loss="auto",
         quantile=0.5,
+        target_scale=1.0,
         optimizer="adamw",
         lr="auto",
         weight_decay="auto",
@@ -262,6 +267,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         self.test_time_augmentation = test_time_augmentation
         self.loss = loss
         self.quantile = quantile
+        self.target_scale = target_scale
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -346,7 +352,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         if self._target.is_map:
             kept = self._raw_predict(X)
             encoded = self._target.encode(self._maps_to_score(X, y))
-            return r2_of_maps(encoded.numpy(), kept, sample_weight)
+            return r2_of_maps(encoded[:].numpy(), kept, sample_weight)
         if isinstance(self._target, Quantiles):
             self._check_number_of_quantiles()
         return self._score_of(y, self.predict(X), sample_weight)
@@ -392,6 +398,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
                 f"loss={self.loss!r} and quantile={self.quantile!r} do not ask for as many columns "
                 "as the last fit. Restore them, or fit anew."
             )
+
+    def _map_format(self):
+        return MapFormat(scale=self.target_scale)
 
     def _make_target(self, y, sample_weight, classes):
         if isinstance(y, Maps):

@@ -109,6 +109,8 @@ BAD = {
     "lr_schedule": ["nope"],
     "max_epochs": [0, 2.5],
     "batch_size": [0, "nope"],
+    "palette": [3, {}, {0: (0, 0)}, {0: (0, 0, 256)}, {0: (0, 0, 0), 1: (0, 0, 0)}],
+    "target_scale": [0, "nope"],
     "ignore_label": [0.5, [1]],
     "class_weight": ["nope", 3, {0: -1.0}, {0: np.nan}, {0: "nope"}],
     "time_limit": [0, "nope"],

@@ -6,11 +6,13 @@ from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
+from sklearn_cnn.images._map_files import MapFormat, check_palette
 from sklearn_cnn.images._maps import Maps, as_maps
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._own_sizes import own_sizes
 from sklearn_cnn.images._reader import ImageSet, read_images
 from sklearn_cnn.images._refusals import refuse_no_batch
+from sklearn_cnn.images._resizing import resized_back
 from sklearn_cnn.images._shape import (
     ImageShape,
     array_shape,
@@ -31,6 +33,7 @@ __all__ = [
     "ImageSet",
     "ImageShape",
     "LazyImages",
+    "MapFormat",
     "MappedImages",
     "Maps",
     "PixelRange",
@@ -40,6 +43,7 @@ __all__ = [
     "as_maps",
     "as_numpy",
     "check_image_shape",
+    "check_palette",
     "find_broken",
     "load_image_folder",
     "load_image_table",
@@ -49,5 +53,6 @@ __all__ = [
     "pixel_statistics",
     "read_images",
     "refuse_no_batch",
+    "resized_back",
     "unpack_dataset",
 ]

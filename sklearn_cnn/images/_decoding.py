@@ -151,13 +151,13 @@ def read_header(path):
         If it is no image of a known format, or of more pixels than Pillow's limit.
     """
     n_bytes, modified = identify(path)
-    with _naming_the_reason(), open(path, "rb") as file:
+    with naming_the_reason(), open(path, "rb") as file:
         return ImageFile(path, n_bytes, modified, *_header(file, n_bytes))
 
 
 def read_header_of(content):
     """Read the header of the bytes that an image file holds, as `read_header` does."""
-    with _naming_the_reason():
+    with naming_the_reason():
         header = _header(io.BytesIO(content), len(content))
     return ImageFile("", len(content), 0, *header)._replace(content=content)
 
@@ -166,7 +166,7 @@ def _header(file, n_bytes):
     """Return what an `ImageFile` says of an open file, from its height to its bits."""
     if n_bytes == 0:
         raise BrokenImageError("the file is empty")
-    with _opened(file) as image:
+    with open_image(file) as image:
         _check_pixels(*image.size)
         orientation = orientation_in_file(image, file)
         height, width = upright(stored_size(image), orientation)
@@ -196,7 +196,7 @@ def decode_file(file, with_alpha=False):
         If the file is damaged, or has changed since its header was read.
     """
     channels = 4 if with_alpha else file.channels
-    with _naming_the_reason():
+    with naming_the_reason():
         content = _content(file)
         pixels = None if with_alpha else _decode_fast(content, file)
         if pixels is None:
@@ -230,7 +230,7 @@ def decode_pil(image, with_alpha=False):
         If the pixels cannot be read or are not finite, or nothing says what is opaque where alpha
         is asked for.
     """
-    with _naming_the_reason():
+    with naming_the_reason():
         _check_picture(image)
         channels = 4 if with_alpha else pil_channels(image)
         dtype = pil_dtype(image)
@@ -284,7 +284,7 @@ def pil_size(image):
     BrokenImageError
         If that fails.
     """
-    with _naming_the_reason():
+    with naming_the_reason():
         _check_picture(image)
         # here, since threads that load the same image disturb each other
         image.load()
@@ -305,7 +305,7 @@ def _decode_fast(content, file):
     return turned(pixels, file.orientation)
 
 
-def _opened(file):
+def open_image(file):
     """Return the image of an open file; of a TIFF only what Pillow reads all of."""
     pages = list(_tiff.read_pages(file))
     file.seek(0)
@@ -393,7 +393,7 @@ def _check_pixels(width, height):
         )
 
 
-class _naming_the_reason:  # noqa: N801
+class naming_the_reason:  # noqa: N801
     """Context that turns whatever a decoder raises into a `BrokenImageError`.
 
     Decoders meet damaged data with errors of every kind: OSError, SyntaxError, struct.error, ...

@@ -1,92 +1,67 @@
 """y with a value for each pixel: masks and maps, one an image, brought to the size of images."""
 
 import copy
+import functools
 import math
+from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
 
+from sklearn_cnn.images import _containers
 from sklearn_cnn.images._containers import as_numpy
+from sklearn_cnn.images._decoding import BrokenImageError
+from sklearn_cnn.images._encoded import Name
+from sklearn_cnn.images._lazy import DecodedImages, in_threads
+from sklearn_cnn.images._map_files import MapFormat, is_map_cell, read_map
+from sklearn_cnn.images._options import ReadOptions
+from sklearn_cnn.images._reader import keeps_in_memory
 from sklearn_cnn.images._resizing import resize_map
 from sklearn_cnn.runtime.warnings import warn
 
 # Values that are worked on at a time.
 _CHUNK = 2**20
+# Files that threads read before the first of them is needed.
+_N_AHEAD = 64
 
 
-class Maps:
+class Maps(ABC):
     """Masks or maps, one an image, with the user's own values.
 
     Parameters
     ----------
-    stack : ndarray of shape (n, H, W) or (n, H, W, k)
     name : str
         What to call y in an error.
     """
 
-    def __init__(self, stack, name):
-        self.stack, self.name = stack, name
-        # those of the images that they belong to
-        self.size, self.resize_mode = stack.shape[1:3], "squash"
+    def __init__(self, name):
+        self.name = name
+        # those of the images that they belong to: each as it was given, and all as they were read
+        self.own_sizes: Any = None
+        self.size, self.options = (0, 0), ReadOptions()
         # whether `resize_mode` fills up some of them
         self.are_padded = False
 
+    @abstractmethod
     def __len__(self):
-        return len(self.stack)
+        """Return the number of maps."""
 
     @property
+    @abstractmethod
     def dtype(self):
         """NumPy's dtype of the values."""
-        return self.stack.dtype
 
     @property
+    @abstractmethod
     def n_values(self):
         """Values of a pixel that come along an axis of their own; None where there is no axis."""
-        return self.stack.shape[3] if self.stack.ndim == 4 else None
 
-    def of_images(self, own_sizes, size, resize_mode):
-        """Return the maps of images that have been brought to a size.
-
-        Parameters
-        ----------
-        own_sizes : ndarray of shape (n, 2)
-            Height and width of each image as it was given.
-        size : tuple of (int, int)
-            Height and width of all images as they were read.
-        resize_mode : str
-
-        Raises
-        ------
-        ValueError
-            If a map has another size than its image.
-        """
-        # of images that cannot be read nobody knows a size
-        unlike = (own_sizes != self.stack.shape[1:3]).any(axis=1) & own_sizes.all(axis=1)
-        if unlike.any():
-            row = int(unlike.argmax())
-            height, width = self.stack.shape[1:3]
-            raise ValueError(
-                f"{self.name_of(row)} has {height} x {width} pixels (height x width), but its "
-                f"image has {own_sizes[row][0]} x {own_sizes[row][1]}. y with a value for each "
-                "pixel has the size of the images; image_shape=(height, width) resizes both "
-                "together."
-            )
-        fitting = copy.copy(self)
-        fitting.size, fitting.resize_mode = tuple(size), resize_mode
-        heights, widths = own_sizes.T
-        fitting.are_padded = resize_mode == "pad" and (heights * size[1] != widths * size[0]).any()
-        return fitting
-
-    def name_of(self, row):
-        """Return what to call a map in an error."""
-        return f"{self.name}[{row}]"
-
+    @abstractmethod
     def chunks(self):
-        """Yield the number of a first map, and the values of some from there on."""
-        n_chunk = max(_CHUNK // max(math.prod(self.stack.shape[1:]), 1), 1)
-        for start in range(0, len(self), n_chunk):
-            yield start, self.stack[start : start + n_chunk]
+        """Yield the number of a first map, and the values of some of one size from there on."""
 
+    @abstractmethod
     def encoded(self, encode, dtype, n_values, outside):
         """Return the maps as an image each, of the size of the images.
 
@@ -102,21 +77,161 @@ class Maps:
 
         Returns
         -------
-        Tensor of shape (n, H, W, n_values)
+        Tensor or LazyImages of shape (n, H, W, n_values)
         """
+
+    def of_images(self, own_sizes, size, options):
+        """Return the maps of images that have been brought to a size.
+
+        Parameters
+        ----------
+        own_sizes : ndarray of shape (n, 2)
+            Height and width of each image as it was given.
+        size : tuple of (int, int)
+            Height and width of all images as they were read.
+        options : ReadOptions
+            How they were.
+        """
+        fitting = copy.copy(self)
+        fitting.own_sizes, fitting.size, fitting.options = own_sizes, tuple(size), options
+        are_alike = own_sizes[:, 0] * size[1] == own_sizes[:, 1] * size[0]
+        fitting.are_padded = options.resize_mode == "pad" and not are_alike.all()
+        return fitting
+
+    def name_of(self, row):
+        """Return what to call a map in an error."""
+        return f"{self.name}[{row}]"
+
+    def _check_sizes(self, start, values):
+        """Raise if some maps have another size than their images."""
+        size, own = values.shape[1:3], self.own_sizes[start : start + len(values)]
+        # of images that cannot be read nobody knows a size
+        unlike = (own != size).any(axis=1) & own.all(axis=1)
+        if unlike.any():
+            row = start + int(unlike.argmax())
+            raise ValueError(
+                f"{self.name_of(row)} has {size[0]} x {size[1]} pixels (height x width), but its "
+                f"image has {self.own_sizes[row][0]} x {self.own_sizes[row][1]}. y with a value "
+                "for each pixel has the size of the images; image_shape=(height, width) resizes "
+                "both together."
+            )
+
+    def _fitted(self, maps, outside):
+        return resize_map(maps, self.size, self.options.resize_mode, outside)
+
+
+class StackedMaps(Maps):
+    """Those of one array.
+
+    Parameters
+    ----------
+    stack : ndarray of shape (n, H, W) or (n, H, W, k)
+    name : str
+    """
+
+    def __init__(self, stack, name):
+        super().__init__(name)
+        self.stack = stack
+
+    def __len__(self):
+        return len(self.stack)
+
+    @property
+    def dtype(self):
+        return self.stack.dtype
+
+    @property
+    def n_values(self):
+        return self.stack.shape[3] if self.stack.ndim == 4 else None
+
+    def chunks(self):
+        self._check_sizes(0, self.stack)
+        n_chunk = max(_CHUNK // max(math.prod(self.stack.shape[1:]), 1), 1)
+        for start in range(0, len(self), n_chunk):
+            yield start, self.stack[start : start + n_chunk]
+
+    def encoded(self, encode, dtype, n_values, outside):
         encoded = torch.empty((len(self), *self.size, n_values), dtype=dtype, device="cpu")
         for start, values in self.chunks():
             maps = encode(start, values)
-            encoded[start : start + len(values)] = resize_map(
-                maps, self.size, self.resize_mode, outside
-            )
+            encoded[start : start + len(values)] = self._fitted(maps, outside)
         return encoded
 
 
-def as_maps(y, image_size, name="y"):
+class SingleMaps(Maps):
+    """Those of files, PIL images or arrays of their own sizes, which are read one by one.
+
+    Parameters
+    ----------
+    cells : sequence
+    name : str
+    form : MapFormat
+    """
+
+    def __init__(self, cells, name, form):
+        super().__init__(name)
+        self.cells, self.form = cells, form
+
+    def __len__(self):
+        return len(self.cells)
+
+    @functools.cached_property
+    def _first(self):
+        return self._named(0)
+
+    @property
+    def dtype(self):
+        return self._first.dtype
+
+    @property
+    def n_values(self):
+        return self._first.shape[2] if self._first.ndim == 3 else None
+
+    def name_of(self, row):
+        return Name(self.name, self.cells).of(row)
+
+    def chunks(self):
+        for start in range(0, len(self), _N_AHEAD):
+            rows = range(start, min(start + _N_AHEAD, len(self)))
+            maps = in_threads(self._named, rows, torch.get_num_threads())
+            yield from ((row, values[None]) for row, values in zip(rows, maps, strict=True))
+
+    def encoded(self, encode, dtype, n_values, outside):
+        def encoded_map(row):
+            return self._fitted(encode(row, self._read(row)[None]), outside)[0]
+
+        shape = (len(self), *self.size, n_values)
+        mode = self.options.resize_mode
+        maps = DecodedImages(range(len(self)), encoded_map, shape, mode, self.name_of, dtype)
+        is_kept = keeps_in_memory(self.options, math.prod(shape) * dtype.itemsize)
+        return maps.read() if is_kept else maps
+
+    def _named(self, row):
+        """Return the values of a map; a ValueError names one that cannot be read."""
+        try:
+            return self._read(row)
+        except BrokenImageError as error:
+            raise ValueError(f"{self.name_of(row)}: {error}.") from error
+
+    def _read(self, row):
+        values = read_map(self.cells[row], self.form)
+        if row > 0:
+            first = self._first
+            if (values.ndim, values.dtype.kind) != (first.ndim, first.dtype.kind):
+                raise BrokenImageError(
+                    f"it holds {values.dtype} of shape {values.shape}, but {self.name_of(0)} holds "
+                    f"{first.dtype} of shape {first.shape}: bring all to one kind"
+                )
+        if self.own_sizes is not None:
+            self._check_sizes(row, values[None])
+        return values
+
+
+def as_maps(y, image_size, name="y", form=None):
     """Return y with a value for each pixel, or None if it has values of whole images.
 
-    An array of three or four dimensions has a value for each pixel.
+    An array of three or four dimensions has a value for each pixel, and so has a sequence or column
+    of masks or maps: of files, PIL images, or arrays.
 
     Parameters
     ----------
@@ -126,6 +241,8 @@ def as_maps(y, image_size, name="y"):
         Height and width of the images as the network gets them.
     name : str, default="y"
         What to call it in an error.
+    form : MapFormat, default=None
+        How files say their values; None: as numbers.
 
     Returns
     -------
@@ -136,12 +253,17 @@ def as_maps(y, image_size, name="y"):
     UserWarning
         If y has a column for each pixel, but the form of values of images.
     """
+    form = form or MapFormat()
     y = as_numpy(y, name)
+    cells = _cells_of(y)
+    if cells is not None:
+        return SingleMaps(cells, name, form)
     if isinstance(y, (list, tuple)) and len(y) > 0 and _depth(y[0]) in (2, 3):
-        y = _stacked(y, name)
+        y = np.array(y)
     shape: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) in (3, 4) and isinstance(y, np.ndarray):
-        return Maps(y, name)
+        is_coloured = form.palette is not None and shape[3:] == (3,)
+        return StackedMaps(form.of_colours(y) if is_coloured else y, name)
     n_pixels = math.prod(image_size)
     if len(shape) == 2 and shape[1] == n_pixels > 1:
         warn(
@@ -152,17 +274,19 @@ def as_maps(y, image_size, name="y"):
     return None
 
 
+def _cells_of(y):
+    """Return the cells of a sequence or of one column, that are not numbers; None of others."""
+    shape: tuple[int, ...] = getattr(y, "shape", (0,))
+    is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    kind = getattr(getattr(y, "dtype", None), "kind", "O")
+    if y is None or not is_column or kind not in "OSUT" or not hasattr(y, "__len__"):
+        return None
+    cells = list(_containers.cells_of(y))
+    # a missing one has an error of its own
+    known = [cell for cell in cells if cell is not None]
+    return cells if known and all(map(is_map_cell, known)) else None
+
+
 def _depth(cell):
-    """Return how many dimensions an array, a tensor or nested lists have."""
-    if hasattr(cell, "shape"):
-        return len(cell.shape)
+    """Return how many levels nested lists have."""
     return 1 + _depth(cell[0]) if isinstance(cell, (list, tuple)) and len(cell) > 0 else 0
-
-
-def _stacked(cells, name):
-    """Return maps of one size in one array."""
-    arrays = [np.asarray(as_numpy(cell, f"{name}[{row}]")) for row, cell in enumerate(cells)]
-    shapes = sorted({array.shape for array in arrays})
-    if len(shapes) > 1:
-        raise ValueError(f"{name} holds maps of several shapes: {shapes[:5]}.")
-    return np.stack(arrays)

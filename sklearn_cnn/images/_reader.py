@@ -135,12 +135,12 @@ def _read_numbers(X, options, expected, check_features, name):
         # one row says how many features there are; all of them might be a copy
         check_features(images[:1].reshape(1, -1).numpy())
     is_mapped = isinstance(X, np.memmap) and np.may_share_memory(X, images.numpy())
-    if is_mapped and not _is_kept(options, images.nbytes):
+    if is_mapped and not keeps_in_memory(options, images.nbytes):
         return MappedImages(images)
     return images
 
 
-def _is_kept(options, n_bytes):
+def keeps_in_memory(options, n_bytes):
     """Say whether images that take so much are kept in memory or read anew each time."""
     if options.in_memory == "auto":
         return fits(n_bytes, free_memory())
@@ -150,7 +150,7 @@ def _is_kept(options, n_bytes):
 def _decoded(images, options, broken):
     """Return images in memory if they fit, else as they are; look for broken ones in any case."""
     n_bytes = math.prod(images.shape) * images.dtype.itemsize
-    is_kept = _is_kept(options, n_bytes)
+    is_kept = keeps_in_memory(options, n_bytes)
     if not is_kept and broken is None:
         return images
     with reading_bar(options, len(images)) as progress:

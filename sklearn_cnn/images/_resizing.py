@@ -65,6 +65,31 @@ def resize_map(maps, size, mode="squash", outside=0):
     return resized.permute(0, 2, 3, 1)
 
 
+def resized_back(maps, size, mode):
+    """Return maps of an image that was resized at the size that it had before.
+
+    Parameters
+    ----------
+    maps : Tensor of shape (1, H, W, C), float32
+    size : tuple of (int, int)
+        Height and width of the image before.
+    mode : {"squash", "pad"}
+        How it was resized.
+
+    Returns
+    -------
+    Tensor of shape (1, *size, C)
+    """
+    chunk = maps.permute(0, 3, 1, 2)
+    if mode == "pad":
+        found = chunk.shape[2:]
+        ratio = min(side / own for side, own in zip(found, size, strict=True))
+        inside = [max(round(own * ratio), 1) for own in size]
+        top, left = ((side - part) // 2 for side, part in zip(found, inside, strict=True))
+        chunk = chunk[:, :, top : top + inside[0], left : left + inside[1]]
+    return _scale(chunk, size).permute(0, 2, 3, 1)
+
+
 def convert_channels(images, channels):
     """Bring images of 1 or 3 channels to 1 or 3.
 

@@ -115,6 +115,12 @@ class PixelClasses(SingleLabel):
         """Return the softmax of logits (b, k, H, W), of shape (b, H, W, k)."""
         return logits.softmax(dim=1).permute(0, 2, 3, 1)
 
+    keep_scores = keep_probabilities
+
+    def decode_scores(self, scores):
+        """Return the labels of the largest of scores (n, H, W, k)."""
+        return self.decode(scores.argmax(dim=-1).numpy())
+
     def keep_decision(self, logits):
         """Return logits, or for two classes how far the second is ahead of the first."""
         if self.n_outputs == 2:
@@ -169,6 +175,11 @@ class PixelNumbers(Continuous):
     ------
     ValueError
         If maps hold something else than numbers, or one holds none.
+
+    References
+    ----------
+    .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for
+       computing sample variances", 1982.
     """
 
     is_map = True
@@ -180,23 +191,30 @@ class PixelNumbers(Continuous):
         self.dtype: type = np.float32 if maps.dtype in (np.float16, np.float32) else np.float64
         self.n_outputs = maps.n_values or 1
         weights = np.ones(len(maps)) if sample_weight is None else sample_weight
-        total = self._sum(maps, weights, np.ones_like)
+        total = self.mean = squares = np.zeros(self.n_outputs)
+        # chunk by chunk, since files are decoded anew each time [1]_
+        for start, values in maps.chunks():
+            n, mean, of_chunk = self._moments(maps, start, values, weights)
+            total, step = total + n, mean - self.mean
+            share = np.divide(n, total, out=np.zeros(self.n_outputs), where=total > 0)
+            self.mean = self.mean + step * share
+            squares = squares + of_chunk + step**2 * (total - n) * share
         if not total.all():
             raise ValueError(f"{maps.name} holds NaN alone for a number: leave it out.")
-        self.mean = self._sum(maps, weights, np.copy) / total
-        variance = self._sum(maps, weights, lambda values: (values - self.mean) ** 2) / total
+        variance = squares / total
         # constant maps stay constant; anything but 0 will do as their scale
         constant = np.sqrt(variance) <= 10 * np.finfo(self.dtype).eps * np.abs(self.mean)
         self.scale = np.where(constant, 1.0, np.sqrt(variance))
 
-    def _sum(self, maps, weights, function):
-        """Return the weighted sum over all pixels of a function of the numbers that are known."""
-        total = np.zeros(self.n_outputs)
-        for start, values in maps.chunks():
-            values = self._numbers(maps, start, values)
-            of_pixels = np.where(np.isnan(values), 0, function(values)).sum(axis=(1, 2))
-            total += weights[start : start + len(values)] @ of_pixels
-        return total
+    def _moments(self, maps, start, values, weights):
+        """Return weight, mean and weighted sum of squares around it, of each of the numbers."""
+        values = self._numbers(maps, start, values)
+        known = ~np.isnan(values)
+        weighted = known * weights[start : start + len(values), None, None, None]
+        n = weighted.sum(axis=(0, 1, 2))
+        values = np.where(known, values, 0)
+        mean = (weighted * values).sum(axis=(0, 1, 2)) / np.where(n > 0, n, 1)
+        return n, mean, (weighted * (values - mean) ** 2).sum(axis=(0, 1, 2))
 
     def encode(self, maps, name="y"):
         """Return maps standardized, of shape (n, H, W, k); NaN stays NaN."""
@@ -232,6 +250,12 @@ class PixelNumbers(Continuous):
     def keep(self, outputs):
         """Return outputs (b, k, H, W) with the numbers of a pixel last."""
         return outputs.permute(0, 2, 3, 1)
+
+    keep_scores = keep
+
+    def decode_scores(self, scores):
+        """Return numbers (n, H, W, k) in the user's units."""
+        return self.decode(scores.numpy())
 
     def decode(self, kept):
         """Return what was kept in the user's units, and in the shape that y had in `fit`."""

@@ -1,0 +1,256 @@
+"""Masks and maps in files, as PIL images, and of sizes of their own."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn_pixels import MapNet, map_classifier, shapes
+from PIL import Image
+from sklearn.model_selection import KFold, cross_val_score
+
+from sklearn_cnn import CNNClassifier, CNNRegressor, load_image_table
+
+X, MASKS = shapes()
+DEPTHS = np.array([5000, 1500, 3000], dtype=np.uint16)[MASKS]
+PALETTE = {"sky": (10, 20, 30), "box": (200, 0, 0), "disc": (0, 200, 0)}
+COLOURS = np.array(list(PALETTE.values()), dtype=np.uint8)
+NAMES = np.array(list(PALETTE))
+
+
+def written(folder, arrays, name="{}.png", change=lambda image: image):
+    """Write arrays as image files; return their paths."""
+    paths = [folder / name.format(row) for row in range(len(arrays))]
+    for path, array in zip(paths, arrays, strict=True):
+        change(Image.fromarray(array)).save(path)
+    return paths
+
+
+def with_palette(image):
+    image.putpalette(COLOURS.ravel().tolist())
+    return image
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return [str(path) for path in written(tmp_path_factory.mktemp("images"), X)]
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("masks"), MASKS, change=with_palette)
+
+
+@pytest.fixture(scope="module")
+def of_arrays():
+    return map_classifier(max_epochs=2).fit(X, MASKS)
+
+
+def quick(**params):
+    return map_classifier(max_epochs=1, **params)
+
+
+def regressor(**params):
+    return CNNRegressor(MapNet, max_epochs=2, batch_size=8, lr=0.03, random_state=0, **params)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_palettes_give_their_indices(images, masks, in_memory):
+    classifier = map_classifier(max_epochs=2, in_memory=in_memory, class_weight="balanced")
+    weighted = map_classifier(max_epochs=2, class_weight="balanced").fit(X, MASKS)
+    classifier.fit(images, masks, X_val=images[:4], y_val=masks[:4])
+    assert classifier.loss_curve_ == weighted.loss_curve_
+    np.testing.assert_array_equal(classifier.predict(images), weighted.predict(X))
+    assert classifier.score(images, masks) == weighted.score(X, MASKS)
+    assert classifier.validation_scores_[-1] == classifier.score(images[:4], masks[:4])
+
+
+def test_decoded_images_may_be_cached(images, masks, of_arrays, tmp_path):
+    cached = map_classifier(max_epochs=2, memory=tmp_path).fit(images, masks)
+    assert cached.loss_curve_ == of_arrays.loss_curve_
+
+
+@pytest.mark.parametrize(
+    "contain",
+    [
+        lambda masks: [str(path) for path in masks],
+        lambda masks: np.array([str(path) for path in masks]),
+        lambda masks: pd.Series(masks),
+        lambda masks: pd.DataFrame({"mask": [str(path) for path in masks]}),
+        lambda masks: [Image.open(path) for path in masks],
+        lambda masks: [np.array(Image.open(path)) for path in masks],
+    ],
+)
+def test_containers_of_masks(masks, of_arrays, contain):
+    given = map_classifier(max_epochs=2).fit(X, contain(masks))
+    assert given.loss_curve_ == of_arrays.loss_curve_
+
+
+def test_black_and_white_masks_are_0_and_1(tmp_path):
+    ones = written(tmp_path, (MASKS == 1).astype(np.uint8) * 255, change=lambda i: i.convert("1"))
+    np.testing.assert_array_equal(quick().fit(X, ones).classes_, [0, 1])
+
+
+def test_masks_in_tiff_files(tmp_path, of_arrays):
+    paths = written(tmp_path, MASKS, "{}.tif")
+    assert map_classifier(max_epochs=2).fit(X, paths).loss_curve_ == of_arrays.loss_curve_
+
+
+class TestColours:
+    def test_a_palette_says_which_label_each_colour_is(self, tmp_path):
+        paths = written(tmp_path, COLOURS[MASKS])
+        classifier = map_classifier(max_epochs=2, palette=PALETTE).fit(X, paths)
+        by_name = map_classifier(max_epochs=2).fit(X, NAMES[MASKS])
+        np.testing.assert_array_equal(classifier.classes_, sorted(PALETTE))
+        np.testing.assert_array_equal(classifier.predict(X), by_name.predict(X))
+        array = map_classifier(max_epochs=2, palette=PALETTE).fit(X, COLOURS[MASKS])
+        np.testing.assert_array_equal(array.predict(X), by_name.predict(X))
+
+    def test_without_one_colours_are_an_error_that_names_the_file(self, tmp_path):
+        paths = written(tmp_path, COLOURS[MASKS])
+        with pytest.raises(ValueError, match=r"y\[0\], '.*0.png'.*colour image.*pass palette="):
+            quick().fit(X, paths)
+
+    def test_a_colour_that_it_lacks_is_an_error_that_names_the_file(self, tmp_path):
+        colours = COLOURS[MASKS]
+        colours[2, 3, 4] = (1, 2, 3)
+        paths = written(tmp_path, colours)
+        with pytest.raises(ValueError, match=r"y\[2\], .*colour \(1, 2, 3\) at row 3, column 4"):
+            quick(palette=PALETTE).fit(X, paths)
+
+
+class TestNumbers:
+    def test_deep_files_are_scaled(self, tmp_path):
+        paths = written(tmp_path, DEPTHS)
+        metres = regressor(target_scale=0.001).fit(X, paths)
+        by_array = regressor().fit(X, DEPTHS * 0.001)
+        np.testing.assert_allclose(metres.predict(X), by_array.predict(X), rtol=1e-5)
+        assert metres.score(X, paths) == pytest.approx(by_array.score(X, DEPTHS * 0.001), abs=1e-5)
+
+    @pytest.mark.parametrize("in_memory", [True, False])
+    @pytest.mark.parametrize("suffix", ["npy", "tif"])
+    def test_floats_keep_what_is_missing(self, images, tmp_path, suffix, in_memory):
+        maps = np.where(MASKS == 2, np.nan, DEPTHS).astype(np.float32)
+        paths = [tmp_path / f"{row}.{suffix}" for row in range(len(maps))]
+        for path, values in zip(paths, maps, strict=True):
+            if suffix == "npy":
+                np.save(path, values)
+            else:
+                Image.fromarray(values).save(path)
+        of_files = regressor(in_memory=in_memory).fit(images, paths)
+        np.testing.assert_array_equal(of_files.predict(X), regressor().fit(X, maps).predict(X))
+        assert of_files.score(images, paths) == of_files.score(X, maps)
+
+    def test_maps_of_several_numbers_in_npy_files(self, tmp_path):
+        maps = np.stack([DEPTHS, -1.0 * DEPTHS], axis=-1)
+        paths = [tmp_path / f"{row}.npy" for row in range(len(maps))]
+        for path, values in zip(paths, maps, strict=True):
+            np.save(path, values)
+        assert regressor().fit(X, paths).predict(X).shape == (24, 16, 20, 2)
+
+
+class TestSizes:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def mixed(tmp_path_factory):
+        """Files of images and masks, every other one of twice the size."""
+        folder = tmp_path_factory.mktemp("mixed")
+
+        def enlarge(values, row):
+            return values if row % 2 else values.repeat(2, axis=0).repeat(2, axis=1)
+
+        grown = [[enlarge(v, row) for row, v in enumerate(values)] for values in (X, MASKS)]
+        paths = [
+            written(folder, values, f"{name}{{}}.png")
+            for name, values in zip("xy", grown, strict=True)
+        ]
+        return *paths, grown[1]
+
+    @pytest.mark.parametrize("resize_mode", ["squash", "pad"])
+    def test_predictions_of_the_files_own_sizes(self, mixed, resize_mode):
+        images, masks, arrays = mixed
+        params = {"image_shape": (20, 20), "resize_mode": resize_mode, "ignore_label": 255}
+        classifier = map_classifier(max_epochs=20, **params).fit(images, masks)
+        assert classifier.predict(images).shape == (24, 20, 20)
+        predicted = classifier.predict_original_size(images)
+        assert [p.shape for p in predicted] == [m.shape for m in arrays]
+        right = [np.mean(p == m) for p, m in zip(predicted, arrays, strict=True)]
+        assert np.mean(right) > 0.8
+        assert predicted[0].dtype == np.uint8
+
+    def test_numbers_of_the_files_own_sizes(self, mixed):
+        images, masks, _ = mixed
+        fitted = regressor(image_shape=(16, 20)).fit(images, masks)
+        predicted = fitted.predict_original_size(images)
+        np.testing.assert_allclose(predicted[1], fitted.predict(images)[1], atol=1e-5)
+        assert predicted[0].shape == (32, 40)
+
+    def test_images_that_were_not_resized_have_predictions_as_they_are(self, of_arrays):
+        predicted = np.stack(of_arrays.predict_original_size(X))
+        np.testing.assert_array_equal(predicted, of_arrays.predict(X))
+
+    def test_refusals(self, mixed):
+        images, masks, _ = mixed
+        cropped = quick(image_shape=(16, 16), resize_mode="crop").fit(images, masks)
+        with pytest.raises(ValueError, match='resize_mode="crop" cuts off pixels'):
+            cropped.predict_original_size(images)
+        of_images = CNNClassifier(max_epochs=1).fit(X, np.arange(24) % 2)
+        with pytest.raises(ValueError, match="values of whole images, which have no size"):
+            of_images.predict_original_size(X)
+
+
+class TestBadFiles:
+    @pytest.fixture
+    def paths(self, masks, tmp_path):
+        return [Path(shutil.copy(path, tmp_path)) for path in masks]
+
+    def test_a_missing_one(self, paths):
+        paths[3].unlink()
+        with pytest.raises(ValueError, match=r"y\[3\], '.*3.png': no such file"):
+            quick().fit(X, paths)
+
+    def test_a_truncated_one(self, paths):
+        paths[3].write_bytes(paths[3].read_bytes()[:-40])
+        with pytest.raises(ValueError, match=r"y\[3\], '.*3.png': it cannot be decoded"):
+            quick().fit(X, paths)
+
+    def test_one_of_another_size(self, paths):
+        Image.fromarray(MASKS[3, :, :10]).save(paths[3])
+        with pytest.raises(ValueError, match=r"y\[3\], '.*3.png' has 16 x 10.*image has 16 x 20"):
+            quick().fit(X, paths)
+
+    def test_one_without_a_pixel_that_counts(self, paths):
+        Image.fromarray(np.full_like(MASKS[3], 9)).save(paths[3])
+        with pytest.raises(ValueError, match=r"y\[3\], '.*3.png' has no pixel that counts"):
+            quick(ignore_label=9).fit(X, paths)
+
+    def test_one_that_is_not_there(self, paths):
+        with pytest.raises(ValueError, match=r"y\[3\]: there is no mask or map, but None"):
+            quick().fit(X, [*paths[:3], None, *paths[4:]])
+
+    def test_a_label_that_only_validation_has(self, paths):
+        Image.fromarray(np.full_like(MASKS[3], 9)).save(paths[3])
+        with pytest.raises(ValueError, match=r"y_val\[3\], '.*3.png' holds 9 at row 0, column 0"):
+            quick().fit(X, MASKS, X_val=X, y_val=paths)
+
+    def test_floats_for_a_classifier(self, tmp_path):
+        paths = written(tmp_path, MASKS.astype(np.float32), "{}.tif")
+        with pytest.raises(ValueError, match="y holds float32 for each pixel, but labels are"):
+            quick().fit(X, paths)
+
+    def test_another_number_of_masks(self, paths):
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[24, 20\]"):
+            quick().fit(X, paths[:20])
+
+
+def test_a_table_of_images_and_masks(images, masks, tmp_path, of_arrays):
+    rows = [f"{image},{mask}" for image, mask in zip(images, masks, strict=True)]
+    (tmp_path / "table.csv").write_text("\n".join(["image,mask", *rows]))
+    table = load_image_table(tmp_path / "table.csv", file="image", target="mask")
+    classifier = map_classifier(max_epochs=2).fit(table.data, table.target)
+    assert classifier.loss_curve_ == of_arrays.loss_curve_
+    scores = cross_val_score(quick(), table.data, table.target, cv=KFold(2))
+    assert np.isfinite(scores).all()
+    with pytest.raises(ValueError, match="n_splits=2 cannot be greater than the number of members"):
+        cross_val_score(quick(), table.data, table.target, cv=2)
