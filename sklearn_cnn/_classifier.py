@@ -21,6 +21,8 @@ from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import (
     MultiLabel,
+    PixelClasses,
+    SingleLabel,
     check_classes,
     classification_target,
     pixel_classes,
@@ -71,9 +73,12 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     test_time_augmentation : bool, default=False
         Whether predictions are means of the logits of an image and of its mirror image. It
         may be set after `fit`; validation scores in training and `transform` are without it.
-    loss : {"auto", "log_loss", "hinge"} or nn.Module, default="auto"
+    loss : {"auto", "log_loss", "hinge", "dice", "dice+log_loss", "focal"} or nn.Module, \
+            default="auto"
         "auto" is "log_loss": cross-entropy, of the softmax over classes or, for multilabel
-        y, of a sigmoid a label. "hinge" has no `predict_proba`. A module takes logits of
+        y, of a sigmoid a label. "hinge" has no `predict_proba`. Of masks: "dice" counts each class
+        of an image alike, "dice+log_loss" is the sum, and "focal" hardly counts pixels that are
+        known for sure. A module takes logits of
         shape (b, n_outputs) and the targets: class indices, or a float indicator for
         multilabel y. Of masks: logits (b, n_classes, H, W) and indices (b, H, W), -100 where a
         pixel does not count.
@@ -236,7 +241,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     _parameter_constraints: dict = {
         **BaseCNN._parameter_constraints,
-        "loss": [StrOptions({"auto", "log_loss", "hinge"}), nn.Module, callable],
+        "loss": [
+            StrOptions({"auto", *SingleLabel.losses, *PixelClasses.losses}),
+            nn.Module,
+            callable,
+        ],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "ignore_label": ["boolean", Integral, str, None],
         "palette": [dict, None],

@@ -62,11 +62,13 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         Whether predictions are means over an image and its mirror image; coordinates are
         mirrored back as `augmentation` says. It may be set after `fit`; validation scores in
         training and `transform` are without it.
-    loss : {"auto", "squared_error", "absolute_error", "huber", "quantile"} or nn.Module, \
-            default="auto"
+    loss : {"auto", "squared_error", "absolute_error", "huber", "quantile", \
+            "scale_invariant_log"} or nn.Module, default="auto"
         "auto" is "squared_error". The losses act on standardized targets: "huber" is linear
         beyond one standard deviation. A module takes outputs and targets, both of shape
-        (b, n_outputs), or (b, n_outputs, H, W) of maps. "quantile" is not for maps.
+        (b, n_outputs), or (b, n_outputs, H, W) of maps. "quantile" is not for maps;
+        "scale_invariant_log" is for maps of depths alone: errors of their logarithms, of which half
+        of what one factor for a whole map explains is forgiven.
     quantile : float or tuple of float, default=0.5
         Which quantile `loss="quantile"` predicts, in (0, 1). Several, which ascend: `predict`
         has a column for each, and in no row do they cross; y is one number an image.
@@ -215,7 +217,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     _parameter_constraints: dict = {
         **BaseCNN._parameter_constraints,
         "loss": [
-            StrOptions({"auto", "quantile", *Continuous.losses}),
+            StrOptions({"auto", "quantile", "scale_invariant_log", *Continuous.losses}),
             nn.Module,
             callable,
         ],

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sklearn_cnn.losses import DiceAndLogLoss, DiceLoss, FocalLoss, ScaleInvariantLogLoss
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets._values import Continuous, SingleLabel
 
@@ -31,7 +32,12 @@ class PixelClasses(SingleLabel):
     """
 
     is_map = True
-    losses = {"log_loss": nn.CrossEntropyLoss}
+    losses = {
+        "log_loss": nn.CrossEntropyLoss,
+        "dice": DiceLoss,
+        "dice+log_loss": DiceAndLogLoss,
+        "focal": FocalLoss,
+    }
 
     def __init__(self, classes, ignore_label=None):
         super().__init__(classes)
@@ -205,6 +211,12 @@ class PixelNumbers(Continuous):
         # constant maps stay constant; anything but 0 will do as their scale
         constant = np.sqrt(variance) <= 10 * np.finfo(self.dtype).eps * np.abs(self.mean)
         self.scale = np.where(constant, 1.0, np.sqrt(variance))
+
+    @property
+    def losses(self):  # type: ignore[override]
+        """The losses by name; that of depths needs to know which numbers stand for them."""
+        of_depths = functools.partial(ScaleInvariantLogLoss, self.mean, self.scale)
+        return {**Continuous.losses, "scale_invariant_log": of_depths}
 
     def _moments(self, maps, start, values, weights):
         """Return weight, mean and weighted sum of squares around it, of each of the numbers."""

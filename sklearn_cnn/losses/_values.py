@@ -1,4 +1,4 @@
-"""Losses: those of scikit-learn's names, torch's where they fit, and weights of samples."""
+"""What is minimized: losses of values and of maps, and how samples and pixels are weighted."""
 
 import copy
 import inspect
@@ -282,8 +282,9 @@ def resolve_loss(loss, target, class_weights=None):
     """
     if isinstance(loss, str):
         if loss not in target.losses:
+            value = "a value for each pixel" if target.is_map else "a value for each image"
             raise ValueError(
-                f"loss={loss!r} is not for a y with a value for each pixel, whose losses are "
+                f"loss={loss!r} is not for a y with {value}, whose losses are "
                 f"{sorted(target.losses)}."
             )
         return _weighted(target.losses[loss](), target, class_weights)

@@ -1,0 +1,111 @@
+"""Losses of a value for each pixel, against values by hand and by name in the estimators."""
+
+import numpy as np
+import pytest
+import torch
+from drawn_pixels import MapNet, map_classifier, shapes
+from torch import nn
+
+from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn.losses import DiceAndLogLoss, DiceLoss, FocalLoss, ScaleInvariantLogLoss
+
+RNG = torch.Generator().manual_seed(0)
+LOGITS = torch.randn(2, 3, 4, 5, generator=RNG)
+# the second image has no pixel of class 2
+MASKS = torch.stack(
+    [torch.randint(0, 3, (4, 5), generator=RNG), torch.randint(0, 2, (4, 5), generator=RNG)]
+)
+
+
+def dice_by_hand(logits, mask):
+    probabilities, losses = logits.softmax(dim=0), []
+    for label in mask.unique():
+        p, t = probabilities[label], (mask == label).float()
+        losses.append(1 - 2 * (p * t).sum() / (p.sum() + t.sum()))
+    return torch.stack(losses).mean()
+
+
+def test_dice_is_the_mean_over_the_classes_of_each_image():
+    expected = torch.stack([dice_by_hand(*pair) for pair in zip(LOGITS, MASKS, strict=True)])
+    torch.testing.assert_close(DiceLoss(reduction="none")(LOGITS, MASKS), expected)
+    torch.testing.assert_close(DiceLoss()(LOGITS, MASKS), expected.mean())
+
+
+@pytest.mark.parametrize("loss", [DiceLoss, DiceAndLogLoss, FocalLoss])
+def test_pixels_that_do_not_count_are_as_if_they_were_not_there(loss):
+    masks = MASKS.clone()
+    masks[:, :, 3:] = -100
+    logits = LOGITS.clone().requires_grad_()
+    left_out = loss()(logits, masks)
+    torch.testing.assert_close(left_out, loss()(LOGITS[..., :3], MASKS[..., :3]))
+    left_out.backward()
+    assert (logits.grad[..., 3:] == 0).all()
+    nothing = loss()(logits, torch.full_like(masks, -100))
+    assert nothing.item() == 0
+
+
+def test_the_sum_of_dice_and_log_loss():
+    expected = DiceLoss()(LOGITS, MASKS) + nn.CrossEntropyLoss()(LOGITS, MASKS)
+    torch.testing.assert_close(DiceAndLogLoss()(LOGITS, MASKS), expected)
+
+
+def test_focal_loss_of_a_pixel():
+    logits = torch.tensor([[0.9, 0.1]]).log().view(1, 2, 1, 1)
+    loss = FocalLoss()(logits, torch.zeros(1, 1, 1, dtype=torch.int64))
+    assert loss.item() == pytest.approx(-(0.1**2) * np.log(0.9), rel=1e-5)
+
+
+def depth_loss(predicted, true, **params):
+    """Of depths whose mean is 2 and standard deviation 0.5."""
+    standardized = ((torch.tensor(v) - 2) / 0.5 for v in (predicted, true))
+    return ScaleInvariantLogLoss([2.0], [0.5], **params)(
+        *(v.view(1, 1, 1, -1) for v in standardized)
+    )
+
+
+def test_half_of_a_factor_is_forgiven():
+    assert depth_loss([2.0, 4.0], [1.0, 2.0]).item() == pytest.approx(np.log(2) ** 2 / 2, rel=1e-5)
+    errors = np.log([2, 1 / 3])
+    expected = np.mean(errors**2) - np.mean(errors) ** 2 / 2
+    assert depth_loss([2.0, 1.0], [1.0, 3.0]).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_depths_that_are_missing_do_not_count():
+    with_hole = depth_loss([2.0, 1.0, 9.0], [1.0, 3.0, torch.nan], reduction="none")
+    torch.testing.assert_close(with_hole, depth_loss([2.0, 1.0], [1.0, 3.0], reduction="none"))
+
+
+def test_negative_outputs_learn_too():
+    output = torch.tensor([[[[-9.0]]]], requires_grad=True)
+    ScaleInvariantLogLoss([2.0], [0.5])(output, torch.zeros(1, 1, 1, 1)).backward()
+    assert output.grad.isfinite().all()
+    assert output.grad.item() < 0
+
+
+@pytest.mark.parametrize("loss", ["dice", "dice+log_loss", "focal"])
+def test_masks_are_learned_by_each_loss(loss):
+    X, masks = shapes()
+    masks[:, 0] = 255
+    classifier = map_classifier(loss=loss, ignore_label=255, max_epochs=20).fit(X, masks)
+    assert classifier.score(X, masks) > 0.8
+    assert classifier.predict_proba(X[:2]).shape == (2, 16, 20, 3)
+
+
+def test_depths_are_learned_by_the_scale_invariant_loss():
+    X, masks = shapes()
+    depths = np.array([4.0, 1.0, 2.0])[masks]
+    depths[:, 0] = np.nan
+    regressor = CNNRegressor(
+        MapNet, loss="scale_invariant_log", max_epochs=20, batch_size=8, lr=0.03, random_state=0
+    )
+    assert regressor.fit(X, depths).score(X, depths) > 0.8
+    with pytest.raises(ValueError, match="is for depths, which are positive"):
+        regressor.fit(X, depths - 5)
+
+
+def test_losses_of_maps_are_not_for_labels_of_images():
+    X, masks = shapes(8)
+    with pytest.raises(ValueError, match="loss='dice' is not for a y with a value for each image"):
+        CNNClassifier(loss="dice").fit(X, masks[:, 0, 0] + np.arange(8) % 2)
+    with pytest.raises(ValueError, match="is not for a y with a value for each image"):
+        CNNRegressor(loss="scale_invariant_log").fit(X, np.arange(8.0))
