@@ -176,7 +176,8 @@ def test_an_instance_of_a_module_is_wrapped():
 def test_the_names_of_torchvision_are_among_the_names():
     assert {"resnet18", "vgg11_bn", "vit_b_16"} < set(available_architectures())
     assert as_architecture("resnet18").get_params() == TorchvisionModel("resnet18").get_params()
-    assert "fcn_resnet50" not in available_architectures()
+    assert as_architecture("fcn_resnet50").output == "map"
+    assert "fcn_resnet50" in available_architectures()
 
 
 @pytest.mark.parametrize("given", [3, None, ["convnet"]])

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import TorchvisionModel
+from sklearn_cnn.architectures import TorchvisionModel, as_architecture
 from sklearn_cnn.architectures._heads import as_stem_weight, last_linear_name
 from sklearn_cnn.architectures._torchvision import torchvision_names
 from sklearn_cnn.images import pixel_statistics
@@ -326,3 +326,37 @@ def test_an_unknown_part_is_named_with_the_parts():
 def test_unfreezing_of_what_is_not_frozen_is_refused():
     with pytest.raises(ValueError, match="unfreeze_after=3 has no effect with freeze=False"):
         TorchvisionModel("resnet18", unfreeze_after=3).build(3, (32, 32), 2)
+
+
+# networks that return maps
+
+
+SEGMENTATION = ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "fcn_resnet50"]
+
+
+@pytest.mark.parametrize("name", SEGMENTATION)
+def test_networks_for_segmentation_return_logits_of_each_pixel(name):
+    model = as_architecture(name)
+    assert model.output == "map"
+    network = model.build(2, (40, 50), 3).train()
+    assert network(torch.rand(2, 2, 40, 50)).shape == (2, 3, 40, 50)
+    assert not any("aux" in part for part, _ in network.named_modules())
+    assert all(network.get_submodule(head).out_channels == 3 for head in model.head_names(network))
+
+
+@pytest.mark.parametrize("name", SEGMENTATION[:2])
+@pytest.mark.parametrize("n_outputs", [2, 21])
+def test_weights_of_networks_for_segmentation_out_of_a_file(name, n_outputs, tmp_path):
+    learned = torchvision.models.get_model(name, num_classes=21, weights_backbone=None)
+    save_file(learned.state_dict(), tmp_path / "weights.safetensors")
+    model = TorchvisionModel(name, weights=tmp_path / "weights.safetensors")
+    assert model.recommended_size() is None
+    network = model.build(3, (32, 32), n_outputs)
+    heads = model.head_names(network)
+    for part, weight in network.state_dict().items():
+        if n_outputs == 21 or part.rpartition(".")[0] not in heads:
+            assert torch.equal(weight, learned.state_dict()[part])
+    learning = {
+        part.rpartition(".")[0] for part, p in network.named_parameters() if p.requires_grad
+    }
+    assert learning == set(heads)

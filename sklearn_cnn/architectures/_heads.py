@@ -1,5 +1,7 @@
 """The ends of a network: its last layer, its first convolution, and what takes their place."""
 
+import inspect
+
 import torch
 from torch import nn
 
@@ -190,6 +192,18 @@ def with_stem_of(network, state):
         return state
     in_channels = network.get_submodule(stem).in_channels
     return {**state, f"{stem}.weight": as_stem_weight(weight, in_channels)}
+
+
+def replace_stem(network, in_channels):
+    """Put a first convolution for another number of channels in the place of the old one."""
+    name = stem_name(network)
+    old = network.get_submodule(name)
+    if old.in_channels == in_channels:
+        return
+    arguments = inspect.signature(nn.Conv2d).parameters
+    same = {n: getattr(old, n) for n in arguments if n not in ("bias", "device", "dtype")}
+    new = nn.Conv2d(**{**same, "in_channels": in_channels, "bias": old.bias is not None})
+    network.set_submodule(name, new)
 
 
 def adapt_stem(network, in_channels):

@@ -10,7 +10,7 @@ from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._convnet import ConvNet
 from sklearn_cnn.architectures._resnet import ResNet
 from sklearn_cnn.architectures._torch_module import TorchModule
-from sklearn_cnn.architectures._torchvision import TorchvisionModel, torchvision_names
+from sklearn_cnn.architectures._torchvision import TorchvisionModel, all_torchvision_names
 from sklearn_cnn.architectures._unet import UNet
 from sklearn_cnn.runtime.suggestions import did_you_mean
 
@@ -24,10 +24,10 @@ def available_architectures():
     Returns
     -------
     list of str
-        In alphabetical order: what is registered, and torchvision's classification models,
-        such as "resnet18", which stands for `TorchvisionModel("resnet18")`.
+        In alphabetical order: what is registered, and torchvision's models for classification and
+        segmentation, such as "resnet18", which stands for `TorchvisionModel("resnet18")`.
     """
-    return sorted({*_registry, *torchvision_names()})
+    return sorted({*_registry, *all_torchvision_names()})
 
 
 def register_architecture(name, architecture):
@@ -63,7 +63,7 @@ def register_architecture(name, architecture):
             "register_architecture takes an Architecture object, got "
             f"{type(architecture).__name__}. Wrap an nn.Module class in TorchModule."
         )
-    if name in _registry or name in torchvision_names():
+    if name in _registry or name in all_torchvision_names():
         raise ValueError(
             f"There is an architecture named {name!r} already: {as_architecture(name)!r}."
         )
@@ -107,7 +107,7 @@ def as_architecture(spec):
     if isinstance(spec, str):
         if spec in _registry:
             return clone(_registry[spec])
-        if spec in torchvision_names():
+        if spec in all_torchvision_names():
             return TorchvisionModel(spec)
         question = did_you_mean(spec, available_architectures())
         raise ValueError(

@@ -1,6 +1,5 @@
-"""torchvision's classification networks, with fresh or learned weights."""
+"""torchvision's networks for classification and segmentation, with fresh or learned weights."""
 
-import inspect
 import os
 from enum import Enum
 
@@ -11,8 +10,7 @@ from torch.func import functional_call
 from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._heads import (
     freeze_parts,
-    last_linear_name,
-    stem_name,
+    replace_stem,
     with_stem_of,
 )
 from sklearn_cnn.architectures._learned import (
@@ -26,7 +24,7 @@ from sklearn_cnn.runtime.suggestions import did_you_mean
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
-_AUXILIARY_PARTS = ("aux1.", "aux2.", "AuxLogits.")
+_AUXILIARY_PARTS = ("aux1.", "aux2.", "AuxLogits.", "aux_classifier.")
 
 # MaxViT divides its maps into 7 x 7 windows after halving the image five times.
 _MAXVIT_STEP = 7 * 32
@@ -47,17 +45,29 @@ def torchvision_names():
     return torchvision_models().list_models(module=torchvision_models())
 
 
+def torchvision_segmentation_names():
+    """List the names of torchvision's networks that return maps."""
+    return torchvision_models().list_models(module=torchvision_models().segmentation)
+
+
+def all_torchvision_names():
+    """List the names of torchvision's networks that return a vector or maps."""
+    return [*torchvision_names(), *torchvision_segmentation_names()]
+
+
 class TorchvisionModel(ModelByName):
-    """One of torchvision's networks for classification, from scratch or pretrained.
+    """One of torchvision's networks for classification or segmentation, from scratch or pretrained.
 
     The first convolution is made for the images' channels, and the last layer for the
-    outputs. Most of these networks are made for photos of 224 x 224; images too small for one
-    are refused with the smallest size that it takes. For small images see `ResNet`.
+    outputs. Networks for segmentation are for y with a value for each pixel. Most of the others are
+    made for photos of 224 x 224; images too small for one are refused with the smallest size that
+    it takes. For small images see `ResNet`.
 
     Parameters
     ----------
     name : str
-        A name out of `torchvision.models.list_models(module=torchvision.models)`.
+        A name out of `torchvision.models.list_models(module=torchvision.models)`, or of
+        `torchvision.models.segmentation`, such as "lraspp_mobilenet_v3_large".
     weights : str, path or torchvision.models.WeightsEnum, default=None
         Learned weights to start from. A name of torchvision's, "DEFAULT" or
         "IMAGENET1K_V1" for example, is downloaded once and kept in torch's cache. A file
@@ -85,9 +95,9 @@ class TorchvisionModel(ModelByName):
     A last layer of another number of outputs than in `weights` starts at random. The first
     convolution sums its weights over the channels for gray images, and repeats them in turn,
     scaled, for more channels than three. Position embeddings of vision transformers are
-    interpolated to the size of the images. Outputs for training only (GoogLeNet, Inception)
-    are left out. SqueezeNet ends in a Linear behind the mean over the image instead of a
-    convolution before it.
+    interpolated to the size of the images. Outputs for training only (GoogLeNet, Inception,
+    networks for segmentation) are left out. SqueezeNet ends in a Linear behind the mean over the
+    image instead of a convolution before it.
 
     Examples
     --------
@@ -103,6 +113,15 @@ class TorchvisionModel(ModelByName):
         "weights": [str, os.PathLike, Enum, None],
         **FINE_TUNING_CONSTRAINTS,
     }
+
+    @property
+    def output(self):  # type: ignore[override]
+        """What an image gets: "map" of networks for segmentation, else "vector"."""
+        return "map" if self._returns_maps else "vector"
+
+    @property
+    def _returns_maps(self):
+        return self.name in torchvision_segmentation_names()
 
     def resolve(self):
         """Check parameters and read the weights, before any image is opened.
@@ -126,11 +145,12 @@ class TorchvisionModel(ModelByName):
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
         )
-        if self.name not in torchvision_names():
+        if self.name not in all_torchvision_names():
             raise ValueError(
-                f"torchvision has no classification model named {self.name!r}."
-                f"{did_you_mean(self.name, torchvision_names())} The names are those of "
-                "torchvision.models.list_models(torchvision.models)."
+                f"torchvision has no classification model named {self.name!r}, and none for "
+                f"segmentation.{did_you_mean(self.name, all_torchvision_names())} The names are "
+                "those of torchvision.models.list_models(torchvision.models), and of "
+                "torchvision.models.segmentation."
             )
         check_unfreezing(self._frozen, self.unfreeze_after)
         resolved = type(self)(**self.get_params(deep=False))
@@ -169,7 +189,8 @@ class TorchvisionModel(ModelByName):
         network = self._make(in_channels, tuple(image_size), n_outputs, is_random=state is None)
         if state is not None:
             state = self._adapted(state, network, image_size)
-            load_into(network, state, last_linear_name(network), f"weights={self.weights!r}")
+            head = self.head_names(network)[-1]
+            load_into(network, state, head, f"weights={self.weights!r}")
         freeze_parts(network, self._frozen, self.head_names(network))
         return network
 
@@ -209,10 +230,30 @@ class TorchvisionModel(ModelByName):
         tuple of (int, int) or None
             Height and width that torchvision tested the weights with; None without weights.
         """
-        if self.weights is None:
+        # networks for segmentation take any size
+        if self.weights is None or self._returns_maps:
             return None
         [side] = self._preset().crop_size
         return side, side
+
+    def head_names(self, network):
+        """Return which layers of a network are its last ones.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` returned.
+
+        Returns
+        -------
+        tuple of str
+            The last Linear; of networks for segmentation the convolutions that make the logits.
+        """
+        if not self._returns_maps:
+            return super().head_names(network)
+        if self.name.startswith("lraspp"):
+            return "classifier.low_classifier", "classifier.high_classifier"
+        return (f"classifier.{len(network.classifier) - 1}",)
 
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.
@@ -236,12 +277,17 @@ class TorchvisionModel(ModelByName):
         elif self.name.startswith("maxvit_"):
             self._check_sides(image_size, _MAXVIT_STEP, is_square=False)
             arguments = {"input_size": image_size}
+        elif self._returns_maps:
+            # by default the backbone's weights would be downloaded
+            arguments = {"weights_backbone": None}
         network = torchvision_models().get_model(self.name, num_classes=n_outputs, **arguments)
         if self.name.startswith("squeezenet"):
             network.classifier = nn.Sequential(
                 nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, n_outputs)
             )
-        _replace_stem(network, in_channels)
+        if self._returns_maps:
+            network.register_forward_hook(_without_names)
+        replace_stem(network, in_channels)
         self._check_size(network.eval(), in_channels, image_size)
         return network
 
@@ -327,22 +373,24 @@ class TorchvisionModel(ModelByName):
         if self.name.startswith("squeezenet"):
             state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
         state = with_stem_of(network, state)
+        heads = self.head_names(network)
+        if len(heads) > 1 and _has_other_outputs(network, state, heads[0]):
+            fresh = network.state_dict()
+            state = {k: fresh[k] if k.rpartition(".")[0] in heads else v for k, v in state.items()}
         if "encoder.pos_embedding" in state:
             transformer = torchvision_models().vision_transformer
             state = transformer.interpolate_embeddings(image_size[0], network.patch_size, state)
         return state
 
 
-def _replace_stem(network, in_channels):
-    """Put a first convolution for another number of channels in the place of the old one."""
-    name = stem_name(network)
-    old = network.get_submodule(name)
-    if old.in_channels == in_channels:
-        return
-    arguments = inspect.signature(nn.Conv2d).parameters
-    same = {n: getattr(old, n) for n in arguments if n not in ("bias", "device", "dtype")}
-    new = nn.Conv2d(**{**same, "in_channels": in_channels, "bias": old.bias is not None})
-    network.set_submodule(name, new)
+def _without_names(_network, _inputs, outputs):
+    """Return the logits out of the dict of outputs of a network for segmentation."""
+    return outputs["out"]
+
+
+def _has_other_outputs(network, state, head):
+    weight = state.get(f"{head}.weight")
+    return weight is not None and len(weight) != len(network.get_submodule(head).weight)
 
 
 def _takes(network, in_channels, image_size):

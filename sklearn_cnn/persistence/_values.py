@@ -26,7 +26,7 @@ from sklearn_cnn.architectures import (
     TorchvisionModel,
     UNet,
 )
-from sklearn_cnn.architectures._torchvision import torchvision_models, torchvision_names
+from sklearn_cnn.architectures._torchvision import all_torchvision_names, torchvision_models
 from sklearn_cnn.augmentation import Augmentation
 from sklearn_cnn.persistence._checks import (
     WHOLE_NUMBERS,
@@ -327,7 +327,7 @@ def _decode_weights(content, name):
 def _torchvision_weights():
     return {
         str(member): member
-        for model in torchvision_names()
+        for model in all_torchvision_names()
         for member in torchvision_models().get_model_weights(model)
     }
 
