@@ -1,4 +1,8 @@
-"""Age from a face: one number from a photo.
+"""
+Age from a face
+===============
+
+One number from a photo.
 
 Run it with `python docs/examples/age.py`; it needs `pip install "sklearn-cnn[plots]" pandas` and
 the faces of UTKFace, see image_sets.py.

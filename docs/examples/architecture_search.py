@@ -1,4 +1,8 @@
-"""A grid search over architectures, with a table and a figure of the results.
+"""
+A search over architectures
+===========================
+
+A grid search, with a table and a figure of the results.
 
 Run it with `python docs/examples/architecture_search.py`; it needs
 `pip install "sklearn-cnn[plots]" pandas` and takes about a minute.

@@ -1,4 +1,8 @@
-"""What augmentation does to a photo and the points on it, and a search for how much of it helps.
+"""
+Augmentation
+============
+
+What it does to a photo and the points on it, and a search for how much of it helps.
 
 Run it with `python docs/examples/augmentation.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """

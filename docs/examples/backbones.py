@@ -1,4 +1,9 @@
-"""A network that has learned from a million photos of ImageNet, whose weights come by pip."""
+"""
+A backbone that comes by pip
+============================
+
+A network that has learned from a million photos of ImageNet, with its weights.
+"""
 
 import functools
 

@@ -1,4 +1,8 @@
-"""Dogs against cats, from JPEG files of many sizes: from learned weights, and from scratch.
+"""
+Dogs against cats
+=================
+
+JPEG files of many sizes, from learned weights and from scratch.
 
 A network that knows ImageNet learns it in a minute, one that has seen nothing in twelve, and not as
 well. ImageNet holds cats and dogs of many breeds: expect less of what is not on such photos.

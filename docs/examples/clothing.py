@@ -1,4 +1,8 @@
-"""Clothing: Fashion-MNIST, ten classes of 28 x 28 pixels, some of them much alike.
+"""
+Clothing
+========
+
+Fashion-MNIST, ten classes of 28 x 28 pixels, some of them much alike.
 
 What helped on held-out images: a second convolution before each pooling, since small details tell
 these clothes apart, mirroring, and smoothed labels (some are doubtful, and the network shall not be

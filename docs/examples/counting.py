@@ -1,4 +1,8 @@
-"""Counting: how many blobs are on a drawing, and how many things on a photo.
+"""
+Counting
+========
+
+How many blobs are on a drawing, and how many things on a photo.
 
 Run it with `python docs/examples/counting.py`; it needs
 `pip install "sklearn-cnn[plots]" pandas`, and the photos of COCO for its second half, see

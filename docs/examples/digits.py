@@ -1,4 +1,8 @@
-"""Handwritten digits: MNIST, ten classes of 28 x 28 pixels.
+"""
+Handwritten digits
+==================
+
+MNIST, ten classes of 28 x 28 pixels.
 
 Three networks that start from other weights make other errors; their probabilities are averaged.
 

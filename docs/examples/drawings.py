@@ -1,4 +1,9 @@
-"""Drawn images whose targets are known exactly."""
+"""
+Drawings
+========
+
+Drawn images whose targets are known exactly.
+"""
 
 import numpy as np
 

@@ -1,4 +1,9 @@
-"""Several networks as one estimator: what they predict is averaged."""
+"""
+Ensembles
+=========
+
+Several networks as one estimator: what they predict is averaged.
+"""
 
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import VotingClassifier, VotingRegressor

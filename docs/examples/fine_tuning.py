@@ -1,4 +1,8 @@
-"""Fine-tuning: two kinds of clothes from 50 images each, by a network that knows eight others.
+"""
+Fine-tuning
+===========
+
+Two kinds of clothes from 50 images each, by a network that knows eight others.
 
 Run it with `python docs/examples/fine_tuning.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """

@@ -1,4 +1,8 @@
-"""Successive halving: many candidates train for few epochs, the better ones for more.
+"""
+Successive halving
+==================
+
+Many candidates train for few epochs, the better ones for more.
 
 Run it with `python docs/examples/halving_search.py`; it takes about a minute.
 """

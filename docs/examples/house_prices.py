@@ -1,4 +1,8 @@
-"""The price of a house from its four photos: front, bedroom, bathroom and kitchen as one picture.
+"""
+The price of a house
+====================
+
+From its four photos: front, bedroom, bathroom and kitchen as one picture.
 
 Prices differ by factors, so their logarithm is learned; predictions are prices again. 428 houses
 are few to learn what is on a photo from: the networks start from one that has learned to tell ten

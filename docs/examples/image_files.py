@@ -1,4 +1,8 @@
-"""Images in folders: a class a folder, cross-validated from the files, beside an SVM.
+"""
+Images in folders
+=================
+
+A class a folder, cross-validated from the files, beside an SVM.
 
 Run it with `python docs/examples/image_files.py`, in about a minute. It writes scikit-learn's
 digits as PNG files into a temporary folder first; your own photos need no such step.

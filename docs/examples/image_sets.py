@@ -1,4 +1,9 @@
-"""Real image sets: from the folder SKLEARN_CNN_DATA where it is set, else by download."""
+"""
+Real image sets
+===============
+
+From the folder SKLEARN_CNN_DATA where it is set, else by download.
+"""
 
 import gzip
 import io

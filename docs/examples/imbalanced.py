@@ -1,4 +1,8 @@
-"""Imbalanced classes: Fashion-MNIST, where the rarest class has 1 image to 100 of the commonest.
+"""
+Imbalanced classes
+==================
+
+Fashion-MNIST, where the rarest class has 1 image to 100 of the commonest.
 
 The rare ones, T-shirts, pullovers and dresses, look like shirts and coats, of which there are
 more: a network that is to be right most of the time calls them so. Weights make the rare count.

@@ -1,4 +1,8 @@
-"""68 key points of a face: 136 numbers, augmented with the points moving along.
+"""
+Key points of a face
+====================
+
+68 points are 136 numbers, augmented with the points moving along.
 
 Run it with `python docs/examples/key_points.py`; it needs
 `pip install "sklearn-cnn[plots]" pandas` and the faces, see image_sets.py.

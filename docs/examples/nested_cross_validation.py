@@ -1,4 +1,8 @@
-"""Nested cross-validation: what accuracy a search leads to on images that it never saw.
+"""
+Nested cross-validation
+=======================
+
+What accuracy a search leads to on images that it never saw.
 
 The best score of a search is too good, since the best of many scores is chosen. Here the inner
 folds choose the candidate and the outer folds, which the search does not see, judge it.

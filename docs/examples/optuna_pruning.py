@@ -1,4 +1,8 @@
-"""Optuna ends trials that fall behind while they train: by a callback, and by a loop of your own.
+"""
+Optuna, and trials that end early
+=================================
+
+Those that fall behind while they train: by a callback, and by a loop of your own.
 
 Run it with `python docs/examples/optuna_pruning.py`; it needs `pip install "sklearn-cnn[optuna]"`
 and takes about a minute.

@@ -1,4 +1,8 @@
-"""Optuna chooses the next candidate by the scores of the earlier ones.
+"""
+A search by Optuna
+==================
+
+Optuna chooses the next candidate by the scores of the earlier ones.
 
 Run it with `python docs/examples/optuna_search.py`; it needs `pip install "sklearn-cnn[optuna]"`
 and takes about a minute.

@@ -1,4 +1,8 @@
-"""The price of a house from four photos and a table, both in one pipeline.
+"""
+Photos and a table
+==================
+
+The price of a house from four photos and a table, both in one pipeline.
 
 What a network that knows ImageNet sees on the photos stands beside bedrooms, bathrooms, area and
 place, and a support vector machine learns prices from all of it. The network itself learns nothing:

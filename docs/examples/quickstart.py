@@ -1,4 +1,8 @@
-"""Digits in two minutes: cross-validation, a search over architectures, a report, a figure.
+"""
+Quick start
+===========
+
+Digits in two minutes: cross-validation, a search over architectures, a report, a figure.
 
 Run it with `python docs/examples/quickstart.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """

@@ -1,4 +1,8 @@
-"""Four trainings on digits, and what their curves look like: one goes well, three do not.
+"""
+Reading curves
+==============
+
+Four trainings on digits, and what their curves look like: one goes well, three do not.
 
 Run it with `python docs/examples/reading_curves.py`; it needs `pip install "sklearn-cnn[plots]"`
 and takes about ten seconds.

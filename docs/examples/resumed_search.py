@@ -1,4 +1,8 @@
-"""A search that is interrupted and goes on: fits that are done are loaded, not done again.
+"""
+A search that goes on
+=====================
+
+It is interrupted, and run again: fits that are done are loaded, not done again.
 
 Run it with `python docs/examples/resumed_search.py`; it takes about half a minute. Stop it
 with Ctrl-C, or kill it, and run it again: it goes on where it stopped. The folder

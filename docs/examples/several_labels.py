@@ -1,4 +1,8 @@
-"""Several labels for one image: which shapes are on a drawing, and what is on a photo.
+"""
+Several labels for one image
+============================
+
+Which shapes are on a drawing, and what is on a photo.
 
 Run it with `python docs/examples/several_labels.py`; it needs
 `pip install "sklearn-cnn[plots]" pandas`, and the photos of COCO for its second half, see

@@ -1,4 +1,8 @@
-"""Small colour photos: CIFAR-10, ten classes of 32 x 32 pixels, 20,000 to learn from.
+"""
+Small colour photos
+===================
+
+CIFAR-10, ten classes of 32 x 32 pixels, 20,000 to learn from.
 
 Run it with `python docs/examples/small_photos.py`; it needs `pip install "sklearn-cnn[plots]"`.
 """
