@@ -27,8 +27,9 @@ SCRIPTS = [
     ("reading_curves", "It goes well", ["reading_curves.png"]),
     ("resumed_search", "Accuracy", ["search_cache"]),
 ]
-# the same for those that learn from the sets of image_sets.py
+# the same for those that import others: image_sets.py, drawings.py
 TASKS = [
+    ("answers", "How large, and where?", ["answers.png"]),
     ("age", "Mean absolute error", ["age.png", "age_worst.png"]),
     (
         "cats_and_dogs",
