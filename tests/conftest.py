@@ -39,6 +39,7 @@ SLOW_FILES = {
     "test_model_selection.py",
     "test_nothing_silently_wrong.py",
     "test_prediction.py",
+    "test_site.py",
     "test_skops.py",
     "test_torchvision.py",
 }
