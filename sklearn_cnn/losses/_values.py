@@ -241,18 +241,17 @@ def check_quantile(quantile, loss):
 
     Warn if `loss=` does not look at it.
     """
+    if not isinstance(quantile, Real):
+        are_numbers = len(quantile) > 0 and all(isinstance(q, Real) for q in quantile)
+        if not are_numbers or not all(a < b for a, b in pairwise((0, *quantile, 1))):
+            raise ValueError(
+                f"quantile must be a number in (0, 1), or several that ascend, such as "
+                f"(0.05, 0.5, 0.95), got {quantile!r}."
+            )
     if loss != "quantile" and quantile != 0.5:
         warn(
             f"quantile={quantile!r} changes nothing with loss={loss!r}. To predict it write "
             'loss="quantile".'
-        )
-    if isinstance(quantile, Real):
-        return
-    are_numbers = len(quantile) > 0 and all(isinstance(q, Real) for q in quantile)
-    if not are_numbers or not all(a < b for a, b in pairwise((0, *quantile, 1))):
-        raise ValueError(
-            f"quantile must be a number in (0, 1), or several that ascend, such as "
-            f"(0.05, 0.5, 0.95), got {quantile!r}."
         )
 
 
