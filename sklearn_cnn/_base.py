@@ -61,7 +61,7 @@ from sklearn_cnn.runtime.progress import image_bar, tell
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.runtime.warnings import warn
-from sklearn_cnn.targets import MultiLabel, PixelClasses, PixelNumbers, SingleLabel
+from sklearn_cnn.targets import MultiLabel, PixelClasses, PixelLabels, PixelNumbers, SingleLabel
 from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.contention import ContentionWatch
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
@@ -78,6 +78,7 @@ _OUTPUTS = {
     SingleLabel: "classes",
     MultiLabel: "labels",
     PixelClasses: "classes of pixels",
+    PixelLabels: "labels of pixels",
     PixelNumbers: "numbers of pixels",
 }
 

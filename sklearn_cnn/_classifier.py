@@ -22,11 +22,15 @@ from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.targets import (
     MultiLabel,
     PixelClasses,
+    PixelLabels,
     SingleLabel,
     check_classes,
     classification_target,
+    has_several_labels,
     pixel_classes,
+    refuse_padding,
     unique_classes,
+    warn_if_each_pixel_has_one,
     warn_if_one_hot,
     warn_of_rare_classes,
 )
@@ -39,7 +43,8 @@ def _has_probabilities(classifier):
 class CNNClassifier(ClassifierMixin, BaseCNN):
     """A convolutional network that classifies images, or each pixel of them.
 
-    Binary, multiclass or multilabel; y of shape (n, H, W) holds a class for each pixel.
+    Binary, multiclass or multilabel; y of shape (n, H, W) holds a class for each pixel, and of
+    shape (n, H, W, k) k labels, each of them 0 or 1.
 
     Parameters
     ----------
@@ -465,6 +470,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """Return the mean intersection over union of predictions, at the size of the network's."""
         kept = self._raw_predict(X)
         masks = self._maps_to_score(X, y)
+        if isinstance(self._target, PixelLabels):
+            encoded = self._target.encode(masks)[:].numpy()
+            return mean_iou(self._target).score(encoded, kept, sample_weight)
         # a fold may hold a class that training had not
         target = self._target.widened(masks)
         return mean_iou_score(
@@ -483,9 +491,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
                     f"classes={given.tolist()} are not those of the first call, {known.tolist()}."
                 )
             return
-        # masks are never several labels
-        are_masks = as_maps(y, (1, 1)) is not None
-        several = not are_masks and isinstance(classification_target(y), MultiLabel)
+        masks = as_maps(y, (1, 1), form=self._map_format())
+        if masks is None:
+            several = isinstance(classification_target(y), MultiLabel)
+        else:
+            several = has_several_labels(masks)
         if classes is None and not several:
             raise ValueError("classes must be passed on the first call to partial_fit.")
 
@@ -493,6 +503,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         return MapFormat(palette=self.palette)
 
     def _make_target(self, y, sample_weight, classes):
+        if isinstance(y, Maps) and has_several_labels(y):
+            refuse_padding(y, self.ignore_label)
+            warn_if_each_pixel_has_one(y)
+            return PixelLabels(y.n_values, self.ignore_label)
         if isinstance(y, Maps):
             classes = None if classes is None else unique_classes(classes)
             return pixel_classes(y, self.ignore_label, classes)

@@ -404,7 +404,6 @@ class TestRefusals:
             (MASKS[:20], "inconsistent numbers of samples: \\[24, 20\\]"),
             (MASKS / 2, "y holds float64 for each pixel, but labels are integers"),
             (MASKS[..., None], r"Write y\[..., 0\]"),
-            (np.eye(3)[MASKS].astype(int), r"y.argmax\(axis=-1\)"),
         ],
     )
     def test_masks_that_are_none(self, masks, message):

@@ -174,8 +174,9 @@ class MapLoss(WeightedLoss):
     read : callable
         Maps encoded targets of shape (b, H, W, c) to targets, and to what of them counts, a
         Tensor of bool of their shape.
-    class_weights : Tensor of shape (k,), default=None
-        Weight of the pixels of each class.
+    class_weights : Tensor of shape (k,) or (k, 2), default=None
+        Weight of the pixels of each class; or of each label of a pixel, where it is absent and
+        where it is present.
 
     Notes
     -----
@@ -217,11 +218,19 @@ class MapLoss(WeightedLoss):
             )
         losses = torch.where(counts, losses, 0)
         if self.class_weights is not None:
-            losses = losses * self.class_weights[target.clamp(min=0)]
+            losses = losses * _weights_of_pixels(self.class_weights, target)
         if weight is not None:
             losses = losses * weight.view(-1, *(1,) * (losses.ndim - 1))
         # a batch may have none
         return losses.sum() / counts.sum().clamp(min=1)
+
+
+def _weights_of_pixels(class_weights, target):
+    """Return the weight of the class of each pixel, or of each of its labels, there or not."""
+    if class_weights.ndim == 1:
+        return class_weights[target.clamp(min=0)]
+    absent, present = class_weights.T[:, :, None, None]
+    return torch.where(target > 0, present, absent)
 
 
 def has_probabilities(loss):
@@ -264,7 +273,7 @@ def resolve_loss(loss, target, class_weights=None):
         A key of `target.losses`, or a loss on logits.
     target : SingleLabel, MultiLabel or Continuous
         What the loss is for.
-    class_weights : ndarray of shape (n_outputs,) or None
+    class_weights : ndarray of shape (n_outputs,) or (n_outputs, 2), or None
         Weights of the classes of pixels; those of images are weights of samples.
 
     Returns

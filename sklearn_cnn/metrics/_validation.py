@@ -109,12 +109,14 @@ def mean_iou(target):
 
     Parameters
     ----------
-    target : PixelClasses
+    target : PixelClasses or PixelLabels
     """
 
     def score(encoded, indices, sample_weight):
         return mean_iou_score(
-            encoded[..., 0], indices, ignore_label=target.uncounted, sample_weight=sample_weight
+            *(target.as_masks(encoded), indices),
+            ignore_label=target.uncounted,
+            sample_weight=sample_weight,
         )
 
     return Metric("mean IoU", score)

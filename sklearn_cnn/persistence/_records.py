@@ -22,12 +22,16 @@ from sklearn_cnn.targets import (
     Continuous,
     MultiLabel,
     PixelClasses,
+    PixelLabels,
     PixelNumbers,
     Quantiles,
     SingleLabel,
 )
 
-_LABELS, _NUMBERS = ("labels", "indicator", "masks"), ("numbers", "quantiles", "maps")
+_LABELS, _NUMBERS = (
+    ("labels", "indicator", "masks", "label_masks"),
+    ("numbers", "quantiles", "maps"),
+)
 TARGETS = _LABELS + _NUMBERS
 _KINDS: dict[str, type[Continuous]] = {
     "numbers": Continuous,
@@ -90,6 +94,9 @@ def encode_target(target):
         return {"kind": "masks", "classes": encode(target.classes), "ignore_label": ignored}
     if isinstance(target, SingleLabel):
         return {"kind": "labels", "classes": encode(target.classes)}
+    if isinstance(target, PixelLabels):
+        ignored = encode(target.ignore_label)
+        return {"kind": "label_masks", "n_labels": target.n_outputs, "ignore_label": ignored}
     if isinstance(target, MultiLabel):
         return {"kind": "indicator", "n_labels": target.n_outputs}
     of_quantiles = {"n_quantiles": target.n_outputs} if isinstance(target, Quantiles) else {}
@@ -120,8 +127,11 @@ def decode_target(entries, name, expected):
         target = SingleLabel(classes)
         if what == "masks":
             target = PixelClasses(classes, record.take("ignore_label", decode))
-    elif what == "indicator":
-        target = MultiLabel(record.take("n_labels", integer, 1, _MOST_OUTPUTS))
+    elif what in ("indicator", "label_masks"):
+        n_labels = record.take("n_labels", integer, 1, _MOST_OUTPUTS)
+        target = MultiLabel(n_labels)
+        if what == "label_masks":
+            target = PixelLabels(n_labels, record.take("ignore_label", decode))
     else:
         target = _numbers(record, name, _KINDS[what])
     record.end()

@@ -9,7 +9,12 @@ from sklearn_cnn.targets._checks import (
     warn_if_one_hot,
     warn_of_rare_classes,
 )
-from sklearn_cnn.targets._maps import PixelClasses, PixelNumbers, pixel_classes
+from sklearn_cnn.targets._maps import PixelClasses, PixelNumbers, pixel_classes, refuse_padding
+from sklearn_cnn.targets._pixel_labels import (
+    PixelLabels,
+    has_several_labels,
+    warn_if_each_pixel_has_one,
+)
 from sklearn_cnn.targets._values import (
     Continuous,
     MultiLabel,
@@ -22,6 +27,7 @@ __all__ = [
     "Continuous",
     "MultiLabel",
     "PixelClasses",
+    "PixelLabels",
     "PixelNumbers",
     "Quantiles",
     "SingleLabel",
@@ -30,8 +36,11 @@ __all__ = [
     "check_classes",
     "check_numbers",
     "classification_target",
+    "has_several_labels",
     "pixel_classes",
+    "refuse_padding",
     "unique_classes",
+    "warn_if_each_pixel_has_one",
     "warn_if_one_hot",
     "warn_of_rare_classes",
 ]

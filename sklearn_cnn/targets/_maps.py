@@ -59,7 +59,7 @@ class PixelClasses(SingleLabel):
             indices[is_ignored] = self.uncounted
             self._refuse_unseen(maps, start, labels, ~is_known & ~is_ignored)
         counts = indices != self.uncounted
-        _refuse_uncounted(maps, start, counts, f"ignore_label={self.ignore_label!r}")
+        refuse_uncounted(maps, start, counts, f"ignore_label={self.ignore_label!r}")
         return torch.from_numpy(indices)[..., None].to(self.dtype)
 
     def _refuse_unseen(self, maps, start, labels, is_unseen):
@@ -140,6 +140,10 @@ class PixelClasses(SingleLabel):
     def decode(self, kept):
         """Return the label of each pixel."""
         return self.classes[kept]
+
+    def as_masks(self, encoded):
+        """Return encoded masks as metrics take them, of shape (n, H, W)."""
+        return encoded[..., 0]
 
     def true_labels(self, encoded):
         """Return the labels of encoded masks, of shape (n, H, W)."""
@@ -240,7 +244,7 @@ class PixelNumbers(Continuous):
 
     def _encode(self, maps, start, values):
         values = self._numbers(maps, start, values)
-        _refuse_uncounted(maps, start, ~np.isnan(values), "NaN")
+        refuse_uncounted(maps, start, ~np.isnan(values), "NaN")
         return torch.from_numpy(((values - self.mean) / self.scale).astype(np.float32))
 
     def _numbers(self, maps, start, values):
@@ -288,7 +292,7 @@ def check_numbers_of(maps):
         )
 
 
-def _refuse_uncounted(maps, start, counts, what):
+def refuse_uncounted(maps, start, counts, what):
     """Raise if no pixel of a mask or map counts."""
     n_counted = counts.reshape(len(counts), -1).sum(axis=1)
     if not n_counted.all():
@@ -304,7 +308,7 @@ def check_labels(maps):
         if maps.n_values == 1:
             advice = f"Write {maps.name}[..., 0]."
         else:
-            advice = f"Several of them are one label a pixel by {maps.name}.argmax(axis=-1)."
+            advice = f"Several labels a pixel are 0 and 1, in all of {maps.name}."
         raise ValueError(
             f"{maps.name} holds {maps.n_values} values a pixel, but CNNClassifier takes a class "
             f"for each pixel, of shape (n, height, width). {advice}"
@@ -314,6 +318,15 @@ def check_labels(maps):
             f"{maps.name} holds {maps.dtype} for each pixel, but labels are integers, text or "
             f"bools: write {maps.name}.astype(int) if they are whole numbers. For numbers use "
             "CNNRegressor."
+        )
+
+
+def refuse_padding(maps, ignore_label):
+    """Raise if masks are filled up, and no label says that those pixels do not count."""
+    if maps.are_padded and ignore_label is None:
+        raise ValueError(
+            'resize_mode="pad" fills images up with pixels of no class: write ignore_label= with a '
+            'label that marks them, 255 say, or resize_mode="squash".'
         )
 
 
@@ -343,11 +356,7 @@ def pixel_classes(maps, ignore_label, classes=None):
         If there is one class alone, or one is likely to be a mark of pixels that do not count.
     """
     check_labels(maps)
-    if maps.are_padded and ignore_label is None:
-        raise ValueError(
-            'resize_mode="pad" fills images up with pixels of no class: write ignore_label= with a '
-            'label that marks them, 255 say, or resize_mode="squash".'
-        )
+    refuse_padding(maps, ignore_label)
     if classes is None:
         classes = labels_in(maps)
         classes = classes[~_is_label(classes, ignore_label)]
