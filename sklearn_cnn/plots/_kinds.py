@@ -42,7 +42,7 @@ class Labels:
         self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)), hint=hint)
         compares = decision is not None and self._compares_classes(decision)
         self.decision = decision if compares else None
-        self._names = _names(display_labels, self.classes)
+        self._names = names_of_classes(display_labels, self.classes)
 
     @property
     def errors(self):
@@ -272,7 +272,7 @@ def _of_shape(values, shape, name="y_proba", hint=""):
     return values
 
 
-def _names(display_labels, classes):
+def names_of_classes(display_labels, classes):
     """Return what to call the classes."""
     if display_labels is None:
         return [str(label) for label in classes]
@@ -287,4 +287,4 @@ def names_of_columns(y, n_columns, display_labels):
     """Return what to call the columns of y: their names in a frame, else their numbers."""
     if display_labels is None:
         display_labels = list(getattr(y, "columns", range(n_columns)))
-    return _names(display_labels, range(n_columns))
+    return names_of_classes(display_labels, range(n_columns))

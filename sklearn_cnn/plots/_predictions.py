@@ -14,12 +14,15 @@ from sklearn_cnn.plots._kinds import (
     kind_of_labels,
     kind_of_numbers,
 )
+from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks, are_maps
 from sklearn_cnn.plots._network import find_network, scores_of
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, names_at, to_unit_range
 
 _ORDERS = ("worst", "best", "random")
 _PANEL_SIZE = (1.8, 2.4)
+# Of image, truth and prediction side by side.
+_WIDE_PANEL_SIZE = (4.8, 2.0)
 # Characters that fit above an image of that width.
 _TITLE_WIDTH = 26
 _TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 9}
@@ -35,7 +38,8 @@ class PredictionsDisplay:
     Parameters
     ----------
     images : list of ndarray of shape (H, W, C)
-        The images, which may differ in size.
+        The images, which may differ in size. With a value for each pixel: image, truth and
+        prediction side by side, in colours.
     titles : list of str
         Truth and prediction of each; of several labels which are found, missed and added.
     errors : ndarray of shape (n_images,)
@@ -50,6 +54,10 @@ class PredictionsDisplay:
         Key points x, y to draw on each image, in pixels.
     predicted_points : ndarray of shape (n_images, n_points, 2), default=None
         The same as predicted.
+    legend : dict of str to ndarray of shape (3,), default=None
+        Names of the classes of masks, and their colours.
+    scale : tuple of (float, float, str), default=None
+        Of maps of numbers the smallest and largest, and matplotlib's name for their colours.
 
     Attributes
     ----------
@@ -59,6 +67,10 @@ class PredictionsDisplay:
         The true key points: green circles.
     predicted_points_ : list of matplotlib PathCollection or None
         The predicted key points: red crosses.
+    legend_ : matplotlib Legend or None
+        The classes of masks.
+    colorbar_ : matplotlib Colorbar or None
+        What the colours of maps of numbers mean.
     axes_ : ndarray of matplotlib Axes of shape (n_images,)
         The panels, one an image.
     bounding_ax_ : matplotlib Axes or None
@@ -98,6 +110,8 @@ class PredictionsDisplay:
         names=None,
         true_points=None,
         predicted_points=None,
+        legend=None,
+        scale=None,
     ):
         self.images = images
         self.titles = titles
@@ -107,6 +121,8 @@ class PredictionsDisplay:
         self.names = names
         self.true_points = true_points
         self.predicted_points = predicted_points
+        self.legend = legend
+        self.scale = scale
 
     @classmethod
     def from_estimator(
@@ -122,7 +138,7 @@ class PredictionsDisplay:
         image_shape=None,
         channel_axis=None,
         random_state=None,
-        n_cols=4,
+        n_cols=None,
         ax=None,
         imshow_kwargs=None,
     ):
@@ -135,7 +151,7 @@ class PredictionsDisplay:
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `CNNClassifier.fit`; files and PIL images too.
         y : array-like of shape (n,) or (n, n_outputs)
-            Targets.
+            Targets, with a value for each pixel too: arrays or files.
         n_images : int, default=12
             Images to show.
         order : {"worst", "best", "random"}, default="worst"
@@ -145,7 +161,8 @@ class PredictionsDisplay:
             it); for several labels, the number of those missed or added, those of less sure
             probabilities first; for one number, the absolute error; for many, the mean of
             them, each in standard deviations of its true values; for key points, their mean
-            distance in pixels.
+            distance in pixels; for masks, 1 less the mean IoU of the image; for maps of numbers,
+            the mean absolute error.
         keypoints : bool, default=False
             Whether y holds points x0, y0, x1, y1, ... in pixels of X, to be drawn on the
             images; (0, 0) is the centre of the upper left pixel.
@@ -161,8 +178,8 @@ class PredictionsDisplay:
             them; None takes that of the estimator's network, or else -1.
         random_state : int, RandomState instance or None, default=None
             Fixes which images are drawn at random.
-        n_cols : int, default=4
-            Images side by side.
+        n_cols : int, default=None
+            Images side by side. None: four, or of masks and maps two.
         ax : matplotlib Axes or array-like of them, default=None
             See `plot`.
         imshow_kwargs : dict, default=None
@@ -188,7 +205,12 @@ class PredictionsDisplay:
         refuse_without_matplotlib()
         network = find_network(estimator)
         y_pred = estimator.predict(X)
-        if is_regressor(estimator):
+        if are_maps(y_pred) and not keypoints:
+            of_network = {} if network is None else _what_maps_are(network)
+            kind = _kind_of_maps(
+                y, y_pred, is_regressor(estimator), display_labels=display_labels, **of_network
+            )
+        elif is_regressor(estimator):
             kind = kind_of_numbers(y, y_pred, keypoints, display_labels=display_labels)
         elif keypoints:
             raise ValueError(
@@ -215,6 +237,7 @@ class PredictionsDisplay:
         *,
         y_proba=None,
         classes=None,
+        ignore_label=None,
         n_images=12,
         order="worst",
         keypoints=False,
@@ -222,7 +245,7 @@ class PredictionsDisplay:
         image_shape=None,
         channel_axis=-1,
         random_state=None,
-        n_cols=4,
+        n_cols=None,
         ax=None,
         imshow_kwargs=None,
     ):
@@ -237,11 +260,15 @@ class PredictionsDisplay:
         y_pred : array-like of shape (n,) or (n, n_outputs)
             Predictions. Floating-point numbers here or in `y_true` are numbers, unless `y_proba`
             or `classes` says that they are labels; a 0/1 indicator of several columns is
-            several labels, all else is labels.
+            several labels, all else is labels. Of two dimensions an image and more: masks or maps
+            of numbers, (n, H, W) or (n, H, W, k).
         y_proba : array-like of shape (n, n_classes) or (n, n_labels), default=None
             Probabilities, of which titles and the order tell.
         classes : array-like of shape (n_classes,), default=None
-            The labels that the columns of `y_proba` are; None takes those that occur, sorted.
+            The labels that the columns of `y_proba` are, or of masks; None takes those that
+            occur, sorted.
+        ignore_label : object, default=None
+            The label of pixels of true masks that do not count.
         n_images : int, default=12
             Images to show.
         order : {"worst", "best", "random"}, default="worst"
@@ -261,8 +288,8 @@ class PredictionsDisplay:
             them.
         random_state : int, RandomState instance or None, default=None
             Fixes which images are drawn at random.
-        n_cols : int, default=4
-            Images side by side.
+        n_cols : int, default=None
+            Images side by side. None: four, or of masks and maps two.
         ax : matplotlib Axes or array-like of them, default=None
             See `plot`.
         imshow_kwargs : dict, default=None
@@ -288,7 +315,13 @@ class PredictionsDisplay:
         refuse_without_matplotlib()
         of_labels = {"y_proba": y_proba, "classes": classes, "display_labels": display_labels}
         are_labels = y_proba is not None or classes is not None
-        if keypoints or (not are_labels and holds_numbers(y_true, y_pred)):
+        hold_numbers = not are_labels and holds_numbers(y_true, y_pred)
+        if are_maps(y_pred) and not keypoints:
+            of_classes = {"classes": classes, "display_labels": display_labels}
+            kind = _kind_of_maps(
+                y_true, y_pred, hold_numbers, ignore_label=ignore_label, **of_classes
+            )
+        elif keypoints or hold_numbers:
             kind = kind_of_numbers(y_true, y_pred, keypoints, **of_labels)
         else:
             kind = kind_of_labels(y_true, y_pred, **of_labels)
@@ -308,6 +341,17 @@ class PredictionsDisplay:
         errors = kind.errors[chosen]
         of_rows = list(zip(chosen, errors, strict=True))
         points = {}
+        if isinstance(kind, (Masks, MapsOfNumbers)):
+            pairs = zip(chosen, to_unit_range(images), strict=True)
+            return cls(
+                images=[kind.panel(row, image) for row, image in pairs],
+                titles=[kind.title(*of_row) for of_row in of_rows],
+                errors=errors,
+                indices=chosen,
+                names=names_at(X, chosen),
+                legend=kind.legend,
+                scale=kind.scale,
+            )
         if isinstance(kind, KeyPoints):
             points["true_points"] = kind.true_points[chosen]
             points["predicted_points"] = kind.predicted_points[chosen]
@@ -321,7 +365,7 @@ class PredictionsDisplay:
             **points,
         )
 
-    def plot(self, ax=None, *, n_cols=4, imshow_kwargs=None):
+    def plot(self, ax=None, *, n_cols=None, imshow_kwargs=None):
         """Draw the images.
 
         Values of 0 to 1, 16 or 255 are shown as black to white, others from the smallest to the
@@ -332,8 +376,8 @@ class PredictionsDisplay:
         ----------
         ax : matplotlib Axes or array-like of them, default=None
             One: the panels take its place. Several: they are the panels. None: a new figure.
-        n_cols : int, default=4
-            Images side by side.
+        n_cols : int, default=None
+            Images side by side. None: four, or of masks and maps two.
         imshow_kwargs : dict, default=None
             Passed to matplotlib's `imshow`.
 
@@ -352,11 +396,11 @@ class PredictionsDisplay:
             If matplotlib is not installed.
         """
         refuse_without_matplotlib()
+        n_panels, are_wide = len(self.images), self.legend is not None or self.scale is not None
+        n_cols = (2 if are_wide else 4) if n_cols is None else n_cols
         n_cols = check_scalar(n_cols, "n_cols", Integral, min_val=1)
-        n_panels = len(self.images)
-        self.bounding_ax_, self.axes_ = make_panels(
-            ax, n_panels, min(n_cols, n_panels), _PANEL_SIZE
-        )
+        panel_size = _WIDE_PANEL_SIZE if are_wide else _PANEL_SIZE
+        self.bounding_ax_, self.axes_ = make_panels(ax, n_panels, min(n_cols, n_panels), panel_size)
         self.figure_ = self.axes_[0].figure
         style = {"cmap": "gray", "vmin": 0, "vmax": 1, **(imshow_kwargs or {})}
         self.ims_ = [
@@ -375,7 +419,27 @@ class PredictionsDisplay:
                 panel.set_xlabel(name, fontsize="x-small", parse_math=False)
         self.true_points_ = self._draw_points(self.true_points, _TRUE_POINTS)
         self.predicted_points_ = self._draw_points(self.predicted_points, _PREDICTED_POINTS)
+        self.legend_, self.colorbar_ = self._draw_legend(), self._draw_colorbar()
         return self
+
+    def _draw_legend(self):
+        if self.legend is None:
+            return None
+        from matplotlib.patches import Patch
+
+        classes = [Patch(color=color, label=name) for name, color in self.legend.items()]
+        return self.figure_.legend(handles=classes, loc="outside right upper", fontsize="small")
+
+    def _draw_colorbar(self):
+        if self.scale is None:
+            return None
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        low, high, name = self.scale
+        return self.figure_.colorbar(
+            ScalarMappable(Normalize(low, high), name), ax=list(self.axes_), shrink=0.6
+        )
 
     def _draw_points(self, points, style):
         if points is None:
@@ -384,6 +448,19 @@ class PredictionsDisplay:
             panel.scatter(of_image[:, 0], of_image[:, 1], **style)
             for panel, of_image in zip(self.axes_, points, strict=True)
         ]
+
+
+def _what_maps_are(network):
+    """Return what a fitted network says of masks and maps."""
+    names = {"classes": "classes_", "ignore_label": "ignore_label"}
+    said = {name: getattr(network, attribute, None) for name, attribute in names.items()}
+    return {"form": network._map_format(), **said}
+
+
+def _kind_of_maps(y_true, y_pred, hold_numbers, *, form=None, **of_classes):
+    if hold_numbers:
+        return MapsOfNumbers(y_true, y_pred, form)
+    return Masks(y_true, y_pred, form=form, **of_classes)
 
 
 def _wrapped(title):

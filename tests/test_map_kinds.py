@@ -1,0 +1,103 @@
+"""Figures of masks and maps: image, truth and prediction side by side."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from drawn_pixels import map_classifier, shapes
+from PIL import Image
+
+from sklearn_cnn.plots import PredictionsDisplay
+
+X, MASKS = shapes(6)
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def damaged():
+    """Return masks with ever fewer errors, of which the third has none."""
+    predicted = MASKS.copy()
+    predicted[0] = 0
+    predicted[1, :8] = 0
+    return predicted[:3]
+
+
+def test_the_worst_masks_come_first_with_a_legend_of_the_classes():
+    display = PredictionsDisplay.from_predictions(
+        X[:3], MASKS[:3], damaged(), display_labels=["ground", "square", "disc"]
+    )
+    assert display.indices.tolist() == [0, 1, 2]
+    assert display.titles[2] == "image, truth, prediction: mean IoU 1.00"
+    assert [text.get_text() for text in display.legend_.get_texts()] == ["ground", "square", "disc"]
+    assert [im.get_array().shape for im in display.ims_] == [(16, 60, 3)] * 3
+    assert display.colorbar_ is None
+
+
+def test_truth_and_prediction_are_tinted_by_their_classes():
+    display = PredictionsDisplay.from_predictions(X[:3], MASKS[:3], damaged())
+    image, true, predicted = np.split(display.images[0], 3, axis=1)
+    gray = X[0] / 255
+    np.testing.assert_allclose(image, np.repeat(gray[..., None], 3, axis=2))
+    for label, color in enumerate(display.legend.values()):
+        where = MASKS[0] == label
+        np.testing.assert_allclose(true[where], 0.4 * gray[where][:, None] + 0.6 * color)
+    np.testing.assert_allclose(
+        predicted, 0.4 * gray[..., None] + 0.6 * next(iter(display.legend.values()))
+    )
+
+
+def test_ignored_pixels_have_no_colour_and_do_not_count():
+    true = MASKS[:3].copy()
+    true[:, :8] = 255
+    display = PredictionsDisplay.from_predictions(X[:3], true, damaged(), ignore_label=255)
+    # the second is wrong where nothing counts
+    assert display.indices[0] == 0
+    assert display.errors[1:].tolist() == [0, 0]
+    assert "255" not in display.legend
+    np.testing.assert_allclose(display.images[0][:8, 20:40], display.images[0][:8, :20])
+
+
+def test_maps_of_numbers_have_a_colour_bar_and_gaps():
+    true = MASKS[:3] + 1.0
+    true[:, 0] = np.nan
+    predicted = true + np.array([0.1, 0.5, 0])[:, None, None]
+    predicted[:, 0] = 1
+    display = PredictionsDisplay.from_predictions(X[:3], true, predicted)
+    assert display.indices.tolist() == [1, 0, 2]
+    assert display.titles[0] == "image, truth, prediction: off by 0.5"
+    assert display.colorbar_.vmin == 1
+    assert display.colorbar_.vmax == 3.5
+    assert (display.images[0][0, 20:40] == 0.5).all()
+    assert display.legend_ is None
+
+
+def test_each_of_several_numbers_is_shown_beside_its_truth():
+    true = np.stack([MASKS[:2], 2.0 * MASKS[:2]], axis=-1)
+    display = PredictionsDisplay.from_predictions(X[:2], true, true)
+    assert display.images[0].shape == (16, 5 * 20, 3)
+    np.testing.assert_array_equal(display.images[0][:, 20:40], display.images[0][:, 40:60])
+
+
+def test_images_and_truth_are_shown_in_the_size_of_the_prediction():
+    classifier = map_classifier(max_epochs=1, image_shape=(8, 10)).fit(X, MASKS)
+    display = PredictionsDisplay.from_estimator(classifier, X, MASKS, n_images=2)
+    assert [image.shape for image in display.images] == [(8, 30, 3)] * 2
+    assert list(display.legend) == ["0", "1", "2"]
+
+
+def test_many_classes_have_colours_of_their_own():
+    masks = np.arange(24).reshape(1, 4, 6)
+    display = PredictionsDisplay.from_predictions(np.zeros((1, 4, 6)), masks, masks)
+    assert len({tuple(color) for color in display.legend.values()}) == 24
+
+
+def test_masks_in_files_are_read(tmp_path):
+    files = [tmp_path / f"{row}.png" for row in range(3)]
+    for file, mask in zip(files, MASKS, strict=False):
+        Image.fromarray(mask).save(file)
+    of_files = PredictionsDisplay.from_predictions(X[:3], files, damaged())
+    of_arrays = PredictionsDisplay.from_predictions(X[:3], MASKS[:3], damaged())
+    np.testing.assert_array_equal(of_files.images, of_arrays.images)
