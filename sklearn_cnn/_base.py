@@ -646,8 +646,34 @@ class BaseCNN(
 
     @property
     def _n_features_out(self):
-        head = head_name(self._architecture, self.module_)
+        try:
+            head = head_name(self._architecture, self.module_)
+        except ValueError as error:
+            # dir() asks for every attribute, that of a network without such a layer too
+            raise AttributeError(str(error)) from error
         return n_inputs_of_head(self.module_.get_submodule(head))
+
+    def get_feature_names_out(self, input_features=None):
+        """Get names of the features that `transform` computes.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Not used.
+
+        Returns
+        -------
+        ndarray of str
+            The name of the class in lower case, and a number.
+
+        Raises
+        ------
+        ValueError
+            If the network has no layer whose input `transform` could show.
+        """
+        check_is_fitted(self)
+        head_name(self._architecture, self.module_)
+        return super().get_feature_names_out(input_features)
 
     @reads_one_fit
     @new_tensors_on_cpu()

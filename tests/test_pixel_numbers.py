@@ -101,6 +101,13 @@ class TestMissing:
         with pytest.raises(ValueError, match=r"y\[3\] has no pixel that counts: all are NaN"):
             regressor().fit(X, y)
 
+    def test_a_number_that_is_never_there_is_named(self):
+        y = np.stack([DEPTHS, np.full_like(DEPTHS, np.nan)], axis=-1)
+        with pytest.raises(ValueError, match=r"NaN alone as numbers \[1\] of a pixel"):
+            regressor().fit(X, y)
+        with pytest.raises(ValueError, match=r"y holds NaN alone\. Pixels of NaN do not count"):
+            regressor().fit(X, y[..., 1])
+
     def test_infinite_numbers_are_named(self):
         y = DEPTHS.copy()
         y[4, 2, 2] = np.inf

@@ -418,6 +418,16 @@ class TestRefusals:
         with pytest.raises(ValueError, match="loss='hinge' is not for a y with a value for each"):
             map_classifier(loss="hinge").fit(X, MASKS)
 
+    def test_a_loss_that_ignores_another_index_is_refused(self):
+        with pytest.raises(ValueError, match=r"ignore_index=255.*ignore_label=255 of the class"):
+            map_classifier(loss=nn.CrossEntropyLoss(ignore_index=255)).fit(X, MASKS)
+
+    def test_features_of_a_network_without_a_linear(self, fitted):
+        with pytest.raises(ValueError, match=r"last nn\.Linear"):
+            fitted.get_feature_names_out()
+        assert "predict" in dir(fitted)
+        assert "MapNet" in fitted._repr_html_()
+
     def test_flattened_masks_warn(self):
         with pytest.warns(UserWarning, match=r"as many columns.*y.reshape\(-1, 16, 20\)"):
             map_classifier(architecture=ConvNet((4,)), max_epochs=1).fit(

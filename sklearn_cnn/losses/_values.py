@@ -11,6 +11,9 @@ from torch import nn
 
 from sklearn_cnn.runtime.warnings import warn
 
+# What torch's losses leave out; their `ignore_index`.
+_NOT_COUNTED = -100
+
 # What a y may hold.
 ONE_LABEL, SEVERAL_LABELS, NUMBERS = "one label an image", "several labels an image", "numbers"
 
@@ -305,6 +308,12 @@ def _weighted(loss, target, class_weights):
     """Return a loss that takes weights: of maps those of classes, of images those of samples."""
     if not target.is_map:
         return WeightedLoss(loss)
+    if getattr(loss, "ignore_index", _NOT_COUNTED) != _NOT_COUNTED:
+        raise ValueError(
+            f"loss={type(loss).__name__}(ignore_index={loss.ignore_index}) is given the indices of "
+            f"classes_, and {_NOT_COUNTED} for pixels that do not count. Leave ignore_index out, "
+            f"and mark those pixels by ignore_label={loss.ignore_index} of the classifier."
+        )
     if class_weights is not None:
         class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
     return MapLoss(loss, target.targets, class_weights)

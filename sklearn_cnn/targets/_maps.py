@@ -210,7 +210,9 @@ class PixelNumbers(Continuous):
             self.mean = self.mean + step * share
             squares = squares + of_chunk + step**2 * (total - n) * share
         if not total.all():
-            raise ValueError(f"{maps.name} holds NaN alone for a number: leave it out.")
+            places = np.flatnonzero(total == 0).tolist()
+            which = f" as numbers {places} of a pixel: leave these out" if any(total) else ""
+            raise ValueError(f"{maps.name} holds NaN alone{which}. Pixels of NaN do not count.")
         variance = squares / total
         # constant maps stay constant; anything but 0 will do as their scale
         constant = np.sqrt(variance) <= 10 * np.finfo(self.dtype).eps * np.abs(self.mean)
