@@ -50,7 +50,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
-from sklearn_cnn.architectures import ConvNet, Finetuned
+from sklearn_cnn.architectures import ConvNet, Finetuned, UNet
+from sklearn_cnn.metrics import depth_scores, mean_iou_score, pixel_accuracy_score
 
 RESULTS = Path(__file__).parent / "results" / "tasks.json"
 CONTENDERS = {"dummy", "pixels", "textbook", "default", "pretrained", "frozen", "recipe"}
@@ -235,6 +236,26 @@ class FineTuning(Task):
         return super().recipe(seed, architecture=Finetuned(self.source), **arguments)
 
 
+class Maps(Task):
+    """A value for each pixel: beside the recipe, a U-Net without any other argument."""
+
+    def contenders(self, seed):
+        """Return names to functions that make the estimators."""
+        recipe = functools.partial(self.recipe, seed)
+        plain = recipe().get_params()
+        ignored = {"ignore_label": plain["ignore_label"]} if "ignore_label" in plain else {}
+        ours = type(recipe())
+        return {
+            "default": lambda: ours(UNet(), random_state=seed, **ignored),
+            "recipe": recipe,
+        }
+
+
+def delta_1(y, predicted):
+    """Return the share of depths within a factor of 1.25."""
+    return depth_scores(y, predicted).delta_1
+
+
 BOOSTED_CLASSES = HistGradientBoostingClassifier(random_state=0)
 BOOSTED_NUMBERS = HistGradientBoostingRegressor(random_state=0)
 BOOSTED_LABELS = MultiOutputClassifier(BOOSTED_CLASSES)
@@ -251,6 +272,14 @@ POINTS = {
 }
 # scikit-learn scores errors by negative numbers; the table shows them as they are
 ERROR_NAMES = {"MAE", "median error", "distance"}
+ROAD = {
+    "mean IoU": make_scorer(mean_iou_score, ignore_label=11),
+    "pixel accuracy": make_scorer(pixel_accuracy_score, ignore_label=11),
+}
+MEMBRANES = {
+    "IoU of membranes": make_scorer(mean_iou_score, labels=[0]),
+    "pixel accuracy": make_scorer(pixel_accuracy_score),
+}
 BALANCED = {"balanced accuracy": "balanced_accuracy"}
 
 TASKS = {
@@ -295,6 +324,9 @@ TASKS = {
         load="load_photos",
         make_estimator="make_photo_estimator",
     ),
+    "road_scenes": Maps("road_scenes", ROAD, None),
+    "membranes": Maps("membranes", MEMBRANES, None),
+    "depth": Maps("depth", {"within 1.25": make_scorer(delta_1)}, None),
     "imbalanced": Imbalanced("imbalanced", BALANCED, BOOSTED_CLASSES, seeds=3),
     "fine_tuning": FineTuning("fine_tuning", ACCURACY, BOOSTED_CLASSES, seeds=10),
 }

@@ -26,6 +26,8 @@ def write_sets(folder):
     _write_zip(folder / "houses.zip", 40, ROOMS, _house, rng)
     _write_zip(folder / "face_keypoints.zip", 80, ["file"], _points, rng)
     _write_zip(folder / "coco256_multilabel.zip", 60, ["file"], _scene, rng)
+    _write_masks(folder / "camvid_masks.zip", 12, rng)
+    _write_masks(folder / "cell_membranes.zip", 2, rng)
 
 
 def _pictures(n, shape, rng):
@@ -76,6 +78,21 @@ def _write_zip(path, n, photos, describe, rng):
         writer.writeheader()
         writer.writerows(rows)
         archive.writestr("labels.csv", table.getvalue())
+
+
+def _write_masks(path, n_labels, rng):
+    """Write a zip of 8 images, as light as the labels of their masks, a quarter for the test."""
+    table = ["file,mask,split"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(8):
+            mask = rng.integers(0, n_labels, (6, 8), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+            for folder, pixels in ("images", 20 * mask), ("masks", mask):
+                png = io.BytesIO()
+                Image.fromarray(pixels).save(png, "png")
+                archive.writestr(f"{folder}/{number}.png", png.getvalue())
+            part = "train" if number % 4 else "test"
+            table.append(f"images/{number}.png,masks/{number}.png,{part}")
+        archive.writestr("labels.csv", "\n".join(table))
 
 
 def _pet(number):

@@ -38,11 +38,14 @@ TASKS = [
     ),
     ("clothing", "accuracy", ["clothing.png", "clothing_curve.png"]),
     ("counting", "photos: R²", ["counting_drawings.png", "counting_photos.png"]),
+    ("depth", "network:", ["depth.png"]),
     ("digits", "accuracy", ["digits.png", "digits_worst.png"]),
     ("fine_tuning", "Fine-tuned is better in", ["fine_tuning.png"]),
     ("house_prices", "Median relative error", ["house_prices.png"]),
     ("imbalanced", "class_weight='balanced': balanced accuracy", ["imbalanced.png"]),
     ("key_points", "Mean distance", ["key_points.png"]),
+    ("membranes", "IoU of membranes", ["membranes.png"]),
+    ("road_scenes", "mean IoU", ["road_scenes.png"]),
     ("several_labels", "how common a label is", ["several_labels.png"]),
     ("small_photos", "accuracy", ["small_photos.png", "small_photos_worst.png"]),
 ]
@@ -147,6 +150,18 @@ def test_drawings_repeat(name):
     # an image is brighter or more colourful the more there is on it
     count = y if y.ndim == 1 else y.sum(axis=1)
     assert np.corrcoef(count, X.reshape(20, -1).std(axis=1))[0, 1] > 0.5
+
+
+def test_rooms_repeat_and_are_as_far_as_they_are_drawn():
+    draw = runpy.run_path(str(EXAMPLES / "drawings.py"))["draw_rooms"]
+    X, depths = draw(6)
+    again = draw(6)
+    np.testing.assert_array_equal(X, again[0])
+    np.testing.assert_array_equal(depths, again[1])
+    # the floor in front, seen from 1.5 metres above it along (0, -1.19, 1)
+    np.testing.assert_allclose(depths[:, -1, 47:49], 1.5 * np.hypot(1.19, 1) / 1.19, rtol=0.01)
+    # no wall is behind a room's farthest corner
+    assert depths.max() < np.sqrt(4**2 + 3.2**2 + 9**2)
 
 
 @pytest.mark.parametrize("name", ["age", "imbalanced"])

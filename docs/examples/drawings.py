@@ -132,3 +132,80 @@ def _disc(radius, x, y):
 def _shade(inside):
     """Turn distances inside an outline into pixels, with a soft edge of one pixel."""
     return (255 * np.clip(inside + 0.5, 0, 1)).astype(np.uint8)
+
+
+ROOM_SIDE = 96
+_EYE = 1.5  # metres above the floor
+
+
+def draw_rooms(n_samples, seed=0):
+    """Draw rooms with balls and boxes on the floor, each in a colour of its own, lit from above.
+
+    Parameters
+    ----------
+    n_samples : int
+    seed : int, default=0
+
+    Returns
+    -------
+    images : ndarray of shape (n_samples, 96, 96, 3), uint8
+    depths : ndarray of shape (n_samples, 96, 96), float32
+        How far away each pixel is, along the line of sight, in metres.
+    """
+    rng = np.random.default_rng(seed)
+    rooms = [_room(rng) for _ in range(n_samples)]
+    return np.stack([image for image, _ in rooms]), np.stack([depth for _, depth in rooms])
+
+
+def _room(rng):
+    """Return a picture of a room, seen from its front wall, and its depths."""
+    rows, columns = (np.mgrid[:ROOM_SIDE, :ROOM_SIDE] + 0.5) / ROOM_SIDE * 2 - 1
+    rays = np.stack([columns, -rows - 0.2, np.ones_like(rows)], axis=-1)
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    half_width, height, length = rng.uniform((2, 2.3, 4), (4, 3.2, 9))
+    low = np.array([-half_width, -_EYE, -1.0])
+    # the room is a box that is seen from inside
+    depth, normals = _box(rays, low, np.array([half_width, height - _EYE, length]), inside=True)
+    # each wall, the floor and the ceiling
+    colors = rng.uniform(0.3, 1, (3, 3))[np.abs(normals).argmax(axis=-1)]
+    for _ in range(rng.integers(2, 6)):
+        size = rng.uniform(0.2, 0.7)
+        x, z = rng.uniform((-half_width + size, 2), (half_width - size, length - size))
+        if rng.random() < 0.5:
+            found = _ball(rays, np.array([x, size - _EYE, z]), size)
+        else:
+            corner = np.array([x - size, -_EYE, z - size])
+            found = _box(rays, corner, corner + size * rng.uniform(0.7, 2, 3), inside=False)
+        nearer = found[0] < depth
+        depth, normals = (
+            np.where(nearer, found[0], depth),
+            np.where(nearer[..., None], found[1], normals),
+        )
+        colors = np.where(nearer[..., None], rng.uniform(0.2, 1, 3), colors)
+    lamp = np.array([rng.uniform(-1, 1), 1.5, rng.uniform(-1, 0)])
+    light = 0.35 + 0.65 * np.clip(normals @ (lamp / np.linalg.norm(lamp)), 0, 1)
+    shades = colors * light[..., None] / (1 + 0.03 * depth[..., None])
+    noisy = 255 * shades + rng.normal(0, 4, shades.shape)
+    return noisy.clip(0, 255).astype(np.uint8), depth.astype(np.float32)
+
+
+def _ball(rays, centre, radius):
+    """Return how far away a ball is along rays, infinite where they miss it, and its normals."""
+    along = rays @ centre
+    inside = along**2 - centre @ centre + radius**2
+    depth = np.where(inside > 0, along - np.sqrt(np.maximum(inside, 0)), np.inf)
+    points = rays * np.where(inside > 0, depth, 0)[..., None]
+    return depth, (points - centre) / radius
+
+
+def _box(rays, low, high, inside):
+    """Return how far away a box is along rays, infinite where they miss it, and its normals."""
+    with np.errstate(divide="ignore"):
+        ends = np.sort(np.stack([low / rays, high / rays]), axis=0)
+    enters, leaves = ends[0].max(axis=-1), ends[1].min(axis=-1)
+    if inside:
+        depth, axis = leaves, ends[1].argmin(axis=-1)
+    else:
+        depth = np.where((enters < leaves) & (enters > 0), enters, np.inf)
+        axis = ends[0].argmax(axis=-1)
+    return depth, -np.sign(rays) * np.eye(3)[axis]

