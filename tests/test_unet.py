@@ -1,13 +1,18 @@
 """U-Nets: shapes, and what they learn of pixels."""
 
 import copy
+import pickle
 
+import numpy as np
 import pytest
 import torch
+from drawn_pixels import shapes
 from learned import lite0, lite0_file
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from torch import nn
 
+from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import (
     ConvNet,
     ResNet,
@@ -155,3 +160,27 @@ def test_encoders_without_maps_of_several_sizes_are_refused():
         UNet(encoder=UNet()).resolve()
     with pytest.raises(ValueError, match="must hold 4 numbers"):
         UNet((4, 8), encoder=TorchvisionModel("mnasnet0_5")).build(3, (32, 32), 2)
+
+
+@pytest.mark.parametrize(
+    "unet",
+    [UNet((4, 8)), UNet((4, 8, 8, 8), encoder=ResNet((4, 8, 8), stem="large"))],
+    ids=["own encoder", "encoder"],
+)
+def test_estimators_of_masks_are_saved_with_their_network(unet, tmp_path):
+    X, masks = shapes(8)
+    classifier = CNNClassifier(unet, max_epochs=2, batch_size=4, random_state=0).fit(X, masks)
+    classifier.save(tmp_path / "model.safetensors")
+    loaded = CNNClassifier.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    assert repr(loaded.architecture) == repr(unet)
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict(X), classifier.predict(X))
+    assert clone(classifier).fit(X, masks).loss_curve_ == classifier.loss_curve_
+
+
+def test_widths_are_searched():
+    X, masks = shapes(8)
+    grid = {"architecture__widths": [(4,), (4, 8)]}
+    search = GridSearchCV(CNNClassifier("unet", max_epochs=1, random_state=0), grid, cv=2)
+    assert search.fit(X, masks).best_params_["architecture__widths"] in [(4,), (4, 8)]
