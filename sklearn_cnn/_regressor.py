@@ -106,14 +106,17 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         (estimator, X, y) gets the outputs that are there: an estimator that has `predict` alone,
         and as X the numbers of the validation set's rows.
     early_stopping : bool, default=False
-        Whether to hold out part of the training set, stop when the score on it stops rising,
-        and keep the weights that scored best. The part is random, of two samples or more;
+        Whether to hold out part of the training set, and stop when the score on it stops rising.
+        With "one_cycle" and "cosine" the learning rate then comes to its end within a quarter more
+        epochs, and the last weights are kept; with "constant" training stops at once, and the
+        weights that scored best are kept. The part is random, of two samples or more;
         where they cannot be spared there is a warning and no early stopping. `partial_fit`
         ignores it.
     validation_fraction : float, default=0.1
         Share of the training set that `early_stopping` holds out, in (0, 1).
     n_iter_no_change : int, default=10
-        Epochs without a rise of the score by `tol` after which `early_stopping` stops.
+        Epochs without a rise of the score by `tol` after which `early_stopping` stops. Those of the
+        first half of a schedule do not count, nor those before `unfreeze_after` is over.
     tol : float, default=1e-4
         Smallest rise of the validation score that counts as one.
     device : str or torch.device, default="auto"
@@ -189,7 +192,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     best_validation_score_ : float or None
         Largest validation score of the last fit.
     best_epoch_ : int or None
-        The epoch, counted from 1, whose weights `early_stopping` kept.
+        The epoch, counted from 1, whose weights `early_stopping` kept: with "one_cycle" and
+        "cosine" the last one.
     history_ : skorch.history.History
         A dict of all figures of each epoch.
     device_ : str

@@ -89,6 +89,60 @@ def test_where_time_is_short_the_course_follows_the_clock():
     assert course.progress == 1
 
 
+def test_what_is_left_passes_in_so_many_epochs():
+    course = Course(4, [10], TimeLimit(None))
+    advance(course, 8)
+    assert course.n_epochs_done == 2
+    course.end_in(2)
+    progress = []
+    while not course.is_over:
+        progress.append(course.progress)
+        # more than is left of them
+        course.end_in(3)
+        advance(course, 1)
+    assert progress == pytest.approx([0.2 + 0.1 * step for step in range(8)])
+    assert course.progress == 1
+
+
+@pytest.mark.parametrize("position", [0, 3, 8, 39])
+def test_no_epoch_ends_it_at_once(position):
+    course = Course(4, [10], TimeLimit(None))
+    advance(course, position)
+    course.end_in(0)
+    assert course.is_over
+
+
+def test_the_clock_may_end_it_sooner():
+    course = Course(4, [10], TimeLimit(11))
+    advance(course, 4, seconds=1)
+    assert course.progress == pytest.approx(0.3)
+    course.end_in(5)
+    advance(course, 6, seconds=1)
+    assert course.progress == pytest.approx(0.9)
+    course.end_in(0)
+    assert course.is_over
+    course = Course(4, [10], TimeLimit(1000))
+    advance(course, 4, seconds=1)
+    course.end_in(2)
+    advance(course, 8, seconds=1)
+    assert course.is_over
+
+
+def test_the_last_cycle_alone_is_hurried_through():
+    course = Course(4, [2, 8], TimeLimit(None))
+    assert not course.is_in_last_cycle
+    advance(course, 8)
+    assert course.turns()
+    assert course.is_in_last_cycle
+    advance(course, 16)
+    assert (course.n_epochs_done, course.progress) == (4, 0.5)
+    course.end_in(1)
+    advance(course, 2)
+    assert course.progress == 0.75
+    advance(course, 2)
+    assert course.is_over
+
+
 def test_time_that_is_paused_is_not_counted():
     limit = TimeLimit(10)
     Clock.now += 2
@@ -193,11 +247,23 @@ def test_less_than_an_epoch_warns_and_is_fitted(seconds, n_steps):
     assert np.isfinite(model.predict_proba(X)).all()
 
 
-def test_validation_and_the_best_weights_go_with_it():
-    model = network(time_limit=10, max_epochs=10, callbacks=[Takes()], early_stopping=True)
+@pytest.mark.parametrize("lr_schedule", ["one_cycle", "constant"])
+def test_validation_and_the_weights_that_are_kept_go_with_it(lr_schedule):
+    params = {"lr_schedule": lr_schedule, "early_stopping": True}
+    model = network(time_limit=10, max_epochs=10, callbacks=[Takes()], **params)
     model.fit(X, Y, X_val=X, y_val=Y)
-    assert len(model.validation_scores_) == model.n_iter_ == 3
-    assert model.score(X, Y) == max(model.validation_scores_)
+    scores = model.validation_scores_
+    assert len(scores) == model.n_iter_ == 3
+    assert model.score(X, Y) == (max(scores) if lr_schedule == "constant" else scores[-1])
+
+
+def test_early_stopping_ends_before_the_time_does():
+    # no gain in accuracy exceeds tol
+    stops = {"early_stopping": True, "n_iter_no_change": 2, "tol": 1.0}
+    rates = rates_of(fitted(1000, Takes(), max_epochs=20, **stops))
+    # patience from epoch 10 on to 11, and a quarter of these more
+    assert len(rates) == 4 * (11 + 3)
+    assert rates == rates_of(fitted(None, Takes(), max_epochs=20, **stops))
 
 
 def test_each_fit_has_its_own_time():

@@ -198,3 +198,22 @@ def test_kept_weights_do_not_move_with_training():
     with torch.no_grad():
         module.weight.fill_(7)
     assert watched.best_weights["weight"] == 0
+
+
+def test_patience_counts_no_epoch_that_does_not_count():
+    watched, module = validation(2), Marked()
+    stops = []
+    for epoch, counts in enumerate([True, False, False, True, False, True], start=1):
+        watched.record(epoch, 0.5, 1.0, module, counts=counts)
+        stops.append(watched.should_stop)
+    assert stops == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize(("patience", "kept"), [(3, 7), (None, None)])
+def test_the_last_weights_may_be_kept(patience, kept):
+    watched = validation(patience)
+    run(watched, [0.9, 0.5])
+    watched.keep_last(7)
+    assert watched.best_weights is None
+    assert watched.best_epoch == kept
+    assert watched.best_score == 0.9

@@ -703,7 +703,9 @@ def test_ctrl_c_with_early_stopping_keeps_the_best_weights():
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:30], Y[:30])
     assert len(model.validation_scores_) == 3
+    # the rate was high, and the last weights are not those to keep
     assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.validation_scores_[model.best_epoch_ - 1] == model.best_validation_score_
     assert model.predict(X).shape == (40,)
 
 

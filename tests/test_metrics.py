@@ -123,7 +123,8 @@ def test_early_stopping_keeps_the_weights_that_scored_best(is_better):
         return np.mean(predicted == "disc")
 
     count = make_scorer(share_of_discs, greater_is_better=is_better)
-    model = network(scoring=count, early_stopping=True, max_epochs=6, lr=0.03)
+    params = {"max_epochs": 6, "lr": 0.03, "lr_schedule": "constant"}
+    model = network(scoring=count, early_stopping=True, **params)
     model.fit(X, y, X_val=X[:30], y_val=y[:30])
     scores = model.validation_scores_
     assert scores[model.best_epoch_ - 1] == max(scores) == model.best_validation_score_

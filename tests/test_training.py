@@ -8,16 +8,30 @@ import pytest
 import torch
 from drawn import upright_and_lying_bars
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, TorchModule
 from sklearn_cnn.runtime.device import has_fast_bf16
 
 SMALL = ConvNet((8, 16))
+
+
+class Headed(nn.Module):
+    """A network of which the last layer alone may learn."""
+
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.trunk = nn.Conv2d(in_channels, 4, 3)
+        self.head = nn.Linear(4, num_classes)
+
+    def forward(self, images):
+        return self.head(self.trunk(images).mean(dim=(2, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -110,21 +124,92 @@ def test_losses_are_weighted_means_of_the_parts_that_early_stopping_makes(bars, 
         np.testing.assert_allclose(model.history_[-1][name], expected, rtol=1e-5)
 
 
-def test_early_stopping_keeps_the_best_weights(bars):
+def test_early_stopping_at_a_constant_rate_keeps_the_best_weights(bars):
     X, y = bars
-    fitted = classifier(early_stopping=True, max_epochs=60, n_iter_no_change=3, lr=0.02).fit(
-        X[:80], y[:80], X_val=X[80:], y_val=y[80:]
-    )
+    fitted = classifier(
+        early_stopping=True, max_epochs=60, n_iter_no_change=3, lr=0.02, lr_schedule="constant"
+    ).fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
     assert fitted.n_iter_ < 60
     assert fitted.best_validation_score_ == max(fitted.validation_scores_)
     assert fitted.score(X[80:], y[80:]) == fitted.best_validation_score_
 
 
-def test_early_stopping_waits_n_iter_no_change_epochs(bars):
+@pytest.mark.parametrize("lr_schedule", ["one_cycle", "cosine"])
+def test_early_stopping_of_a_schedule_keeps_the_last_weights(bars, lr_schedule):
     X, y = bars
-    # after the first epoch no gain in accuracy can exceed tol=1
-    impatient = classifier(early_stopping=True, max_epochs=80, n_iter_no_change=4, tol=1.0)
-    assert impatient.fit(X, y).n_iter_ == 1 + 4
+    # the labels of these images are chance: the surer the network, the worse they are told
+    wrong = np.random.default_rng(0).permutation(y[80:])
+    params = {"max_epochs": 20, "lr_schedule": lr_schedule, "scoring": "neg_log_loss"}
+    fitted = classifier(early_stopping=True, n_iter_no_change=4, **params)
+    fitted.fit(X[:80], y[:80], X_val=X[80:], y_val=wrong)
+    # patience from epoch 10 on to 13, and a quarter of these more
+    assert fitted.best_epoch_ == fitted.n_iter_ == 13 + 4
+    scores = fitted.validation_scores_
+    assert fitted.best_validation_score_ == max(scores) > scores[-1]
+    assert -log_loss(wrong, fitted.predict_proba(X[80:])) == pytest.approx(scores[-1])
+
+
+# After the first epoch no gain in accuracy can exceed it.
+IMPATIENT = {"early_stopping": True, "tol": 1.0}
+
+
+def test_early_stopping_at_a_constant_rate_stops_after_n_iter_no_change_epochs(bars):
+    impatient = classifier(
+        max_epochs=80, n_iter_no_change=4, lr_schedule="constant", **IMPATIENT
+    ).fit(*bars)
+    assert impatient.n_iter_ == 1 + 4
+    assert {row["lr"] for row in impatient.history_} == {impatient.lr_}
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "patience", "n_epochs"),
+    [
+        # counted from epoch 10 on to 11, and a quarter of these more
+        (20, 2, 11 + 3),
+        (20, 5, 14 + 4),
+        # no more than there are
+        (20, 9, 20),
+        (4, 1, 2 + 1),
+    ],
+)
+@pytest.mark.parametrize("lr_schedule", ["one_cycle", "cosine"])
+def test_early_stopping_hurries_through_the_rest_of_a_schedule(
+    bars, lr_schedule, max_epochs, patience, n_epochs
+):
+    params = {"max_epochs": max_epochs, "lr_schedule": lr_schedule}
+    impatient = classifier(n_iter_no_change=patience, **params, **IMPATIENT).fit(*bars)
+    assert impatient.n_iter_ == n_epochs
+    rates = [row["lr"] for row in impatient.history_]
+    # it falls after the warm-up, and next to nothing is left in the end
+    assert np.all(np.diff(rates[max_epochs // 4 :]) < 0)
+    assert rates[-1] < 0.01 * impatient.lr_
+
+
+def test_early_stopping_that_does_not_stop_changes_nothing(bars):
+    X, y = bars
+    parts = {"X_val": X[80:], "y_val": y[80:]}
+    plain = classifier().fit(X[:80], y[:80], **parts)
+    patient = classifier(early_stopping=True).fit(X[:80], y[:80], **parts)
+    assert same(weights(plain), weights(patient))
+    assert patient.validation_scores_ == plain.validation_scores_
+    assert (plain.best_epoch_, patient.best_epoch_) == (None, 5)
+
+
+@pytest.mark.parametrize("lr_schedule", ["one_cycle", "constant"])
+def test_early_stopping_waits_until_all_parts_learn(bars, lr_schedule):
+    architecture = TorchModule(Headed, head="head", freeze=True, unfreeze_after=10)
+    fitted = CNNClassifier(
+        architecture,
+        max_epochs=20,
+        lr=0.01,
+        lr_schedule=lr_schedule,
+        n_iter_no_change=2,
+        random_state=0,
+        **IMPATIENT,
+    ).fit(*bars)
+    # of a schedule, counted from half of the second cycle on, epoch 15, and a quarter of six more
+    assert fitted.n_iter_ == {"one_cycle": 16 + 2, "constant": 12}[lr_schedule]
+    assert all(parameter.requires_grad for parameter in fitted.module_.parameters())
 
 
 def test_early_stopping_holds_out_validation_fraction(bars):

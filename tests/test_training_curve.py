@@ -140,12 +140,15 @@ def test_the_score_has_a_name(model, data, name):
     assert TrainingCurveDisplay.from_estimator(model).axes_[1].get_ylabel() == name
 
 
-def test_the_epoch_of_the_weights_kept_is_marked(shapes):
+@pytest.mark.parametrize("lr_schedule", ["constant", "one_cycle"])
+def test_the_epoch_of_the_weights_kept_is_marked(lr_schedule, shapes):
     X, y = shapes
-    stopped = network(early_stopping=True, max_epochs=5, n_iter_no_change=2, lr=0.05)
+    params = {"max_epochs": 5, "n_iter_no_change": 2, "lr": 0.05, "lr_schedule": lr_schedule}
+    stopped = network(early_stopping=True, **params)
     stopped.fit(X, y, X_val=X[:20], y_val=y[:20])
     scores = stopped.validation_scores_
-    assert scores[stopped.best_epoch_ - 1] == max(scores) == stopped.score(X[:20], y[:20])
+    kept = max(scores) if lr_schedule == "constant" else scores[-1]
+    assert scores[stopped.best_epoch_ - 1] == kept == stopped.score(X[:20], y[:20])
     display = TrainingCurveDisplay.from_estimator(stopped)
     marks = [line.get_xdata()[0] for line in display.best_epoch_lines_]
     assert marks == [stopped.best_epoch_] * 2
@@ -171,7 +174,11 @@ def test_an_epoch_kept_in_a_later_fit_counts_from_the_first(shapes):
     model = network(warm_start=True).fit(X, y)
     model.set_params(early_stopping=True).fit(X, y)
     scores = TrainingCurveDisplay.from_estimator(model).valid_score
-    assert model.best_epoch_ in (3, 4)
+    # the last one, as the rate has come to its end
+    assert model.best_epoch_ == len(scores) == 4
+    model.set_params(lr_schedule="constant").fit(X, y)
+    scores = TrainingCurveDisplay.from_estimator(model).valid_score
+    assert model.best_epoch_ in (5, 6)
     assert scores[model.best_epoch_ - 1] == model.best_validation_score_
 
 

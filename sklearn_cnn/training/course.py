@@ -48,8 +48,11 @@ class Course:
     def __init__(self, n_steps, n_epochs, limit):
         self.ends = [n_steps * sum(n_epochs[: cycle + 1]) for cycle in range(len(n_epochs))]
         self.limit = limit
+        self.n_steps = n_steps
         self.cycle = 0
-        self.position = self._n_done = 0
+        self.position = 0
+        # steps that are left, and how much of the course each of them passes
+        self._n_left, self._stride = self.ends[-1], 1
         # seconds passed after the first step, which is slower than all others, and the last one
         self._first = self._last = None
         # what the end of an epoch takes
@@ -68,8 +71,21 @@ class Course:
     @property
     def progress(self):
         """Share of the cycle's steps that are done, in [0, 1]."""
-        start = 0 if self.cycle == 0 else self.ends[self.cycle - 1]
-        return (self.position - start) / (self.ends[self.cycle] - start)
+        return (self.position - self._start) / (self.ends[self.cycle] - self._start)
+
+    @property
+    def n_epochs_done(self):
+        """Epochs of the cycle's plan that are done."""
+        return (self.position - self._start) / self.n_steps
+
+    @property
+    def _start(self):
+        return 0 if self.cycle == 0 else self.ends[self.cycle - 1]
+
+    @property
+    def is_in_last_cycle(self):
+        """Whether no cycle comes after this one."""
+        return self.cycle == len(self.ends) - 1
 
     def turns(self):
         """Begin the next cycle if this one is over; return whether it was."""
@@ -78,10 +94,23 @@ class Course:
         self.cycle += 1
         return True
 
+    def end_in(self, n_epochs):
+        """Pass what is left of the last cycle in so many epochs, or as many as are left."""
+        n_steps = n_epochs * self.n_steps
+        if n_steps < self._n_left:
+            left = self.ends[-1] - self.position
+            self._n_left, self._stride = n_steps, left / max(n_steps, 1)
+            self._move_to(self._planned)
+
+    @property
+    def _planned(self):
+        """Where the steps that are done have come to, without a limit of time."""
+        return self.ends[-1] - self._n_left * self._stride
+
     def step_ends(self, loss):
         """Take note of a step and of its loss, a tensor."""
-        self._n_done += 1
-        position = self._n_done
+        self._n_left -= 1
+        position = self._planned
         if self.limit.seconds is not None:
             # the device may be steps behind
             loss.item()

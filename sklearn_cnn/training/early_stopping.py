@@ -59,7 +59,7 @@ def split_off_validation(strata, n_samples, fraction, seed):
 
 @dataclass
 class Validation:
-    """A validation set, the scores on it so far, and the best weights.
+    """A validation set, the scores on it so far, and the weights to keep.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Validation:
         Maps raw outputs, an ndarray of shape (n, n_outputs), or what is kept of maps, to a number;
         higher is better. None: the loss with its sign changed.
     patience : int or None
-        Epochs without a gain of `tol` after which training should stop. None: never stop, and
-        keep the last weights.
+        Epochs without a gain of `tol` after which training should come to its end. None: never,
+        and keep the last weights.
     tol : float
         Gain in score that counts as one.
     keep : callable, default=None
@@ -98,13 +98,17 @@ class Validation:
         """Whether the score has not risen by `tol` for `patience` epochs."""
         return self.patience is not None and self._stale_epochs >= self.patience
 
-    def record(self, epoch, score, loss, module):
+    def record(self, epoch, score, loss, module, *, counts=True):
         """Take note of an epoch's score and loss, and of the weights if they are the best.
 
         Of two equal scores, which are common on small sets, the one of lower loss is better.
-        Scores are equal up to a millionth: samples of next to no weight do not decide.
+        Scores are equal up to a millionth: samples of next to no weight do not decide. `counts`
+        says whether patience counts the epoch if there is no gain.
         """
-        self._stale_epochs = 0 if score > self.best_score + self.tol else self._stale_epochs + 1
+        if score > self.best_score + self.tol:
+            self._stale_epochs = 0
+        elif counts:
+            self._stale_epochs += 1
         self.best_score = max(self.best_score, score)
         is_higher = score > self._kept_score + _EQUAL
         is_surer = score > self.best_score - _EQUAL and loss < self._kept_loss
@@ -112,3 +116,11 @@ class Validation:
             self._kept_score, self._kept_loss = score, loss
             self.best_epoch = epoch
             self.best_weights = copy.deepcopy(module.state_dict())
+
+    def keep_last(self, epoch):
+        """Keep the weights of the last epoch, as the learning rate has come to its end.
+
+        They are better than those of one good score, which are early and owe it to chance.
+        """
+        if self.patience is not None:
+            self.best_epoch, self.best_weights = epoch, None

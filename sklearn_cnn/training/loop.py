@@ -28,6 +28,10 @@ from sklearn_cnn.training.optimizers import SCHEDULES, set_first_lr, set_lr
 from sklearn_cnn.training.prediction import predict_outputs
 from sklearn_cnn.training.residency import send
 
+# Early stopping under a schedule: share of it before patience counts, and epochs that the rest of
+# it takes, as a share of those done.
+PATIENCE_BEGINS, COOL_DOWN = 0.5, 0.25
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -93,7 +97,7 @@ def train(net, batches, plan, validation=None, listeners=()):
     plan : TrainingPlan
     validation : Validation or None
         What to score after each epoch. Where it keeps the best weights, they are the module's in
-        the end.
+        the end, unless the learning rate has come to its own.
     listeners : sequence of EpochListener
         Told of each epoch; one that says so ends the training.
 
@@ -163,12 +167,14 @@ def _train_epochs(net, batches, plan, validation, listeners):
         # a pass over the images, which an epoch that nobody looks at need not pay for
         if is_looked_at or course.is_over:
             before = _update_statistics(net, batches, plan)
-        is_stopped = _end_epoch(net, learner, batches, plan, validation, listeners)
+        is_stopped = _end_epoch(net, learner, batches, plan, course, validation, listeners)
         if is_looked_at:
             course.epoch_ends()
         if is_stopped or course.is_over:
             break
         restore_buffers(net.module_, before)
+    if validation is not None and course.is_over and SCHEDULES[plan.lr_schedule] is not None:
+        validation.keep_last(len(net.history_))
     _warn_of_too_little_time(net, batches, plan)
     # the last step comes after the last loss: one image shows what it did
     output = predict_outputs(
@@ -211,14 +217,35 @@ def _is_looked_at(net, validation, listeners):
     return looks or validation is not None or len(net.callbacks_) > 0
 
 
-def _end_epoch(net, learner, batches, plan, validation, listeners):
-    """Score the network, and tell of the epoch; return whether training is to end."""
+def _end_epoch(net, learner, batches, plan, course, validation, listeners):
+    """Score the network, and tell of the epoch; return whether training is to end at once."""
     if validation is not None:
-        validate(net, learner, validation, plan)
+        validate(net, learner, validation, plan, counts=_patience_counts(plan, course))
     net.notify("on_epoch_end", dataset_train=batches, dataset_valid=validation)
     # each listener is told, whatever the others say
     answers = [listener.epoch_ends(net, validation) for listener in listeners]
-    return any(answers) or (validation is not None and validation.should_stop)
+    if validation is not None and validation.should_stop:
+        course.end_in(_cool_down(plan, course))
+    return any(answers)
+
+
+def _patience_counts(plan, course):
+    """Say whether patience counts an epoch.
+
+    It does not before every part learns, nor in the first half of a schedule, where scores stand
+    still while the network gains.
+    """
+    has_begun = SCHEDULES[plan.lr_schedule] is None or course.progress >= PATIENCE_BEGINS
+    return course.is_in_last_cycle and has_begun
+
+
+def _cool_down(plan, course):
+    """Return in how many epochs a training that stops early comes to its end.
+
+    Much is gained where the rate is low: a schedule is hurried through and not cut off.
+    """
+    is_constant = SCHEDULES[plan.lr_schedule] is None
+    return 0 if is_constant else math.ceil(COOL_DOWN * course.n_epochs_done)
 
 
 def train_epoch(net, module, batches, plan, course, accumulation, listeners=()):
@@ -272,7 +299,7 @@ def train_step(net, module, batch, plan, accumulation, hooks):
     return total
 
 
-def validate(net, learner, validation, plan):
+def validate(net, learner, validation, plan, *, counts):
     """Record score and loss on a validation set, and keep the best weights."""
     samples, device = learner.held_out, torch.device(net.device)
     losses = []
@@ -299,7 +326,7 @@ def validate(net, learner, validation, plan):
     score = -loss if validation.score is None else float(validation.score(outputs.numpy()))
     _record(net, "valid_loss", loss)
     _record(net, "valid_score", score, better=max)
-    validation.record(len(net.history_), score, loss, net.module_)
+    validation.record(len(net.history_), score, loss, net.module_, counts=counts)
 
 
 def _record(net, name, value, better=min):
