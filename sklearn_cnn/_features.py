@@ -316,6 +316,11 @@ class CNNFeatures(
                 f'layer={self.layer!r} is neither "penultimate" nor a layer of the network, whose '
                 f"last ones are {names[-_MOST_LAYERS:]}."
             )
+        if name == self._head_name:
+            raise ValueError(
+                f"layer={self.layer!r} is the last layer, which is made anew for each y and has "
+                'random weights here. Its input is layer="penultimate".'
+            )
         return layer_outputs(self.module_, name)
 
     @reads_one_fit

@@ -21,6 +21,7 @@ from sklearn_cnn.persistence import (
 )
 from sklearn_cnn.runtime.device import new_tensors_on_cpu
 from sklearn_cnn.runtime.fitted import reads_one_fit
+from sklearn_cnn.runtime.replaced_files import check_replaceable
 
 
 class SavingMixin(BaseEstimator):
@@ -140,6 +141,7 @@ class SavingMixin(BaseEstimator):
         save : A file that trains on.
         """
         check_is_fitted(self)
+        check_replaceable(path)
         output = self._exported_output(output)
         options = onnx_options(output, precision, dynamic_batch, X, y)
         shape = self.image_shape_

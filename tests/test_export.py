@@ -441,3 +441,24 @@ def test_a_report_on_several_quantiles_scores_as_the_estimator(tmp_path):
     report = model.to_onnx(tmp_path / "quantiles.onnx", X, Y[:, 0])
     assert report.estimator_score == model.score(X, Y[:, 0])
     assert report.score == pytest.approx(report.estimator_score, abs=1e-4)
+
+
+def test_labels_are_answered_whatever_the_layers_are_called(tmp_path):
+    # pooling of five pixels to four has a node that torch calls "index"
+    X = np.random.default_rng(0).integers(0, 256, (6, 40, 40), dtype=np.uint8)
+    model = CNNClassifier(ConvNet((2, 2, 2)), max_epochs=1).fit(X, [3, 5] * 3)
+    model.to_onnx(tmp_path / "m.onnx", X, output="predict")
+    np.testing.assert_array_equal(answer(tmp_path / "m.onnx", X), model.predict(X))
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_export(fitted, tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise AssertionError("the export began")
+
+    monkeypatch.setattr("sklearn_cnn._saving.write_onnx", refuse)
+    with pytest.raises(FileNotFoundError, match=r"There is no folder '.*nowhere'"):
+        fitted("labels").to_onnx(tmp_path / "nowhere" / "m.onnx", X)
+    with pytest.raises(ValueError, match="no regular file"):
+        fitted("labels").to_onnx(tmp_path, X)
+    with pytest.raises(ValueError, match="dynamic_batch must be True"):
+        fitted("labels").to_onnx(tmp_path / "m.onnx", X, dynamic_batch=4)

@@ -283,3 +283,23 @@ def test_images_on_another_scale_than_in_fit_warn():
     for model in features, pickle.loads(pickle.dumps(features)):
         with pytest.warns(UserWarning, match=expected):
             model.transform(IMAGES / 255)
+
+
+def test_layers_that_say_nothing_are_refused():
+    images = np.zeros((2, 16, 16, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match="layer='linear' is the last layer"):
+        CNNFeatures(TorchModule(_InParts), layer="linear").fit(images)
+    with pytest.raises(ValueError, match="layer='parts' holds layers, and is not called itself"):
+        CNNFeatures(TorchModule(_InParts), layer="parts").fit(images)
+
+
+class _InParts(nn.Module):
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Conv2d(in_channels, 4, 3), nn.AdaptiveAvgPool2d(1)])
+        self.linear = nn.Linear(4, num_classes)
+
+    def forward(self, images):
+        for part in self.parts:
+            images = part(images)
+        return self.linear(images.flatten(1))

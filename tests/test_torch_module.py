@@ -13,6 +13,7 @@ from torchvision.models import resnet18
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import Architecture, ConvNet, TorchModule
+from sklearn_cnn.images import pixel_statistics
 
 
 class Net(nn.Sequential):
@@ -398,3 +399,11 @@ def test_statistics_of_bytes_say_what_they_are_of_pixels_in_0_to_1():
     module = TorchModule(nn.Identity, mean=(127, 127, 127), std=(128, 128, 128))
     with pytest.raises(ValueError, match=r"Divide those of bytes by 255: mean=\(0.498, "):
         module.resolve()
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_statistics_of_other_channels_than_the_images_have_are_refused(n):
+    module = TorchModule(nn.Identity, mean=(0.5,) * n, std=(0.5,) * n)
+    images = torch.zeros((2, 4, 4, 3), dtype=torch.uint8)
+    with pytest.raises(ValueError, match=rf"X has 3 channels, but .* hold {n} numbers"):
+        module.standardization(pixel_statistics(images, torch.arange(2)))

@@ -269,6 +269,11 @@ def layer_outputs(module, name):
     def features(images):
         seen.clear()
         twin(images)
+        if not seen:
+            raise ValueError(
+                f"layer={name.removeprefix('network.')!r} holds layers, and is not called itself: "
+                "name one of them."
+            )
         return mean_of_outputs(seen[-1], name)
 
     return features

@@ -164,6 +164,12 @@ def learned_standardization(pixels, mean, std, source):
         )
     mean, std = torch.tensor(tuple(mean)).float(), torch.tensor(tuple(std)).float()
     n_channels = len(pixels.mean)
+    # statistics of colours are taken in turn for the bands of other images
+    if n_channels not in (1, len(mean)) and not (len(mean) in (1, 3) and n_channels > len(mean)):
+        raise ValueError(
+            f"X has {n_channels} channels, but mean and std of {source} hold {len(mean)} numbers: "
+            "pass one for each channel."
+        )
     channels = torch.arange(n_channels) % len(mean)
     if n_channels == 1:
         mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)

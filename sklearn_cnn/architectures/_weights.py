@@ -56,7 +56,8 @@ def read_weights_file(path):
         found = list(state)[:_MOST_NAMES] if isinstance(state, dict) else type(state).__name__
         raise ValueError(
             f"{path!r} must hold a state dict, names of parameters to tensors, but holds {found}. "
-            "Write one with torch.save(network.state_dict(), path)."
+            "Write one with torch.save(network.state_dict(), path), or out of a checkpoint that "
+            'has one: torch.save(torch.load(path)["state_dict"], other).'
         )
     return {_OLD_DENSENET_NAME.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 

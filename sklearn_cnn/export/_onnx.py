@@ -51,6 +51,11 @@ class OnnxOptions:
 
 def onnx_options(output, precision, dynamic_batch, X, y):
     """Return the options of a file, checked; a ValueError says what cannot be."""
+    if not isinstance(dynamic_batch, bool):
+        raise ValueError(
+            f"dynamic_batch must be True, for batches of any size, or False, for one image at a "
+            f"time; got {dynamic_batch!r}."
+        )
     if precision not in _PRECISIONS:
         raise ValueError(f"precision must be one of {list(_PRECISIONS)}, got {precision!r}.")
     if X is None and (precision == "int8" or y is not None):
@@ -220,12 +225,14 @@ def _answer_labels(model, classes):
             f"{classes[:3].tolist()}. Write output='predict_proba'."
         )
     array = classes.astype(object) if is_text else classes
-    labels = onnx.numpy_helper.from_array(array, "classes")
+    labels = onnx.numpy_helper.from_array(array)
     [answer] = model.graph.output
+    # names that no layer of torch's has
+    index, labels.name = f"{answer.name}.index", f"{answer.name}.classes"
     for node in model.graph.node:
-        node.output[:] = ["index" if name == answer.name else name for name in node.output]
+        node.output[:] = [index if name == answer.name else name for name in node.output]
     model.graph.initializer.append(labels)
-    model.graph.node.append(onnx.helper.make_node("Gather", ["classes", "index"], [answer.name]))
+    model.graph.node.append(onnx.helper.make_node("Gather", [labels.name, index], [answer.name]))
     answer.type.tensor_type.elem_type = labels.data_type
 
 

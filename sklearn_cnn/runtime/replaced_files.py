@@ -13,6 +13,31 @@ except ImportError:  # Windows, where nobody can remove a file that is open
     fcntl = None  # type: ignore[assignment]
 
 
+def check_replaceable(path):
+    """Raise if nothing could be written to a path, before something is made that takes long.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Raises
+    ------
+    TypeError
+        If it is no path.
+    ValueError
+        If there is something else than a file at the path.
+    FileNotFoundError
+        If there is no such folder.
+    """
+    # following links by hand, since replacing would replace the link
+    path = Path(os.path.realpath(path))
+    # a link that is left is one of a loop
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError(f"{str(path)!r} is there already and no regular file.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r}: make it first.")
+
+
 def replace_file(path, data):
     """Write a file as a whole: whatever happens, the earlier one or the new one is there.
 
@@ -30,11 +55,8 @@ def replace_file(path, data):
     OSError
         If it cannot be written.
     """
-    # following links by hand, since replacing would replace the link
+    check_replaceable(path)
     path = Path(os.path.realpath(path))
-    # a link that is left is one of a loop
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise ValueError(f"{str(path)!r} is there already and no regular file.")
     _remove_strays(path.parent)
     # a name of its own: whoever takes a part for a stray removes no other by its name, and the
     # longest name of a file has room for no more
