@@ -37,6 +37,7 @@ TASKS = [
         ["cats_and_dogs.png", "cats_and_dogs_scratch.png", "cats_and_dogs_weights.png"],
     ),
     ("clothing", "accuracy", ["clothing.png", "clothing_curve.png"]),
+    ("conformal", "quantiles, conformalized: coverage", []),
     ("counting", "photos: R²", ["counting_drawings.png", "counting_photos.png"]),
     ("depth", "network:", ["depth.png"]),
     ("digits", "accuracy", ["digits.png", "digits_worst.png"]),
