@@ -29,6 +29,7 @@ SLOW_FILES = {
     "test_distributed.py",
     "test_docs.py",
     "test_docstrings.py",
+    "test_ecosystem.py",
     "test_examples.py",
     "test_fork.py",
     "test_fuzz_files.py",
