@@ -191,7 +191,7 @@ def test_signals_without_a_height_warn_in_fit_alone(contain, recwarn):
 
 def test_channels_of_signals_without_a_height_are_told_how_to_come():
     X = np.zeros((3, 50, 8), np.float32)
-    with pytest.raises(ValueError, match=r"Pass signals as X\[:, np.newaxis\]"):
+    with pytest.raises(ValueError, match=r"pass signals as X\[:, np.newaxis\]"):
         read(X, image_shape=(1, 50, 8))
     assert read(X[:, np.newaxis], image_shape=(1, 50, 8)).shape == (3, 1, 50, 8)
 
