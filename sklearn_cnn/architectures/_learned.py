@@ -84,10 +84,12 @@ class LearnedArchitecture(Architecture):
         Parameters
         ----------
         trunk : sequence of str
+            Names of parameters, as `named_parameters()` of the network has them.
 
         Returns
         -------
         FineTuning
+            What `head_lr_ratio` and `unfreeze_after` say of them.
         """
         ratio = self._lr_ratio
         ratios = {} if ratio == 1 else dict.fromkeys(trunk, 1 / ratio)
