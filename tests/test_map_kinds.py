@@ -101,3 +101,15 @@ def test_masks_in_files_are_read(tmp_path):
     of_files = PredictionsDisplay.from_predictions(X[:3], files, damaged())
     of_arrays = PredictionsDisplay.from_predictions(X[:3], MASKS[:3], damaged())
     np.testing.assert_array_equal(of_files.images, of_arrays.images)
+
+
+def test_several_labels_a_pixel_are_tinted_each():
+    truth = np.stack([MASKS > 0, MASKS == 2], axis=-1).astype(np.uint8)
+    predicted = truth.copy()
+    predicted[1, ..., 1] = 0
+    display = PredictionsDisplay.from_predictions(
+        X[:3], truth[:3], predicted[:3], display_labels=["thing", "disc"]
+    )
+    assert display.indices[0] == 1
+    assert display.titles[0] == "image, truth, prediction: mean IoU 0.50"
+    assert [text.get_text() for text in display.legend_.get_texts()] == ["thing", "disc"]

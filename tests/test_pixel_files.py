@@ -254,3 +254,9 @@ def test_a_table_of_images_and_masks(images, masks, tmp_path, of_arrays):
     assert np.isfinite(scores).all()
     with pytest.raises(ValueError, match="n_splits=2 cannot be greater than the number of members"):
         cross_val_score(quick(), table.data, table.target, cv=2)
+
+
+def test_jpeg_masks_warn(images, tmp_path):
+    paths = written(tmp_path, MASKS * 100, "{}.jpg")
+    with pytest.warns(UserWarning, match="JPEG files, whose compression changes"):
+        map_classifier().fit(images, paths)

@@ -433,3 +433,11 @@ class TestRefusals:
             map_classifier(architecture=ConvNet((4,)), max_epochs=1).fit(
                 X, (MASKS == 1).reshape(24, -1).astype(int)
             )
+
+
+def test_what_does_not_count_is_no_class_of_partial_fit():
+    masks = MASKS.copy()
+    masks[:, :4] = 255
+    model = map_classifier(ignore_label=255).partial_fit(X, masks, classes=np.unique(masks))
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    assert 255 not in model.predict(X_TEST)

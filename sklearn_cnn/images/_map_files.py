@@ -14,6 +14,7 @@ from sklearn_cnn.images._decoding import (
     open_image,
     pil_dtype,
 )
+from sklearn_cnn.runtime.warnings import warn
 
 # Modes whose numbers are the values: indices of a palette among them.
 _VALUES = {"1", "L", "P", "I", "F"}
@@ -36,6 +37,11 @@ class MapFormat(NamedTuple):
     def of_picture(self, image):
         """Return the values of a PIL image, of shape (H, W)."""
         image.load()
+        if image.format in ("JPEG", "MPO"):
+            warn(
+                "Masks or maps are JPEG files, whose compression changes the values of pixels: "
+                "save them as PNG."
+            )
         if self.palette is not None:
             return self.of_colours(np.asarray(image.convert("RGB")))
         if image.mode not in _VALUES and not image.mode.startswith("I;16"):

@@ -293,7 +293,8 @@ def resolve_loss(loss, target, class_weights=None):
     """
     if isinstance(loss, str):
         if loss not in target.losses:
-            value = "a value for each pixel" if target.is_map else "a value for each image"
+            several = "several labels" if target.holds == SEVERAL_LABELS else "a value"
+            value = f"{several} for each {'pixel' if target.is_map else 'image'}"
             raise ValueError(
                 f"loss={loss!r} is not for a y with {value}, whose losses are "
                 f"{sorted(target.losses)}."

@@ -17,12 +17,12 @@ _ORDER = "image, truth, prediction"
 
 
 class Masks:
-    """A class for each pixel.
+    """A class for each pixel, or several labels.
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n, H, W), or sequence of masks
-        The truth may be files.
+    y_true, y_pred : array-like of shape (n, H, W) or (n, H, W, k), or sequence of masks
+        The truth may be files. Of several labels 0 and 1.
     form : MapFormat or None
         How those say their values.
     classes : array-like or None
@@ -47,7 +47,10 @@ class Masks:
     ):
         self.y_true, self.y_pred = _true_maps(y_true, y_pred, form), y_pred
         self.ignore_label = ignore_label
-        if classes is None:
+        self.are_several = np.ndim(y_pred[0]) == 3
+        if self.are_several:
+            classes = range(np.shape(y_pred[0])[2])
+        elif classes is None:
             masks = (mask for y in (self.y_true, y_pred) for mask in y)
             found = {label for mask in masks for label in np.unique(mask).tolist()}
             classes = sorted(found - {ignore_label})
@@ -60,11 +63,16 @@ class Masks:
     def errors(self):
         """1 less the mean intersection over union of the classes in an image."""
         pairs = zip(self.y_true, self.y_pred, strict=True)
-        scores = [
-            mean_iou_score([true], [predicted], ignore_label=self.ignore_label)
-            for true, predicted in pairs
-        ]
-        return 1 - np.array(scores)
+        return 1 - np.array([self._score(*map(np.asarray, pair)) for pair in pairs])
+
+    def _score(self, true, predicted):
+        if not self.are_several:
+            return mean_iou_score([true], [predicted], ignore_label=self.ignore_label)
+        counts = true != self.ignore_label
+        both = (counts & (true == 1) & (predicted == 1)).sum(axis=(0, 1))
+        either = (counts & ((true == 1) | (predicted == 1))).sum(axis=(0, 1))
+        # a label that neither has is no error
+        return (both[either > 0] / either[either > 0]).mean() if either.any() else 1.0
 
     def title(self, row, error):
         """Return the order of the three, and the mean intersection over union."""
@@ -72,7 +80,7 @@ class Masks:
 
     def panel(self, row, image):
         """Return image, truth and prediction side by side."""
-        size = np.shape(self.y_pred[row])
+        size = np.shape(self.y_pred[row])[:2]
         image = _in_colors(_resized(image, size))
         masks = self.y_true[row], np.asarray(self.y_pred[row])
         return np.hstack([image, *(self._overlay(image, mask) for mask in masks)])
@@ -80,8 +88,8 @@ class Masks:
     def _overlay(self, image, mask):
         """Return an image in gray, tinted by the classes of its pixels."""
         result = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-        for label, color in zip(self.classes, self._colors, strict=True):
-            where = mask == label
+        for index, color in enumerate(self._colors):
+            where = mask[..., index] == 1 if self.are_several else mask == self.classes[index]
             result[where] = (1 - _OPACITY) * result[where] + _OPACITY * color
         return result
 

@@ -360,9 +360,10 @@ def pixel_classes(maps, ignore_label, classes=None):
     check_labels(maps)
     refuse_padding(maps, ignore_label)
     if classes is None:
-        classes = labels_in(maps)
-        classes = classes[~_is_label(classes, ignore_label)]
-        _warn_of_classes(classes, maps)
+        found = labels_in(maps)
+        _warn_of_classes(found[~_is_label(found, ignore_label)], maps)
+        classes = found
+    classes = classes[~_is_label(classes, ignore_label)]
     if len(classes) == 0:
         raise ValueError(
             f"No pixel of {maps.name} counts: all of them are ignore_label={ignore_label!r}."
