@@ -230,6 +230,7 @@ class BaseCNN(
     def _partial_fit(self, X, y, sample_weight, classes=None):
         goes_on = hasattr(self, "net_")
         config = self._resolve(goes_on, lr_schedule="constant", max_epochs=1, time_limit=None)
+        refuse_no_batch(y, "y")
         self._check_classes(y, classes)
         last = self._net_to_go_on_with(config) if goes_on else None
         given = self._read(X, y, sample_weight, config, last)

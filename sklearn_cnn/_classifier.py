@@ -490,6 +490,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         if hasattr(self, "net_"):
             known = self.classes_
             given = known if classes is None else unique_classes(classes)
+            given = given[[label != self.ignore_label for label in given.tolist()]]
             if not np.array_equal(given, known):
                 raise ValueError(
                     f"classes={given.tolist()} are not those of the first call, {known.tolist()}."

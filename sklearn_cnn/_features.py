@@ -316,7 +316,8 @@ class CNNFeatures(
                 f'layer={self.layer!r} is neither "penultimate" nor a layer of the network, whose '
                 f"last ones are {names[-_MOST_LAYERS:]}."
             )
-        if name == self._head_name:
+        # a module of the user's may keep the one that it has learned
+        if name == self._head_name and getattr(layers[name], "out_features", None) == 1:
             raise ValueError(
                 f"layer={self.layer!r} is the last layer, which is made anew for each y and has "
                 'random weights here. Its input is layer="penultimate".'

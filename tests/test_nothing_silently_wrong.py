@@ -159,7 +159,7 @@ REFUSED_LABELS = {
     "continuous": (NUMBERS, "continuous"),
     "several columns": (np.c_[INDEX, INDEX + 2], "multiclass-multioutput"),
     "too few": (INDEX[:-1], "inconsistent numbers of samples: .*48, 47"),
-    "three dimensions": (np.zeros((48, 2, 2), int), "dim 3|Unknown label type"),
+    "masks of another size": (np.zeros((48, 2, 2), int), "has 2 x 2 pixels"),
     "an indicator of 0 and 3": (3 * np.c_[INDEX, 1 - INDEX], "0/1|indicator"),
     "none": (None, "requires y"),
     "NaN": (np.where(INDEX == 1, np.nan, 0.0), "NaN"),
@@ -277,7 +277,7 @@ REFUSED_NUMBERS = {
     "inf": (np.where(INDEX == 1, np.inf, NUMBERS), "infinity"),
     "None among numbers": ([None, 1.0] * 24, "NaN|None"),
     "complex": (NUMBERS + 1j, "[Cc]omplex"),
-    "three dimensions": (np.zeros((48, 2, 2)), "dim 3"),
+    "maps of another size": (np.zeros((48, 2, 2)), "has 2 x 2 pixels"),
     "too few": (NUMBERS[:-1], "inconsistent numbers of samples: .*48, 47"),
     "no column": (np.zeros((48, 0)), "0 feature"),
     "none": (None, "requires y"),
@@ -1066,8 +1066,11 @@ WRONG_OF_BOTH = {
 WRONG_OF_CLASSIFIER = {
     "loss": ["squared_error", "quantile"],
     "class_weight": ["balance", [1, 2], 3, {7: 1}],
+    "ignore_label": [255],  # for masks, and y is labels
+    "palette": [3, {}, {"sky": (0, 0)}, {"sky": (0, 0, 300)}],
 }
 WRONG_OF_REGRESSOR = {
+    "target_scale": [0, -1, "mm", None],
     "loss": ["log_loss", "hinge"],
     "quantile": [0, 1, 1.5, "median", None, (), (0.5, 0.1), (0.5, 0.5), (0, 0.5), (0.5, "0.9")],
 }
