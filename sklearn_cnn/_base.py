@@ -699,7 +699,6 @@ class BaseCNN(
         check_is_fitted(self)
         return self._outputs(X, self._feature_module())
 
-    @new_tensors_on_cpu()
     @reads_one_fit
     @new_tensors_on_cpu()
     def predict_original_size(self, X):
@@ -744,6 +743,7 @@ class BaseCNN(
             predicted.append(self._target.decode_scores(scores)[0])
         return predicted
 
+    @new_tensors_on_cpu()
     def _raw_predict(self, X, keep="keep"):
         """Return logits of X, or of maps what a method of their target keeps of them."""
         check_is_fitted(self)
@@ -817,18 +817,19 @@ class BaseCNN(
         read = read_images(X, options, expected=self.image_shape_)
         return drop(read.broken, X, y, sample_weight)
 
-    def _maps_to_score(self, X, y):
-        """Return the `Maps` of y; raise if it has a value for each image."""
-        options = self._prediction_options()
-        images = read_images(X, options, expected=self.image_shape_).images
-        maps = self._values_of(X, y, images, options)
+    @new_tensors_on_cpu()
+    def _predict_to_score(self, X, y):
+        """Return what is kept of predictions, and the `Maps` of y; raise if it has none."""
+        images = self._read_like_fit(X)
+        maps = self._values_of(X, y, images, self._prediction_options())
         if not isinstance(maps, Maps):
             name = type(self).__name__
             raise ValueError(
                 f"y has a value for each image, but {name} was fitted on a value for each pixel: "
                 "masks or maps of shape (n, height, width) are what predictions are compared with."
             )
-        return maps
+        shape, keep = self._logit_shape(), self._target.keep
+        return self._outputs_of(images, self._logit_module(), shape, keep), maps
 
     def _compare_scale(self, extremes):
         """Warn if pixels of X are plainly on another scale than those of the last fit."""

@@ -472,8 +472,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     @reads_one_fit
     def _mean_iou(self, X, y, sample_weight):
         """Return the mean intersection over union of predictions, at the size of the network's."""
-        kept = self._raw_predict(X)
-        masks = self._maps_to_score(X, y)
+        kept, masks = self._predict_to_score(X, y)
         if isinstance(self._target, PixelLabels):
             encoded = self._target.encode(masks)[:].numpy()
             return mean_iou(self._target).score(encoded, kept, sample_weight)

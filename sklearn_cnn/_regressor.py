@@ -356,8 +356,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         X, y, sample_weight = self._to_score_by(X, y, sample_weight)
         check_is_fitted(self)
         if self._target.is_map:
-            kept = self._raw_predict(X)
-            encoded = self._target.encode(self._maps_to_score(X, y))
+            kept, maps = self._predict_to_score(X, y)
+            encoded = self._target.encode(maps)
             return r2_of_maps(encoded[:].numpy(), kept, sample_weight)
         if isinstance(self._target, Quantiles):
             self._check_number_of_quantiles()
