@@ -1,4 +1,4 @@
-"""What both estimators are: `fit` is resolve, read, encode, build, train; raw predictions; tags."""
+"""What both estimators are: `fit` is resolve, read, encode, build, train; tags."""
 
 import copy
 from abc import ABCMeta, abstractmethod
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length
 
 from sklearn_cnn._compat import (
     CallbackSupportMixin,
@@ -21,26 +21,21 @@ from sklearn_cnn._compat import (
 )
 from sklearn_cnn._config import (
     lr_and_weight_decay,
-    prediction_options,
-    read_options,
     resolve,
     resolve_auto,
 )
 from sklearn_cnn._parameters import ParametersMixin
+from sklearn_cnn._prediction import PredictionMixin
 from sklearn_cnn._saving import SavingMixin
 from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._assembly import (
     assemble,
     fine_tuning_of,
-    head_name,
     initialize,
-    penultimate,
 )
 from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
-from sklearn_cnn.architectures._heads import n_inputs_of_head
-from sklearn_cnn.augmentation import augmentation_step, flip_average
+from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.images import (
-    Extremes,
     ImageSet,
     Maps,
     PixelRange,
@@ -48,16 +43,15 @@ from sklearn_cnn.images import (
     own_sizes,
     read_images,
     refuse_no_batch,
-    resized_back,
 )
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics._validation import NEGATIVE_LOSS, metric_of_scorer, try_metric
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, resolve_precision, widest_fan_in
 from sklearn_cnn.runtime.equality import is_same
-from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
+from sklearn_cnn.runtime.fitted import check_features, fits_aside, reset_fitted
 from sklearn_cnn.runtime.gpu_slots import gpu_slot
 from sklearn_cnn.runtime.html_display import html_without_features
-from sklearn_cnn.runtime.progress import image_bar, tell
+from sklearn_cnn.runtime.progress import tell
 from sklearn_cnn.runtime.seeds import draw_seed, seeded
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.runtime.warnings import warn
@@ -66,11 +60,9 @@ from sklearn_cnn.training.batches import TrainingBatches, resolve_batch_size
 from sklearn_cnn.training.contention import ContentionWatch
 from sklearn_cnn.training.early_stopping import Validation, split_off_validation
 from sklearn_cnn.training.epoch_listeners import ProgressBar, SklearnCallbacks, describe
-from sklearn_cnn.training.frozen import through_cache
 from sklearn_cnn.training.loop import TrainingPlan, train
 from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optimizers import carry_over_state, set_first_lr
-from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 from sklearn_cnn.training.samples import Samples, drop, read_weights
 
 # What an output of the network is of; of other targets a number.
@@ -85,8 +77,7 @@ _OUTPUTS = {
 
 class BaseCNN(
     CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
+    PredictionMixin,
     SavingMixin,
     ParametersMixin,
     metaclass=ABCMeta,
@@ -465,20 +456,6 @@ class BaseCNN(
             limit=config.time_limit,
         )
 
-    def _logit_shape(self):
-        """Return the shape of what the network makes of an image."""
-        size = self.image_shape_[:2] if self._target.is_map else ()
-        return (self._target.n_outputs, *size)
-
-    def _head_of(self, module):
-        """Return the name of the last layer, if parts of the network are frozen."""
-        if all(parameter.requires_grad for parameter in module.parameters()):
-            return None
-        try:
-            return head_name(self._architecture, module)
-        except ValueError:  # it has none that `transform` could show the input of
-            return None
-
     def _train(self, net, plan, config, samples, validation, listeners, seed):
         """Run the epochs, and keep what was learned even if Ctrl-C ends them."""
         scored = [] if validation is None else [validation.samples]
@@ -605,241 +582,6 @@ class BaseCNN(
             "best_validation_score_": validation.best_score if validation and scores else None,
             "best_epoch_": validation.best_epoch if validation else None,
         }
-
-    @property
-    def module_(self):
-        """The trained `torch.nn.Module`, from raw images of shape (b, C, H, W) to logits.
-
-        Weights of convolutions are in channels_last layout; its `state_dict()` holds contiguous
-        copies of them, so change weights through `parameters()` or `load_state_dict`.
-        """
-        return self.net_.module_
-
-    @property
-    def history_(self):
-        """skorch's history: a dict an epoch."""
-        return self.net_.history_
-
-    @property
-    def lr_(self):
-        """The largest learning rate, in place of "auto"."""
-        return self.net_.lr
-
-    @property
-    def weight_decay_(self):
-        """The weight decay, in place of "auto"."""
-        return self.net_.weight_decay
-
-    @property
-    def max_epochs_(self):
-        """The epochs of a fit, in place of "auto"."""
-        return self.net_.max_epochs
-
-    @property
-    def device_(self):
-        """The device that the module is on."""
-        return self.net_.device
-
-    @property
-    def precision_(self):
-        """The precision of training: "bf16" or "float32"."""
-        return self._precision
-
-    @property
-    def _n_features_out(self):
-        try:
-            head = head_name(self._architecture, self.module_)
-        except ValueError as error:
-            # dir() asks for every attribute, that of a network without such a layer too
-            raise AttributeError(str(error)) from error
-        return n_inputs_of_head(self.module_.get_submodule(head))
-
-    def get_feature_names_out(self, input_features=None):
-        """Get names of the features that `transform` computes.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Not used.
-
-        Returns
-        -------
-        ndarray of str
-            The name of the class in lower case, and a number.
-
-        Raises
-        ------
-        ValueError
-            If the network has no layer whose input `transform` could show.
-        """
-        check_is_fitted(self)
-        head_name(self._architecture, self.module_)
-        return super().get_feature_names_out(input_features)
-
-    @reads_one_fit
-    @new_tensors_on_cpu()
-    def transform(self, X):
-        """Compute the features that the network's last layer sees.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images, as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features), float32
-            The input of the last `nn.Linear`, or of the layer that the architecture names.
-
-        Raises
-        ------
-        ValueError
-            If X cannot be used, the network has no such layer, or its output is not finite.
-        """
-        check_is_fitted(self)
-        return self._outputs(X, self._feature_module())
-
-    @reads_one_fit
-    @new_tensors_on_cpu()
-    def predict_original_size(self, X):
-        """Predict a value for each pixel of images as they were given, before they were resized.
-
-        Scores of classes, or numbers, are scaled bilinearly, one image after the other.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            Images, as in `fit`.
-
-        Returns
-        -------
-        list of ndarray of shape (H, W) or (H, W, k)
-            What `predict` returns for each image, of its own size.
-
-        Raises
-        ------
-        ValueError
-            If X cannot be used, the estimator was fitted on values of whole images, or with
-            `resize_mode="crop"`, which cuts off pixels.
-        """
-        check_is_fitted(self)
-        if not self._target.is_map:
-            raise ValueError(
-                f"{type(self).__name__} was fitted on values of whole images, which have no size: "
-                "use predict."
-            )
-        if self.resize_mode == "crop":
-            raise ValueError(
-                'resize_mode="crop" cuts off pixels, which get no prediction. Fit with "squash" or '
-                '"pad".'
-            )
-        images, module = self._read_like_fit(X), self._logit_module()
-        sizes, predicted = own_sizes(X, self._prediction_options(), images), []
-        for row, size in enumerate(sizes.tolist()):
-            scores = self._outputs_of(
-                images[row : row + 1], module, self._logit_shape(), self._target.keep_scores
-            )
-            scores = resized_back(torch.from_numpy(scores), size, self.resize_mode)
-            predicted.append(self._target.decode_scores(scores)[0])
-        return predicted
-
-    @new_tensors_on_cpu()
-    def _raw_predict(self, X, keep="keep"):
-        """Return logits of X, or of maps what a method of their target keeps of them."""
-        check_is_fitted(self)
-        kept = getattr(self._target, keep) if self._target.is_map else None
-        return self._outputs(X, self._logit_module(), self._logit_shape(), kept)
-
-    def _outputs(self, X, module, shape=None, keep=None):
-        """Return what a module makes of X, or what is kept of each batch of it."""
-        return self._outputs_of(self._read_like_fit(X), module, shape, keep)
-
-    def _outputs_of(self, images, module, shape=None, keep=None):
-        """Return what a module makes of images, or what is kept of each batch of them."""
-        device = torch.device(self.net_.device)
-        precision = self._prediction_precision
-        if self.memory is not None and module is self.module_:
-            head = self._head_of(module)
-            module = through_cache(module, head, images, self.memory, device, precision)
-        extremes, are_finite = Extremes(), []
-
-        def checked(logits, _):
-            are_finite.append(logits.isfinite().all(dim=(1, 2, 3)).cpu())
-            return keep(logits)
-
-        title = f"{type(self).__name__}: predicting"
-        with image_bar(len(images), title, bool(self.verbose)) as progress:
-            outputs = predict_outputs(
-                *(module, images, device, precision, shape, progress),
-                watch=extremes.add,
-                keep=None if keep is None else checked,
-            ).numpy()
-        self._compare_scale(extremes)
-        finite = np.isfinite(outputs).all(axis=1) if keep is None else torch.cat(are_finite).numpy()
-        refuse_not_finite(finite)
-        return outputs
-
-    def _read_like_fit(self, X):
-        """Return the images of X, of the shape that those of `fit` had."""
-        return read_images(
-            X,
-            self._prediction_options(),
-            expected=self.image_shape_,
-            check_features=partial(check_features, self, False),
-        ).images
-
-    def _prediction_options(self):
-        """Return how X is read."""
-        # not get_params, which reads signatures: a tenth of the time of one small image
-        parameters, name = vars(self), type(self).__name__
-        return prediction_options(parameters, name, self._fitted_architecture)
-
-    def _feature_module(self):
-        """Return what maps images to the input of the last layer."""
-        return penultimate(self.module_, head_name(self._architecture, self.module_))
-
-    def _logit_module(self):
-        """Return what maps images to what predictions are made of."""
-        return self._averaged(self.module_) if self.test_time_augmentation else self.module_
-
-    def _to_score_by(self, X, y, sample_weight):
-        """Return what there is to score by: without files that `fit` would leave out."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None. X, y = unpack_dataset(dataset) separates the labels of a Dataset."
-            )
-        if self.handle_broken == "error":
-            return X, y, sample_weight
-        check_is_fitted(self)
-        parameters, name = vars(self), type(self).__name__
-        options = read_options(parameters, name, self._fitted_architecture)
-        read = read_images(X, options, expected=self.image_shape_)
-        return drop(read.broken, X, y, sample_weight)
-
-    @new_tensors_on_cpu()
-    def _predict_to_score(self, X, y):
-        """Return what is kept of predictions, and the `Maps` of y; raise if it has none."""
-        images = self._read_like_fit(X)
-        maps = self._values_of(X, y, images, self._prediction_options())
-        if not isinstance(maps, Maps):
-            name = type(self).__name__
-            raise ValueError(
-                f"y has a value for each image, but {name} was fitted on a value for each pixel: "
-                "masks or maps of shape (n, height, width) are what predictions are compared with."
-            )
-        shape, keep = self._logit_shape(), self._target.keep
-        return self._outputs_of(images, self._logit_module(), shape, keep), maps
-
-    def _compare_scale(self, extremes):
-        """Warn if pixels of X are plainly on another scale than those of the last fit."""
-        owner = f"{type(self).__name__} was fitted on"
-        self._pixel_range.warn_of_another_scale(extremes, "X", owner)
-
-    def _averaged(self, module):
-        """Return a module with test-time augmentation."""
-        size = self.image_shape_[:2]
-        return flip_average(module, self.augmentation, self._target, size)
 
     # hundreds of features say less than images and classes
     _html_repr = html_without_features

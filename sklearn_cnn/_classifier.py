@@ -15,7 +15,6 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import StrOptions
 from sklearn_cnn.images import MapFormat, Maps, as_maps
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
-from sklearn_cnn.metrics import mean_iou_score
 from sklearn_cnn.metrics._validation import accuracy, mean_iou
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
@@ -473,17 +472,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _mean_iou(self, X, y, sample_weight):
         """Return the mean intersection over union of predictions, at the size of the network's."""
         kept, masks = self._predict_to_score(X, y)
-        if isinstance(self._target, PixelLabels):
-            encoded = self._target.encode(masks)[:].numpy()
-            return mean_iou(self._target).score(encoded, kept, sample_weight)
         # a fold may hold a class that training had not
-        target = self._target.widened(masks)
-        return mean_iou_score(
-            target.encode(masks)[:][..., 0].numpy(),
-            target.indices_of(self.classes_)[0][kept],
-            ignore_label=target.uncounted,
-            sample_weight=sample_weight,
-        )
+        target, kept = self._target.widened(masks, kept)
+        return mean_iou(target).score(target.encode(masks)[:].numpy(), kept, sample_weight)
 
     def _check_classes(self, y, classes):
         if hasattr(self, "net_"):

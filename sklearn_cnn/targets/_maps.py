@@ -79,12 +79,20 @@ class PixelClasses(SingleLabel):
         indices = np.searchsorted(self.classes, labels).clip(max=self.n_outputs - 1)
         return indices, self.classes[indices] == labels
 
-    def widened(self, maps):
-        """Return a target whose classes are those of masks, too."""
+    def widened(self, maps, kept):
+        """Return a target whose classes are those of masks, too, and what was kept by its indices.
+
+        Parameters
+        ----------
+        maps : Maps
+        kept : ndarray of shape (n, H, W)
+            Indices of these classes.
+        """
         check_labels(maps)
         labels = labels_in(maps)
         labels = labels[~_is_label(labels, self.ignore_label)]
-        return PixelClasses(np.union1d(self.classes, labels), self.ignore_label)
+        target = PixelClasses(np.union1d(self.classes, labels), self.ignore_label)
+        return target, target.indices_of(self.classes)[0][kept]
 
     def pixel_counts(self, encoded, rows):
         """Return the pixels of each class in some encoded masks."""

@@ -112,6 +112,10 @@ class PixelLabels(MultiLabel):
         """Return encoded masks as metrics take them."""
         return encoded
 
+    def widened(self, maps, kept):
+        """Return itself, and what was kept: labels are as many in all masks."""
+        return self, kept
+
     def true_labels(self, encoded):
         """Return encoded masks in the user's values."""
         masks = encoded.numpy()
