@@ -17,7 +17,7 @@ scored on the test images:
   (standardized pixels, one cycle up to lr=0.001), without weight decay;
 - default: our estimator without an argument but image_shape and random_state;
 - pretrained, of photos: no argument but EfficientNet-Lite0, as it learned on ImageNet, and
-  random_state;
+  random_state; of road scenes the recipe with that network as the encoder of its U-Net;
 - frozen, of photos: the same, of which the last layer alone learns;
 - recipe: that of the script, and what it is without a part of it; prices are the mean of eight
   networks that start from one that knows CIFAR-10, which is learned once and not counted in the
@@ -245,10 +245,13 @@ class Maps(Task):
         plain = recipe().get_params()
         ignored = {"ignore_label": plain["ignore_label"]} if "ignore_label" in plain else {}
         ours = type(recipe())
-        return {
+        contenders = {
             "default": lambda: ours(UNet(), random_state=seed, **ignored),
             "recipe": recipe,
         }
+        if self.photos:
+            contenders["pretrained"] = lambda: recipe(encoder=make_backbone())
+        return contenders
 
 
 def delta_1(y, predicted):
@@ -324,7 +327,7 @@ TASKS = {
         load="load_photos",
         make_estimator="make_photo_estimator",
     ),
-    "road_scenes": Maps("road_scenes", ROAD, None),
+    "road_scenes": Maps("road_scenes", ROAD, None, photos=True),
     "membranes": Maps("membranes", MEMBRANES, None),
     "depth": Maps("depth", {"within 1.25": make_scorer(delta_1)}, None),
     "imbalanced": Imbalanced("imbalanced", BALANCED, BOOSTED_CLASSES, seeds=3),
