@@ -14,7 +14,7 @@ Each seed draws other images, and the tenth that is held out. On these learn, in
 
 A score is the accuracy, or R², on test images, less that of "nine tenths" of the same seed. Digits,
 and small images of clothes without augmentation, faces (age) with "flip_crop", photos of CIFAR-10
-with "photos". The sets are those of docs/examples/image_sets.py.
+and of cats and dogs with "photos". The sets are those of docs/examples/image_sets.py.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from examples import image_sets
+from examples import image_sets, import_task
 from side_by_side import write_json
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_digits
@@ -64,6 +64,13 @@ def load_faces():
     return sides
 
 
+def load_pets():
+    """Return photos of 32 x 32 pixels, and whether a cat or a dog is in them."""
+    X, y, X_test, y_test = import_task("cats_and_dogs").load()
+    reader = ImageReader(image_shape=(32, 32, 3), flatten=False)
+    return reader.fit_transform(X), y, reader.transform(X_test), y_test
+
+
 def load_halved(load):
     """Return images of half the height and width, and labels."""
     X, y, X_test, y_test = load()
@@ -80,6 +87,7 @@ SETS = {
         600,
         CNNClassifier(augmentation="photos"),
     ),
+    "pets": (load_pets, 1150, CNNClassifier(augmentation="photos")),
 }
 
 
