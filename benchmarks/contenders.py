@@ -34,6 +34,10 @@ def make_network(case, pool_first=False):
         return Textbook(channels, (height, width), case.n_classes, pool_first, case.padding)
     if case.network == "resnet50":
         return torchvision.models.resnet50(num_classes=case.n_classes)
+    if case.network == "unet":
+        from sklearn_cnn.architectures import UNet
+
+        return UNet().build(channels, (height, width), case.n_classes)
     return ResNet18(channels, case.n_classes, (height, width))
 
 
@@ -49,11 +53,12 @@ class Ours:
 
     def __init__(self, case, images, labels, precision="auto"):
         from sklearn_cnn import CNNClassifier
-        from sklearn_cnn.architectures import ConvNet, TorchModule
+        from sklearn_cnn.architectures import ConvNet, TorchModule, UNet
 
         architectures = {
             "textbook": ConvNet(padding=case.padding, **TEXTBOOK),
             "resnet18": ResNet18,
+            "unet": UNet(),
             "resnet50": TorchModule(torchvision.models.resnet50, num_classes=case.n_classes),
         }
         self.images, self.labels = images, labels

@@ -26,7 +26,8 @@ class Case:
     Parameters
     ----------
     title : str
-    network : {"textbook", "resnet18", "resnet50"}
+    network : {"textbook", "resnet18", "resnet50", "unet"}
+        "unet" learns a class for each pixel.
     image_shape : tuple of (int, int, int)
         Height, width, channels.
     n_samples : int
@@ -82,6 +83,18 @@ CASES = {
         n_predict=384,
         peers=WITHOUT_KERAS,
     ),
+    "unet": Case(
+        "U-Net, masks of 11 classes, 120 x 160 x 3, batch 8",
+        "unet",
+        (120, 160, 3),
+        96,
+        8,
+        one_more=True,
+        n_predict=96,
+        n_classes=11,
+        prediction_batch_size=8,
+        peers=WITHOUT_KERAS,
+    ),
     "digits": Case(
         "textbook, 8 x 8 x 1 (digits), batch 32",
         "textbook",
@@ -98,9 +111,11 @@ CASES = {
 
 
 def random_images(case, n_samples, seed=0):
-    """Draw uint8 images and labels; noise trains as fast as photos."""
+    """Draw uint8 images and labels, or masks; noise trains as fast as photos."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (n_samples, *case.image_shape), dtype=np.uint8)
+    if case.network == "unet":
+        return images, rng.integers(0, case.n_classes, images.shape[:3])
     # every class is there
     return images, rng.permutation(np.arange(n_samples) % case.n_classes)
 
