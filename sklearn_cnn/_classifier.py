@@ -1,7 +1,7 @@
 """The classifier."""
 
 import functools
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_cnn._base import BaseCNN
-from sklearn_cnn._compat import StrOptions
+from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.images import MapFormat, Maps, as_maps
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
 from sklearn_cnn.metrics._validation import accuracy, mean_iou
@@ -86,6 +86,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         shape (b, n_outputs) and the targets: class indices, or a float indicator for
         multilabel y. Of masks: logits (b, n_classes, H, W) and indices (b, H, W), -100 where a
         pixel does not count.
+    label_smoothing : float, default=0.0
+        How much of each label is spread evenly over all classes, in [0, 1); of several labels how
+        much of each 0 and 1 is one half [1]_. Predictions are then less sure. For "log_loss", and
+        that part of "dice+log_loss". The validation loss has it too. `class_weight` and
+        `sample_weight` weigh an image, or pixel, as its label has it.
     optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
         A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
         of one with further arguments.
@@ -235,6 +240,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     --------
     CNNRegressor : The same for numbers.
 
+    References
+    ----------
+    .. [1] C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR
+       2016.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -254,6 +264,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             nn.Module,
             callable,
         ],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "ignore_label": ["boolean", Integral, str, None],
         "palette": [dict, None],
@@ -270,6 +281,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         augmentation=None,
         test_time_augmentation=False,
         loss="auto",
+        label_smoothing=0.0,
         optimizer="adamw",
         lr="auto",
         weight_decay="auto",
@@ -303,6 +315,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         self.augmentation = augmentation
         self.test_time_augmentation = test_time_augmentation
         self.loss = loss
+        self.label_smoothing = label_smoothing
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -521,7 +534,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     def _make_loss(self, target):
         loss = "log_loss" if self.loss == "auto" else self.loss
-        return resolve_loss(loss, target, self._class_weights)
+        return resolve_loss(loss, target, self._class_weights, self.label_smoothing)
 
     # of class_weight="balanced", which batches of partial_fit do not learn anew
     _balanced_weights = None

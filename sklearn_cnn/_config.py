@@ -11,7 +11,13 @@ from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
 from sklearn_cnn.images import ReadOptions, check_image_shape, check_palette
-from sklearn_cnn.losses import NUMBERS, check_loss, check_quantile, has_probabilities
+from sklearn_cnn.losses import (
+    NUMBERS,
+    check_label_smoothing,
+    check_loss,
+    check_quantile,
+    has_probabilities,
+)
 from sklearn_cnn.metrics._validation import check_scoring
 from sklearn_cnn.runtime.device import resolve_device
 from sklearn_cnn.targets import check_class_weight
@@ -97,6 +103,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     """
     p = parameters
     check_loss(p["loss"], holds)
+    check_label_smoothing(p.get("label_smoothing", 0.0), p["loss"])
     check_quantile(p.get("quantile", 0.5), p["loss"])
     check_scoring(p["scoring"], _responses(p["loss"], holds))
     augmentation = as_augmentation(p["augmentation"])

@@ -111,6 +111,7 @@ BAD = {
     "batch_size": [0, "nope"],
     "palette": [3, {}, {0: (0, 0)}, {0: (0, 0, 256)}, {0: (0, 0, 0), 1: (0, 0, 0)}],
     "target_scale": [0, "nope"],
+    "label_smoothing": [-0.1, 1, "nope"],
     "ignore_label": [0.5, [1]],
     "class_weight": ["nope", 3, {0: -1.0}, {0: np.nan}, {0: "nope"}],
     "time_limit": [0, "nope"],
@@ -152,6 +153,11 @@ def test_every_parameter_is_tried():
 @pytest.mark.parametrize(("kind", "name", "value"), CASES)
 def test_a_bad_value_is_an_error_before_an_image_is_read(kind, name, value):
     check_nothing_is_read(kind(**{name: value}))
+
+
+@pytest.mark.parametrize("loss", ["hinge", "dice", "focal", nn.CrossEntropyLoss])
+def test_labels_that_a_loss_does_not_smooth(loss):
+    check_nothing_is_read(CNNClassifier(loss=loss, label_smoothing=0.1))
 
 
 @pytest.mark.parametrize(

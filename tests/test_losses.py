@@ -5,12 +5,21 @@ import pytest
 import torch
 from sklearn.metrics import hinge_loss, log_loss, mean_pinball_loss
 from torch import nn
+from torch.nn import functional
 
-from sklearn_cnn.losses import BinaryHingeLoss, QuantileLoss, WeightedLoss, resolve_loss
+from sklearn_cnn.losses import (
+    BinaryHingeLoss,
+    MixedTargets,
+    QuantileLoss,
+    WeightedLoss,
+    check_label_smoothing,
+    resolve_loss,
+)
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
 
 LABELS = np.array(["b", "a", "b", "c", "b", "a"])
 INDICATOR = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0], [1, 0, 1]])
+LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
@@ -98,6 +107,66 @@ def test_losses_of_numbers_by_hand():
         assert resolve_loss(name, target)(outputs, y).item() == value
 
 
+# smoothed labels
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_smoothed_labels_have_the_loss_of_torch(letters, smoothing):
+    encoded = letters.encode(LABELS)
+    loss = resolve_loss("log_loss", letters, label_smoothing=smoothing)
+    expected = functional.cross_entropy(LOGITS, encoded, label_smoothing=smoothing)
+    torch.testing.assert_close(loss(LOGITS, encoded), expected)
+    # a weight weighs the whole of the mixed label
+    weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 1.0, 0.5])
+    soft = (1 - smoothing) * torch.eye(3)[encoded] + smoothing / 3
+    of_each = functional.cross_entropy(LOGITS, soft, reduction="none")
+    torch.testing.assert_close(loss(LOGITS, encoded, weight), (of_each * weight).mean())
+
+
+def test_mixed_images_have_smoothed_labels(letters):
+    first, second = letters.encode(LABELS), letters.encode(LABELS[::-1])
+    share = torch.linspace(0, 1, 6)
+    soft = share[:, None] * torch.eye(3)[first] + (1 - share)[:, None] * torch.eye(3)[second]
+    loss = resolve_loss("log_loss", letters, label_smoothing=0.2)
+    torch.testing.assert_close(
+        loss(LOGITS, MixedTargets(first, share, second, 1 - share)),
+        functional.cross_entropy(LOGITS, soft, label_smoothing=0.2),
+    )
+
+
+def test_several_labels_are_mixed_with_one_half():
+    target = torch.from_numpy(INDICATOR).float()
+    loss = resolve_loss("log_loss", MultiLabel(3), label_smoothing=0.2)
+    smooth = torch.where(target == 1, 0.9, 0.1)
+    of_each = functional.binary_cross_entropy_with_logits(LOGITS[:5], smooth, reduction="none")
+    torch.testing.assert_close(loss(LOGITS[:5], target), of_each.mean())
+    weight = torch.tensor([2.0, 0.5, 1.0, 1.0, 0.5])
+    torch.testing.assert_close(
+        loss(LOGITS[:5], target, weight), (of_each.mean(dim=1) * weight).mean()
+    )
+
+
+@pytest.mark.parametrize("loss", ["auto", "log_loss", "dice+log_loss"])
+def test_losses_that_smooth_labels(loss):
+    check_label_smoothing(0.1, loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("hinge", "loss='hinge'. Write loss=\"log_loss\""),
+        ("dice", "loss='dice'. Write"),
+        ("focal", "loss='focal'. Write"),
+        (nn.CrossEntropyLoss(), r"loss=CrossEntropyLoss. .*CrossEntropyLoss\(label_smoothing=0"),
+        (nn.MultiMarginLoss, "loss=MultiMarginLoss. Smooth them in it"),
+    ],
+)
+def test_other_losses_do_not_smooth_labels(loss, message):
+    with pytest.raises(ValueError, match=rf"label_smoothing=0.1 is for .* got {message}"):
+        check_label_smoothing(0.1, loss)
+    check_label_smoothing(0.0, loss)
+
+
 # given as modules
 
 
@@ -167,7 +236,6 @@ OF_LABELS = [
     lambda weight: nn.BCEWithLogitsLoss(pos_weight=weight),
     nn.MultiLabelSoftMarginLoss,
 ]
-LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

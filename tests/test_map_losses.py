@@ -5,6 +5,7 @@ import pytest
 import torch
 from drawn_pixels import MapNet, map_classifier, shapes
 from torch import nn
+from torch.nn import functional
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.losses import DiceAndLogLoss, DiceLoss, FocalLoss, ScaleInvariantLogLoss
@@ -47,6 +48,57 @@ def test_pixels_that_do_not_count_are_as_if_they_were_not_there(loss):
 def test_the_sum_of_dice_and_log_loss():
     expected = DiceLoss()(LOGITS, MASKS) + nn.CrossEntropyLoss()(LOGITS, MASKS)
     torch.testing.assert_close(DiceAndLogLoss()(LOGITS, MASKS), expected)
+
+
+def test_the_sum_of_dice_and_log_loss_smooths_labels_in_the_latter():
+    masks = MASKS.clone()
+    masks[:, 0] = -100
+    entropy = nn.CrossEntropyLoss(label_smoothing=0.1)
+    torch.testing.assert_close(
+        DiceAndLogLoss(label_smoothing=0.1)(LOGITS, masks),
+        DiceLoss()(LOGITS, masks) + entropy(LOGITS, masks),
+    )
+
+
+@pytest.mark.parametrize("class_weight", [None, {0: 0.5, 1: 2, 2: 3}])
+def test_smoothed_labels_of_pixels(class_weight):
+    X, masks = shapes()
+    ignored = np.zeros(masks.shape, dtype=bool)
+    ignored[:, 0] = True
+    classifier = map_classifier(
+        label_smoothing=0.2, class_weight=class_weight, ignore_label=255, max_epochs=1
+    )
+    weights = np.linspace(0.5, 1.5, len(X))
+    marked = np.where(ignored, 255, masks)
+    classifier.fit(X, marked, X_val=X, y_val=marked, sample_weight_val=weights)
+    logits = torch.from_numpy(classifier.decision_function(X)).permute(0, 3, 1, 2)
+    losses = functional.cross_entropy(
+        logits, torch.from_numpy(masks).long(), reduction="none", label_smoothing=0.2
+    ).numpy()
+    # the whole of the mixed label weighs as its pixel does; over all pixels the mean is 1
+    of_pixels = np.ones(3) if class_weight is None else np.array(list(class_weight.values()))
+    of_pixels = of_pixels[masks]
+    of_pixels /= of_pixels[~ignored].mean()
+    expected = (losses * of_pixels * weights[:, None, None])[~ignored].mean()
+    assert classifier.history_[0]["valid_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_several_smoothed_labels_a_pixel():
+    X, masks = shapes()
+    labels = np.stack([masks > 0, masks == 2], axis=-1).astype(np.uint8)
+    labels[:, 0] = 9
+    classifier = map_classifier(
+        label_smoothing=0.2, class_weight={1: 3.0}, ignore_label=9, max_epochs=1
+    )
+    classifier.fit(X, labels, X_val=X, y_val=labels)
+    logits, target = classifier.decision_function(X)[:, 1:], labels[:, 1:]
+    smooth = np.where(target == 1, 0.9, 0.1).astype(np.float32)
+    losses = functional.binary_cross_entropy_with_logits(
+        *map(torch.from_numpy, (logits, smooth)), reduction="none"
+    )
+    weights = np.where((target == 1) & [False, True], 3.0, 1.0)
+    expected = (losses.numpy() * weights).mean() / weights.mean()
+    assert classifier.history_[0]["valid_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_focal_loss_of_a_pixel():

@@ -1065,6 +1065,7 @@ WRONG_OF_BOTH = {
 }
 WRONG_OF_CLASSIFIER = {
     "loss": ["squared_error", "quantile"],
+    "label_smoothing": [-0.1, 1, np.nan, None, "some"],
     "class_weight": ["balance", [1, 2], 3, {7: 1}],
     "ignore_label": [255],  # for masks, and y is labels
     "palette": [3, {}, {"sky": (0, 0)}, {"sky": (0, 0, 300)}],
@@ -1275,9 +1276,21 @@ def test_losses_of_torch_are_taken_as_they_are(fitted):
 
 def test_label_smoothing_makes_less_confident():
     plain = classifier(max_epochs=8).fit(X, INDEX)
-    smooth = classifier(max_epochs=8, loss=nn.CrossEntropyLoss(label_smoothing=0.1)).fit(X, INDEX)
+    smooth = classifier(max_epochs=8, label_smoothing=0.1).fit(X, INDEX)
     assert smooth.score(X, INDEX) == plain.score(X, INDEX) == 1
     assert smooth.predict_proba(X).max() < plain.predict_proba(X).max()
+    by_torch = classifier(max_epochs=8, loss=nn.CrossEntropyLoss(label_smoothing=0.1))
+    assert_same_outputs(by_torch.fit(X, INDEX), smooth)
+
+
+def test_smoothed_labels_and_weights_of_classes_and_samples():
+    weights = np.linspace(0.5, 1.5, 48)
+    model = classifier(max_epochs=1, label_smoothing=0.1, class_weight={0: 3.0, 1: 0.5})
+    model.fit(X, INDEX, weights, X_val=X, y_val=INDEX, sample_weight_val=weights)
+    smooth = np.where(np.eye(2)[INDEX] == 1, 0.95, 0.05)
+    of_images = -(smooth * model.predict_log_proba(X)).sum(axis=1)
+    expected = np.average(of_images, weights=weights * np.where(INDEX == 0, 3.0, 0.5))
+    assert model.history_[0]["valid_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

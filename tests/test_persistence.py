@@ -96,6 +96,7 @@ def assert_same(loaded, model, images=X):
         },
         {"early_stopping": True, "validation_fraction": 0.3},
         {"loss": "hinge"},
+        {"label_smoothing": 0.1},
         {"loss": nn.MultiMarginLoss(margin=0.5)},
         {"optimizer": "sgd"},
         {"optimizer": torch.optim.RMSprop},

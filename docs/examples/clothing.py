@@ -17,7 +17,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 from sklearn.metrics import ConfusionMatrixDisplay, classification_report
-from torch import nn
 
 from sklearn_cnn import Augmentation, CNNClassifier
 from sklearn_cnn.architectures import ConvNet
@@ -38,7 +37,7 @@ def make_estimator(max_epochs=15, random_state=0):
         ConvNet(convs_per_stage=2),
         augmentation=Augmentation(flip=True),
         test_time_augmentation=True,
-        loss=nn.CrossEntropyLoss(label_smoothing=0.1),
+        label_smoothing=0.1,
         max_epochs=max_epochs,
         random_state=random_state,
         verbose=1,

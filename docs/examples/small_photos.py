@@ -13,7 +13,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 from sklearn.metrics import ConfusionMatrixDisplay, classification_report
-from torch import nn
 
 from sklearn_cnn import Augmentation, CNNClassifier
 from sklearn_cnn.architectures import ConvNet
@@ -33,7 +32,7 @@ def make_estimator(max_epochs=28, random_state=0):
         ConvNet((48, 96, 192, 384)),
         augmentation=Augmentation(flip=True, crop=0.125, erasing=0.25),
         test_time_augmentation=True,
-        loss=nn.CrossEntropyLoss(label_smoothing=0.1),
+        label_smoothing=0.1,
         max_epochs=max_epochs,
         random_state=random_state,
         verbose=1,

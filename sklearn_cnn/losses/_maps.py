@@ -61,16 +61,21 @@ class DiceAndLogLoss(nn.Module):
     ----------
     reduction : {"mean", "none"}, default="mean"
         Whether the losses of images are averaged.
+    label_smoothing : float, default=0.0
+        That of the cross-entropy, in [0, 1).
     """
 
-    def __init__(self, reduction="mean"):
+    def __init__(self, reduction="mean", label_smoothing=0.0):
         super().__init__()
         self.reduction = reduction
+        self.label_smoothing = label_smoothing
         self.dice = DiceLoss(reduction="none")
 
     def forward(self, logits, target):
         """Compute the loss of logits (b, k, H, W) and indices (b, H, W)."""
-        of_pixels = functional.cross_entropy(logits, target, reduction="none")
+        of_pixels = functional.cross_entropy(
+            logits, target, reduction="none", label_smoothing=self.label_smoothing
+        )
         n_counted = (target != _NOT_COUNTED).sum(dim=(1, 2)).clamp(min=1)
         losses = self.dice(logits, target) + of_pixels.sum(dim=(1, 2)) / n_counted
         return losses.mean() if self.reduction == "mean" else losses

@@ -14,6 +14,9 @@ from sklearn_cnn.runtime.warnings import warn
 # What torch's losses leave out; their `ignore_index`.
 _NOT_COUNTED = -100
 
+# Losses whose targets can be mixed with the uniform distribution.
+_SMOOTHED = ("auto", "log_loss", "dice+log_loss")
+
 # What a y may hold.
 ONE_LABEL, SEVERAL_LABELS, NUMBERS = "one label an image", "several labels an image", "numbers"
 
@@ -60,6 +63,30 @@ class BinaryHingeLoss(nn.Module):
         """Compute the loss."""
         losses = torch.relu(1 - (2 * target - 1) * logits)
         return losses.mean() if self.reduction == "mean" else losses
+
+
+class BinaryLogLoss(nn.BCEWithLogitsLoss):
+    """Cross-entropy of a sigmoid, of 0/1 targets that are mixed with one half [1]_.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        How much of each target is one half, in [0, 1).
+
+    References
+    ----------
+    .. [1] C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR
+       2016.
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits, target):
+        """Compute the loss."""
+        smooth = target * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return super().forward(logits, smooth)
 
 
 class QuantileLoss(nn.Module):
@@ -267,7 +294,22 @@ def check_quantile(quantile, loss):
         )
 
 
-def resolve_loss(loss, target, class_weights=None):
+def check_label_smoothing(label_smoothing, loss):
+    """Raise a ValueError if labels cannot be smoothed in `loss=`."""
+    if label_smoothing == 0 or (isinstance(loss, str) and loss in _SMOOTHED):
+        return
+    if isinstance(loss, str):
+        given, instead = repr(loss), 'Write loss="log_loss".'
+    else:
+        given = (loss if inspect.isclass(loss) else type(loss)).__name__
+        instead = f"Smooth them in it: nn.CrossEntropyLoss(label_smoothing={label_smoothing})."
+    raise ValueError(
+        f'label_smoothing={label_smoothing} is for loss="log_loss" and "dice+log_loss", got '
+        f"loss={given}. {instead}"
+    )
+
+
+def resolve_loss(loss, target, class_weights=None, label_smoothing=0.0):
     """Return the loss that `loss=` stands for.
 
     Parameters
@@ -278,6 +320,8 @@ def resolve_loss(loss, target, class_weights=None):
         What the loss is for.
     class_weights : ndarray of shape (n_outputs,) or (n_outputs, 2), or None
         Weights of the classes of pixels; those of images are weights of samples.
+    label_smoothing : float, default=0.0
+        See `check_label_smoothing`, which says what takes it.
 
     Returns
     -------
@@ -299,7 +343,8 @@ def resolve_loss(loss, target, class_weights=None):
                 f"loss={loss!r} is not for a y with {value}, whose losses are "
                 f"{sorted(target.losses)}."
             )
-        return _weighted(target.losses[loss](), target, class_weights)
+        smoothing = {"label_smoothing": label_smoothing} if loss in _SMOOTHED else {}
+        return _weighted(target.losses[loss](**smoothing), target, class_weights)
     check_loss(loss, (target.holds,))
     weighted = _weighted(loss() if inspect.isclass(loss) else loss, target, class_weights)
     return _with_weights_of_outputs(weighted, target)

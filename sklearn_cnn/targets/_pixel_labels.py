@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 import torch
-from torch import nn
 
+from sklearn_cnn.losses import BinaryLogLoss
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets._maps import refuse_uncounted
 from sklearn_cnn.targets._values import MultiLabel
@@ -26,7 +26,7 @@ class PixelLabels(MultiLabel):
     """
 
     is_map = True
-    losses = {"log_loss": nn.BCEWithLogitsLoss}
+    losses = {"log_loss": BinaryLogLoss}
     uncounted = 255
 
     def __init__(self, n_labels, ignore_label=None):

@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from torch import nn
 
-from sklearn_cnn.losses import NUMBERS, ONE_LABEL, SEVERAL_LABELS, BinaryHingeLoss
+from sklearn_cnn.losses import NUMBERS, ONE_LABEL, SEVERAL_LABELS, BinaryHingeLoss, BinaryLogLoss
 from sklearn_cnn.runtime.suggestions import did_you_mean
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets._checks import (
@@ -119,7 +119,7 @@ class MultiLabel:
 
     holds = SEVERAL_LABELS
     is_map = False
-    losses = {"log_loss": nn.BCEWithLogitsLoss, "hinge": BinaryHingeLoss}
+    losses = {"log_loss": BinaryLogLoss, "hinge": BinaryHingeLoss}
 
     def __init__(self, n_labels):
         self.n_outputs = n_labels
