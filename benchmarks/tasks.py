@@ -23,6 +23,9 @@ scored on the test images:
   networks that start from one that knows CIFAR-10, which is learned once and not counted in the
   seconds.
 
+Of labels the log loss and the expected calibration error say how honest the probabilities are, but
+where classes are weighted, which are then meant to be other ones.
+
 The sets are those of docs/examples/image_sets.py.
 """
 
@@ -51,7 +54,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet, Finetuned, UNet
-from sklearn_cnn.metrics import depth_scores, mean_iou_score, pixel_accuracy_score
+from sklearn_cnn.metrics import (
+    depth_scores,
+    expected_calibration_error,
+    mean_iou_score,
+    pixel_accuracy_score,
+)
 
 RESULTS = Path(__file__).parent / "results" / "tasks.json"
 CONTENDERS = {"dummy", "pixels", "textbook", "default", "pretrained", "frozen", "recipe"}
@@ -65,7 +73,13 @@ def gray(X):
     return X.mean(axis=-1).astype(np.uint8) if np.ndim(X) == 4 else X
 
 
-ACCURACY = {"accuracy": "accuracy"}
+ACCURACY = {
+    "accuracy": "accuracy",
+    "log loss": "neg_log_loss",
+    "calibration error": make_scorer(
+        expected_calibration_error, response_method="predict_proba", greater_is_better=False
+    ),
+}
 PRECISION = make_scorer(
     average_precision_score, response_method=("decision_function", "predict_proba"), average="micro"
 )
@@ -274,7 +288,7 @@ POINTS = {
     "distance": make_scorer(import_task("key_points").mean_distance, greater_is_better=False),
 }
 # scikit-learn scores errors by negative numbers; the table shows them as they are
-ERROR_NAMES = {"MAE", "median error", "distance"}
+ERROR_NAMES = {"MAE", "median error", "distance", "log loss", "calibration error"}
 ROAD = {
     "mean IoU": make_scorer(mean_iou_score, ignore_label=11),
     "pixel accuracy": make_scorer(pixel_accuracy_score, ignore_label=11),

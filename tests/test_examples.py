@@ -175,7 +175,7 @@ def test_task_recipes_are_estimators(name):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["house_prices", "photo_labels", "imbalanced"])
+@pytest.mark.parametrize("name", ["house_prices", "photo_labels", "imbalanced", "clothing"])
 @pytest.mark.usefixtures("image_sets")
 def test_the_table_of_tasks_has_a_row_a_contender(name, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(BENCHMARKS))

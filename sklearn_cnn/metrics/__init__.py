@@ -1,5 +1,6 @@
-"""What predictions of a value for each pixel are scored by, beside scikit-learn's metrics."""
+"""Scores beside scikit-learn's: of probabilities, and of a value for each pixel."""
 
+from sklearn_cnn.metrics._calibration import expected_calibration_error
 from sklearn_cnn.metrics._maps import (
     DepthScores,
     depth_scores,
@@ -12,6 +13,7 @@ __all__ = [
     "DepthScores",
     "depth_scores",
     "dice_score",
+    "expected_calibration_error",
     "mean_iou_score",
     "pixel_accuracy_score",
 ]
