@@ -133,9 +133,10 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         `net_.callbacks_`. Those that have a parameter here instead are refused by its name. For
         scikit-learn's own callbacks see `set_callbacks`.
     memory : str, path or joblib.Memory, default=None
-        Folder that caches decoded image files, as in `Pipeline`: a search then decodes each
-        file once in all, and its workers share the pages. A file that has changed is decoded
-        anew. What frozen layers make of training images is kept too, so that folds share it.
+        Folder that caches decoded files of images, masks and maps, as in `Pipeline`: a search then
+        decodes each file once in all, and its workers share the pages. A file that has changed is
+        decoded anew. What frozen layers make of training images is kept too, so that folds share
+        it.
     in_memory : bool or "auto", default="auto"
         Whether decoded files, Datasets and memmaps are kept in memory. Else they are read
         again, batch by batch, while the network trains. "auto": if they take at most half of

@@ -1,5 +1,6 @@
 """Masks and maps in files, as PIL images, and of sizes of their own."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from drawn_pixels import MapNet, map_classifier, shapes
 from PIL import Image
+from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_score
 
 from sklearn_cnn import CNNClassifier, CNNRegressor, load_image_table
@@ -66,11 +68,6 @@ def test_palettes_give_their_indices(images, masks, in_memory):
     assert classifier.validation_scores_[-1] == classifier.score(images[:4], masks[:4])
 
 
-def test_decoded_images_may_be_cached(images, masks, of_arrays, tmp_path):
-    cached = map_classifier(max_epochs=2, memory=tmp_path).fit(images, masks)
-    assert cached.loss_curve_ == of_arrays.loss_curve_
-
-
 @pytest.mark.parametrize(
     "contain",
     [
@@ -95,6 +92,24 @@ def test_black_and_white_masks_are_0_and_1(tmp_path):
 def test_masks_in_tiff_files(tmp_path, of_arrays):
     paths = written(tmp_path, MASKS, "{}.tif")
     assert map_classifier(max_epochs=2).fit(X, paths).loss_curve_ == of_arrays.loss_curve_
+
+
+def test_numbers_in_the_other_order_of_bytes(of_arrays):
+    swapped = [
+        Image.frombytes("I;16B", mask.shape[::-1], mask.astype(">u2").tobytes()) for mask in MASKS
+    ]
+    assert map_classifier(max_epochs=2).fit(X, swapped).loss_curve_ == of_arrays.loss_curve_
+
+
+def test_masks_are_turned_as_their_exif_says(tmp_path, of_arrays):
+    paths = [tmp_path / f"{row}.png" for row in range(len(MASKS))]
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
+    for path, mask in zip(paths, MASKS, strict=True):
+        Image.fromarray(mask[::-1, ::-1].copy()).save(path, exif=upside_down)
+    for memory in (None, tmp_path / "cache"):
+        turned = map_classifier(max_epochs=2, memory=memory).fit(X, paths)
+        assert turned.loss_curve_ == of_arrays.loss_curve_
 
 
 class TestColours:
@@ -150,6 +165,88 @@ class TestNumbers:
         assert regressor().fit(X, paths).predict(X).shape == (24, 16, 20, 2)
 
 
+def hollow(paths):
+    """Overwrite files with zeros, so that they look the same from outside."""
+    for path in paths:
+        status = os.stat(path)
+        path.write_bytes(bytes(status.st_size))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+class TestMemory:
+    @pytest.fixture
+    def paths(self, masks, tmp_path):
+        (tmp_path / "masks").mkdir()
+        return [Path(shutil.copy(path, tmp_path / "masks")) for path in masks]
+
+    @pytest.mark.parametrize("in_memory", [True, False])
+    def test_masks_are_decoded_once(self, images, paths, of_arrays, tmp_path, in_memory):
+        cached = map_classifier(max_epochs=2, memory=tmp_path / "cache", in_memory=in_memory)
+        assert cached.fit(images, paths).loss_curve_ == of_arrays.loss_curve_
+        hollow(paths)
+        assert clone(cached).fit(images, paths).loss_curve_ == of_arrays.loss_curve_
+        assert cached.score(images, paths) == of_arrays.score(X, MASKS)
+
+    def test_a_changed_mask_is_read_anew(self, images, paths, tmp_path):
+        quick(memory=tmp_path / "cache").fit(images, paths)
+        hollow([*paths[:3], *paths[4:]])
+        Image.fromarray(np.zeros_like(MASKS[3])).save(paths[3])
+        changed = MASKS.copy()
+        changed[3] = 0
+        again = quick(memory=tmp_path / "cache").fit(images, paths)
+        assert again.loss_curve_ == quick().fit(X, changed).loss_curve_
+
+    @pytest.mark.parametrize("extension", ["images", "index"])
+    def test_a_damaged_cache_is_computed_anew(self, images, paths, tmp_path, extension):
+        cached = quick(memory=tmp_path / "cache").fit(images, paths)
+        (entry,) = (tmp_path / "cache").rglob(f"maps-*/*.{extension}")
+        content = bytearray(entry.read_bytes())
+        content[-9] ^= 1
+        entry.write_bytes(content)
+        with pytest.warns(UserWarning, match="cannot be read or is damaged: .* decoded again"):
+            again = clone(cached).fit(images, paths)
+        assert again.loss_curve_ == cached.loss_curve_
+
+    def test_broken_masks_are_named(self, images, paths, tmp_path):
+        paths[3].write_bytes(paths[3].read_bytes()[:-40])
+        with pytest.raises(ValueError, match=r"y\[3\], '.*3.png': it cannot be decoded"):
+            quick(memory=tmp_path / "cache").fit(images, paths)
+        paths[3].unlink()
+        with pytest.raises(ValueError, match=r"y\[3\], '.*3.png': no such file"):
+            quick(memory=tmp_path / "cache").fit(images, paths)
+
+    def test_a_palette_is_of_its_colours(self, tmp_path):
+        paths = written(tmp_path, COLOURS[MASKS])
+        memory = tmp_path / "cache"
+        quick(palette=PALETTE, memory=memory).fit(X, paths)
+        hollow(paths)
+        # the cache holds colours, and labels may change
+        numbered = dict(enumerate(PALETTE.values()))
+        by_number = quick(palette=numbered, memory=memory).fit(X, paths)
+        assert by_number.loss_curve_ == quick().fit(X, MASKS).loss_curve_
+        with pytest.raises(ValueError, match=r"y\[0\], .*no image of a format"):
+            quick(palette={**numbered, 3: (9, 9, 9)}, memory=memory).fit(X, paths)
+
+    @pytest.mark.parametrize(
+        ("dtype", "extension"), [("uint16", "png"), ("float32", "tif"), ("int32", "tif")]
+    )
+    def test_numbers_are_those_of_the_files(self, tmp_path, dtype, extension):
+        # neighbours that float32 does not tell apart
+        numbers = (2**24 + MASKS.astype(np.int32)) if dtype == "int32" else DEPTHS
+        paths = written(tmp_path, numbers.astype(dtype), f"{{}}.{extension}")
+        metres = regressor(target_scale=0.5, memory=tmp_path / "cache").fit(X, paths)
+        expected = regressor(target_scale=0.5).fit(X, paths)
+        hollow(paths)
+        assert clone(metres).fit(X, paths).loss_curve_ == expected.loss_curve_
+        in_units = regressor(memory=tmp_path / "cache").fit(X, paths)
+        np.testing.assert_allclose(in_units.predict(X), 2 * expected.predict(X), rtol=1e-6)
+
+    def test_a_folder_that_cannot_be_made_is_said(self, paths, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.warns(UserWarning, match="masks or maps are decoded without a cache"):
+            quick(memory=tmp_path / "file" / "cache").fit(X, paths)
+
+
 class TestSizes:
     @pytest.fixture(scope="class")
     @staticmethod
@@ -178,6 +275,11 @@ class TestSizes:
         right = [np.mean(p == m) for p, m in zip(predicted, arrays, strict=True)]
         assert np.mean(right) > 0.8
         assert predicted[0].dtype == np.uint8
+
+    def test_those_of_the_cache(self, mixed, tmp_path):
+        images, masks, _ = mixed
+        cached = quick(image_shape=(20, 20), memory=tmp_path).fit(images, masks)
+        assert cached.loss_curve_ == quick(image_shape=(20, 20)).fit(images, masks).loss_curve_
 
     def test_numbers_of_the_files_own_sizes(self, mixed):
         images, masks, _ = mixed

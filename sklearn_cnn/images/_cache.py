@@ -1,4 +1,4 @@
-"""Decoded images on disk, so that a search decodes each file once.
+"""Decoded images, masks and maps on disk, so that a search decodes each file once.
 
 A folder holds entries: an array of images, mapped into memory by whoever uses it, and an index
 that says which file each image came from. Folds of a cross-validation ask for other subsets of
@@ -14,6 +14,7 @@ import zlib
 from contextlib import suppress
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
@@ -59,6 +60,25 @@ def decoded_folder(memory, size, with_alpha, resize_mode):
     return cache_folder(memory, "-".join(parts))
 
 
+def decoded_maps_folder(memory, palette):
+    """Return the folder that holds masks and maps, each of the size of its own file.
+
+    Parameters
+    ----------
+    memory : str, path, joblib.Memory or None
+        The estimator's parameter.
+    palette : ndarray of int
+        The colours that masks hold the positions of; empty where they hold numbers.
+
+    Returns
+    -------
+    Path or None
+        None if nothing is to be cached.
+    """
+    parts = ["maps", *([joblib.hash(palette)] if len(palette) else []), f"v{_VERSION}"]
+    return cache_folder(memory, "-".join(parts))
+
+
 class _Place(NamedTuple):
     """Where an image lies, how many channels its file has, and the checksum of its pixels."""
 
@@ -69,7 +89,7 @@ class _Place(NamedTuple):
 
 
 class ImageCache:
-    """Decoded images of one size in a folder.
+    """Decoded images in a folder, those of an entry of one size.
 
     An entry is a file of pixels, `.images`, that is mapped into memory, and an index of it, that
     tells shape, files, checksums and what numbers the files hold. One process at a time adds
@@ -79,6 +99,8 @@ class ImageCache:
     ----------
     folder : Path
         Made where it is not there.
+    is_exact : bool, default=False
+        Whether pixels stay what files hold, as maps do; all but uint8 become float32 otherwise.
 
     Raises
     ------
@@ -86,9 +108,10 @@ class ImageCache:
         Here and from each method, if the folder cannot be read, or written to where it must be.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, is_exact=False):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._lock = folder, FileLock(folder / "lock")
+        self._is_exact = is_exact
         self._entries, self._indices, self._dtypes = [], [], []
         self._found, self._checked = {}, set()
 
@@ -133,7 +156,7 @@ class ImageCache:
                 continue
             try:
                 shape, files, dtype = json.loads(read_sealed(index))
-                images = _mapped(index.with_suffix(".images"), np.dtype(dtype), "r", shape)
+                images = self._mapped(index.with_suffix(".images"), np.dtype(dtype), "r", shape)
             except (FileNotFoundError, ValueError):
                 # its pixels are a stray from now on
                 index.unlink(missing_ok=True)
@@ -187,7 +210,7 @@ class ImageCache:
         index, dtype = path.with_suffix(".index"), files[0].dtype
         try:
             _allocate(path, math.prod(images.shape) * images.dtype.itemsize)
-            entry = _mapped(path, dtype, "r+", images.shape)
+            entry = self._mapped(path, dtype, "r+", images.shape)
             images.read_into(torch.from_numpy(entry), np.arange(len(images)), broken, progress)
             entry.flush()
             listed = [
@@ -200,7 +223,7 @@ class ImageCache:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        self._note(index, listed, _mapped(path, dtype, "r", images.shape), dtype)
+        self._note(index, listed, self._mapped(path, dtype, "r", images.shape), dtype)
         self._checked.update(file[-3:] for file in listed)
 
     def sizes(self, files):
@@ -242,6 +265,16 @@ class ImageCache:
         dtype = kept_dtype(self._dtypes[used[0]])
         return CachedImages(mapped, entry, row, (len(places), *size, channels), dtype)
 
+    def image(self, file):
+        """Return the pixels of a cached file, as (path, size, time of modification), mapped."""
+        place = self._found[file]
+        return self._entries[place.entry][place.row]
+
+    def _mapped(self, path, dtype, mode, shape):
+        """Map a file of images, whose pixels were of some dtype, into memory."""
+        stored = dtype if self._is_exact or dtype == np.uint8 else np.float32
+        return np.memmap(path, stored, mode, shape=tuple(shape))
+
 
 class CachedImages(LazyImages):
     """Images out of mapped arrays.
@@ -268,12 +301,6 @@ class CachedImages(LazyImages):
             stored = torch.from_numpy(mapped[row[chosen]])
             images[torch.from_numpy(chosen)] = convert_channels(stored, self._image_shape[2])
         return images
-
-
-def _mapped(path, dtype, mode, shape):
-    """Map a file of images, whose pixels were of some dtype, into memory."""
-    stored = np.uint8 if dtype == np.uint8 else np.float32
-    return np.memmap(path, stored, mode, shape=tuple(shape))
 
 
 def _allocate(path, n_bytes):

@@ -197,7 +197,7 @@ def decode_file(file, with_alpha=False):
     """
     channels = 4 if with_alpha else file.channels
     with naming_the_reason():
-        content = _content(file)
+        content = content_of(file)
         pixels = None if with_alpha else _decode_fast(content, file)
         if pixels is None:
             with Image.open(io.BytesIO(content), formats=formats()) as image:
@@ -329,7 +329,8 @@ def _loses_bits(image):
     return pil_dtype(image) == np.uint8 and is_deep
 
 
-def _content(file):
+def content_of(file):
+    """Return what a file holds; a BrokenImageError if it has changed since it was looked at."""
     if file.content is not None:
         return bytearray(file.content)
     if identify(file.path) == (file.n_bytes, file.modified):

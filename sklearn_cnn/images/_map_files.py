@@ -1,19 +1,28 @@
 """One mask or map in a file, PIL image or array → its values."""
 
+import functools
+import io
 import os
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from PIL import ImageOps
 
 from sklearn_cnn.images import _containers
+from sklearn_cnn.images._cache import ImageCache, decoded_maps_folder
+from sklearn_cnn.images._cached_files import add_to_cache, warn_of_no_cache
 from sklearn_cnn.images._decoding import (
     BrokenImageError,
+    content_of,
     identify,
     is_named_as_image,
     naming_the_reason,
     open_image,
     pil_dtype,
 )
+from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._orientation import orientation_of
 from sklearn_cnn.runtime.warnings import warn
 
 # Modes whose numbers are the values: indices of a palette among them.
@@ -36,32 +45,59 @@ class MapFormat(NamedTuple):
 
     def of_picture(self, image):
         """Return the values of a PIL image, of shape (H, W)."""
+        return self.values(self.numbers_of(image))
+
+    def numbers_of(self, image):
+        """Return what a PIL image holds, as `values` takes it: numbers, or places in a palette."""
         image.load()
         if image.format in ("JPEG", "MPO"):
             warn(
                 "Masks or maps are JPEG files, whose compression changes the values of pixels: "
                 "save them as PNG."
             )
+        dtype = pil_dtype(image)
+        if orientation_of(image) != 1:
+            image = ImageOps.exif_transpose(image)
         if self.palette is not None:
-            return self.of_colours(np.asarray(image.convert("RGB")))
+            return self._places_of(np.asarray(image.convert("RGB")))
         if image.mode not in _VALUES and not image.mode.startswith("I;16"):
             raise BrokenImageError(
                 f"it is a colour image ({image.mode}), which does not say what the colours stand "
                 "for: pass palette={label: (red, green, blue), ...} to CNNClassifier, or convert "
                 "it to gray numbers"
             )
-        values, dtype = np.array(image), pil_dtype(image)
-        if image.mode == "1":
-            return values.astype(np.uint8)
-        # Pillow has 8 and 32 bits of some kinds in others, and 16 bits of PNGs in 32
-        values = values.view(dtype) if values.itemsize == dtype.itemsize else values.astype(dtype)
-        return values if self.scale == 1 else values.astype(np.float64) * self.scale
+        numbers = np.array(image)
+        if dtype in (np.int8, np.uint32):
+            # Pillow has no mode of these, and their bits in one of the same size
+            numbers = numbers.view(dtype)
+        # 16 bits may come in 32, or in the other order of bytes
+        return numbers.astype(dtype)
+
+    def values(self, numbers):
+        """Return the values that numbers in a file, or places in the palette, stand for."""
+        if self.palette is not None:
+            table = self._table()
+            return np.array([table[code] for code in self.colours.tolist()])[numbers]
+        return numbers if self.scale == 1 else numbers.astype(np.float64) * self.scale
 
     def of_colours(self, colours):
         """Return the labels of RGB values of shape (..., 3)."""
-        table = {_code(colour): label for label, colour in (self.palette or {}).items()}
-        known = np.array(sorted(table))
-        labels = np.array([table[code] for code in known.tolist()])
+        return self.values(self._places_of(colours))
+
+    @property
+    def colours(self):
+        """The colours of the palette, each as one number, sorted."""
+        return np.array(sorted(self._table()), dtype=np.int64)
+
+    def dtype_of(self, dtype):
+        """Return the dtype of what `numbers_of` makes of an image whose pixels have another."""
+        return dtype if self.palette is None else np.min_scalar_type(len(self.palette) - 1)
+
+    def _table(self):
+        return {_code(colour): label for label, colour in (self.palette or {}).items()}
+
+    def _places_of(self, colours):
+        known = self.colours
         codes = _code(np.moveaxis(colours.astype(np.int64), -1, 0))
         indices = np.searchsorted(known, codes).clip(max=len(known) - 1)
         unknown = np.argwhere(known[indices] != codes)
@@ -72,7 +108,7 @@ class MapFormat(NamedTuple):
                 f"it holds the colour {colour} at row {place[-2]}, column {place[-1]}, which is "
                 f"none of the {len(known)} of palette"
             )
-        return labels[indices]
+        return indices.astype(self.dtype_of(None))
 
 
 def check_palette(palette):
@@ -135,6 +171,71 @@ def read_map(cell, form):
             return np.load(path, allow_pickle=False)
     with naming_the_reason(), open(path, "rb") as file, open_image(file) as image:
         return form.of_picture(image)
+
+
+def open_cached_maps(cells, form, options, named):
+    """Return what reads masks or maps out of the cache of decoded files, with those it lacked.
+
+    Parameters
+    ----------
+    cells : sequence
+    form : MapFormat
+    options : ReadOptions
+    named : Name
+        What errors call the masks or maps.
+
+    Returns
+    -------
+    callable or None
+        Maps a row to its values. None if nothing is to be cached, or the cache cannot be used, or
+        they are not all in image files: `.npy` files hold what is to be read already.
+
+    Raises
+    ------
+    ValueError
+        If one of them cannot be read.
+    """
+    try:
+        folder = decoded_maps_folder(options.memory, form.colours)
+        if folder is None or not all(map(_is_image_path, cells)):
+            return None
+        cache = ImageCache(folder, is_exact=True)
+        files = add_to_cache(cache, cells, named, None, functools.partial(_add, cache, form))
+    except OSError as error:
+        warn_of_no_cache(options, error, "masks or maps")
+        return None
+    return lambda row: form.values(cache.image(files[row])[..., 0])
+
+
+def _add(cache, form, headers, named, _damaged):
+    """Add the numbers of files to a cache, those of a size and dtype as one entry."""
+    of_kind: dict = {}
+    for position, header in enumerate(headers):
+        header = header._replace(dtype=form.dtype_of(header.dtype))
+        kind = header.height, header.width, header.dtype
+        of_kind.setdefault(kind, []).append((position, header))
+    for (*size, dtype), members in of_kind.items():
+        positions, alike = zip(*members, strict=True)
+        name_of = named.at([named.rows[position] for position in positions]).of
+        shape, stored = (len(alike), *size, 1), torch.from_numpy(np.empty(0, dtype)).dtype
+        decode = functools.partial(_decode, form)
+        cache.add(alike, DecodedImages(alike, decode, shape, "squash", name_of, stored))
+
+
+def _decode(form, file):
+    """Return the numbers of a file as an image of one channel."""
+    with naming_the_reason(), open_image(io.BytesIO(content_of(file))) as image:
+        numbers = form.numbers_of(image)
+    if (numbers.shape, numbers.dtype) != ((file.height, file.width), file.dtype):
+        raise BrokenImageError(
+            f"its header says {file.height} x {file.width} of {file.dtype}, its pixels are "
+            f"{' x '.join(map(str, numbers.shape))} of {numbers.dtype}"
+        )
+    return torch.from_numpy(numbers[..., None])
+
+
+def _is_image_path(cell):
+    return _containers.is_path(cell) and is_named_as_image(os.fspath(cell))
 
 
 def _is_named_as_map(name):

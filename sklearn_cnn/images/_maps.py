@@ -4,6 +4,7 @@ import copy
 import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn_cnn.images._containers import as_numpy
 from sklearn_cnn.images._decoding import BrokenImageError
 from sklearn_cnn.images._encoded import Name
 from sklearn_cnn.images._lazy import DecodedImages, in_threads
-from sklearn_cnn.images._map_files import MapFormat, is_map_cell, read_map
+from sklearn_cnn.images._map_files import MapFormat, is_map_cell, open_cached_maps, read_map
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import keeps_in_memory
 from sklearn_cnn.images._resizing import resize_map
@@ -171,6 +172,8 @@ class SingleMaps(Maps):
     def __init__(self, cells, name, form):
         super().__init__(name)
         self.cells, self.form = cells, form
+        # reads those of files that are cached
+        self._cached: Callable | None = None
 
     def __len__(self):
         return len(self.cells)
@@ -186,6 +189,12 @@ class SingleMaps(Maps):
     @property
     def n_values(self):
         return self._first.shape[2] if self._first.ndim == 3 else None
+
+    def of_images(self, own_sizes, size, options):
+        fitting = super().of_images(own_sizes, size, options)
+        named = Name(self.name, self.cells)
+        fitting._cached = open_cached_maps(self.cells, self.form, options, named)
+        return fitting
 
     def name_of(self, row):
         return Name(self.name, self.cells).of(row)
@@ -214,7 +223,10 @@ class SingleMaps(Maps):
             raise ValueError(f"{self.name_of(row)}: {error}.") from error
 
     def _read(self, row):
-        values = read_map(self.cells[row], self.form)
+        if self._cached is not None:
+            values = self._cached(row)
+        else:
+            values = read_map(self.cells[row], self.form)
         if row > 0:
             first = self._first
             if (values.ndim, values.dtype.kind) != (first.ndim, first.dtype.kind):

@@ -1,6 +1,5 @@
 """Sequences of images: files, PIL images, arrays of any size, and Datasets of them."""
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +9,8 @@ from torch.utils.data import Dataset
 
 from sklearn_cnn.images import _arrays, _containers
 from sklearn_cnn.images._cache import ImageCache, decoded_folder
+from sklearn_cnn.images._cached_files import add_to_cache, warn_of_no_cache
 from sklearn_cnn.images._datasets import DatasetItems, open_dataset
-from sklearn_cnn.images._decoding import BrokenImageError, identify, read_header
 from sklearn_cnn.images._encoded import (
     Name,
     Wanted,
@@ -86,10 +85,7 @@ def _open_encoded(cells, options, expected, name, broken):
         if folder is not None and all(map(_containers.is_path, cells)):
             return _open_cached(options, ImageCache(folder), cells, wanted, named, broken)
     except OSError as error:
-        warn(
-            f"memory={options.memory!r} cannot be used ({error}): images are decoded without a "
-            "cache. Make room there, or choose a folder that can be written to."
-        )
+        warn_of_no_cache(options, error, "images")
     items = _look_at_all(cells, named, broken) if looked_at is None else looked_at
     _warn_of_lost_bits(items, named)
     _refuse_resizing(options, items, named)
@@ -123,51 +119,20 @@ def _read_arrays(images, options, name):
 
 def _open_cached(options, cache, paths, wanted, named, broken):
     """Return the images of files out of a cache, to which those that it lacks are added first."""
-    files = [attempt(_identify, path, named, row, broken) for row, path in enumerate(paths)]
-    cache.find(files)
-    if any(file is not None and file not in cache for file in files):
-        # one process decodes while others wait, and then find what they need
-        with cache.locked():
-            cache.find(files)
-            _add_missing(options, cache, files, wanted, named, broken)
+
+    def add(headers, named_headers, damaged):
+        _warn_of_lost_bits(headers, named_headers)
+        _refuse_resizing(options, headers, named_headers)
+        # other fits may want the same files in colour: gray is made when they are read
+        images = wanted.with_own_channels().decoded(headers, named_headers)
+        with reading_bar(options, len(headers)) as progress:
+            cache.add(headers, images, damaged, progress)
+
+    files = add_to_cache(cache, paths, named, broken, add)
     refuse_all_broken(named, broken)
     _containers.refuse_mixed_numbers(cache.dtypes(files), named.of)
     refuse_mixed_sizes(cache.sizes(files), named.of_all)
     return cache.images(files, wanted.channels)
-
-
-def _add_missing(options, cache, files, wanted, named, broken):
-    rows: dict = {}
-    for row, file in enumerate(files):
-        if file is not None and file not in cache:
-            rows.setdefault(file, []).append(row)
-    # of a file that is there twice the first row stands for all
-    headers = {
-        row: attempt(_read_same_header, file, named, row, broken)
-        for file, (row, *_) in rows.items()
-    }
-    readable = {row: header for row, header in headers.items() if header is not None}
-    named_readable = named.at(list(readable))
-    _warn_of_lost_bits(readable.values(), named_readable)
-    _refuse_resizing(options, readable.values(), named_readable)
-    if readable:
-        # other fits may want the same files in colour: gray is made when they are read
-        images = wanted.with_own_channels().decoded(list(readable.values()), named_readable)
-        damaged: dict[int, str] | None = None if broken is None else {}
-        with reading_bar(options, len(readable)) as progress:
-            cache.add(list(readable.values()), images, damaged, progress)
-        for position, reason in (damaged or {}).items():
-            broken[list(readable)[position]] = reason
-    for same in rows.values():
-        if broken is not None and same[0] in broken:
-            broken.update(dict.fromkeys(same, broken[same[0]]))
-
-
-def _read_same_header(file):
-    header = read_header(file[0])
-    if (header.path, header.n_bytes, header.modified) != file:
-        raise BrokenImageError("the file has changed since it was first looked at")
-    return header
 
 
 def _warn_of_lost_bits(items, named):
@@ -185,8 +150,3 @@ def _refuse_resizing(options, items, named):
     for row, item in enumerate(items):
         if item is not None:
             refuse_resizing(options, (item.height, item.width), named.of(row))
-
-
-def _identify(path):
-    path = os.path.abspath(os.fspath(path))
-    return (path, *identify(path))
