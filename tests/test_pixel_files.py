@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_pixels import MapNet, map_classifier, shapes
+import torch
+from drawn_pixels import RNG, MapNet, map_classifier, shapes
+from listed import Listed
 from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_score
+from torch.utils.data import TensorDataset
+from torchvision import tv_tensors
 
-from sklearn_cnn import CNNClassifier, CNNRegressor, load_image_table
+from sklearn_cnn import CNNClassifier, CNNRegressor, load_image_table, unpack_dataset
 
 X, MASKS = shapes()
 DEPTHS = np.array([5000, 1500, 3000], dtype=np.uint16)[MASKS]
@@ -110,6 +114,68 @@ def test_masks_are_turned_as_their_exif_says(tmp_path, of_arrays):
     for memory in (None, tmp_path / "cache"):
         turned = map_classifier(max_epochs=2, memory=memory).fit(X, paths)
         assert turned.loss_curve_ == of_arrays.loss_curve_
+
+
+class TestDatasets:
+    @pytest.mark.parametrize("in_memory", [True, False])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda mask: mask,
+            lambda mask: torch.from_numpy(mask)[None].long(),
+            lambda mask: tv_tensors.Mask(mask[None]),
+            lambda mask: with_palette(Image.fromarray(mask)),
+        ],
+        ids=["arrays", "tensors", "tv_tensors", "PIL"],
+    )
+    def test_pairs_of_images_and_masks(self, of_arrays, make, in_memory):
+        dataset = Listed([(image, make(mask)) for image, mask in zip(X, MASKS, strict=True)])
+        fitted = map_classifier(max_epochs=2, in_memory=in_memory).fit(dataset)
+        assert fitted.loss_curve_ == of_arrays.loss_curve_
+        np.testing.assert_array_equal(fitted.predict(dataset), of_arrays.predict(X))
+        images, masks = unpack_dataset(dataset)
+        assert fitted.score(images, masks) == of_arrays.score(X, MASKS)
+        assert fitted.score(dataset, masks) == of_arrays.score(X, MASKS)
+        with pytest.raises(ValueError, match=r"requires y .*X, y = unpack_dataset\(dataset\)"):
+            fitted.score(dataset)
+
+    @pytest.mark.parametrize("channel", [0, 2])
+    def test_pairs_of_images_and_depths(self, channel):
+        depths = np.where(MASKS == 2, np.nan, DEPTHS).astype(np.float32)
+        maps = torch.from_numpy(depths).unsqueeze(1 + channel)
+        dataset = TensorDataset(torch.from_numpy(X), maps)
+        fitted, expected = regressor().fit(dataset), regressor().fit(X, depths)
+        np.testing.assert_array_equal(fitted.predict(dataset), expected.predict(X))
+        images, maps = unpack_dataset(dataset)
+        assert fitted.score(images, maps) == expected.score(X, depths)
+        scores = cross_val_score(regressor(), images, maps, cv=2)
+        np.testing.assert_array_equal(scores, cross_val_score(regressor(), X, depths, cv=2))
+
+    def test_images_and_masks_of_several_sizes(self):
+        pairs = list(zip(X, MASKS, strict=True))
+        pairs[0] = X[0].repeat(2, axis=0), MASKS[0].repeat(2, axis=0)
+        fitted = quick(image_shape=(16, 20)).fit(Listed(pairs))
+        images, masks = unpack_dataset(Listed(pairs))
+        again = quick(image_shape=(16, 20)).fit(images, masks)
+        assert fitted.loss_curve_ == again.loss_curve_
+        assert fitted.predict_original_size(Listed(pairs))[0].shape == (32, 20)
+
+    def test_masks_that_change_from_time_to_time_are_refused(self):
+        class Flipped(Listed):
+            def __getitem__(self, row):
+                step = RNG.choice([-1, 1])
+                return tuple(part[:, ::step].copy() for part in super().__getitem__(row))
+
+        dataset = Flipped(list(zip(X, MASKS, strict=True)))
+        assert quick(in_memory=True).fit(dataset).score(X, MASKS) > 0
+        with pytest.raises(ValueError, match=r"another mask or map each time.*in_memory=True"):
+            quick(in_memory=False).fit(dataset)
+
+    def test_pairs_of_images_beside_y_are_refused(self, of_arrays):
+        pairs = list(zip(X, X, strict=True))
+        for items in (pairs, Listed(pairs)):
+            with pytest.raises(TypeError, match=r"X holds pairs of images.*leave out y"):
+                CNNClassifier(max_epochs=1).fit(items, np.arange(24) % 2)
 
 
 class TestColours:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from scipy.sparse import issparse
 from torch.utils.data import Dataset, IterableDataset
 
-from sklearn_cnn.images._decoding import is_named_as_image
+from sklearn_cnn.images._decoding import BrokenImageError, is_named_as_image, pil_size
 from sklearn_cnn.images._refusals import refuse_arrays_in_cells, refuse_no_batch
 
 _BYTES = (bytes, bytearray, memoryview)
@@ -95,13 +96,27 @@ def is_record(cell):
 
 
 def is_pair(cell):
-    """Say whether a cell is an (image, label) pair; text that names no image file is a label."""
+    """Say whether a cell is an (image, label) pair; text that names no image file is a label.
+
+    The label may be a mask or map: an image that has a value for each pixel, not a colour.
+    """
     return (
         isinstance(cell, tuple)
         and len(cell) == 2
         and is_image(cell[0])
-        and not _is_plainly_image(cell[1])
+        and (is_map(cell[1]) or not _is_plainly_image(cell[1]))
     )
+
+
+def is_map(value):
+    """Say whether an array, of shape (H, W), (H, W, 1) or (1, H, W), or PIL image holds no colours.
+
+    It may be a mask or map then.
+    """
+    if is_pil(value):
+        return len(value.getbands()) == 1
+    shape: tuple[int, ...] = getattr(value, "shape", ())
+    return len(shape) == 2 or (len(shape) == 3 and 1 in (shape[0], shape[2]))
 
 
 def _is_plainly_image(value):
@@ -378,19 +393,45 @@ def first_image(cells):
 
 
 def label_of(cell, row, name="X"):
-    """Return the label of a pair; a TypeError, which names the row, if it is none."""
+    """Return the label of a pair; a TypeError, which names the row, if it is none.
+
+    A mask or map as an array has the shape (H, W).
+    """
     refuse_others_than_pairs(cell)
     if not is_pair(cell):
         raise TypeError(
             f"{name}[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by "
             "itself."
         )
-    return cell[1]
+    label = as_numpy(cell[1], "y")
+    if is_pil(label):
+        # thousands of masks would be as many open files; whoever reads one says what is broken
+        with suppress(BrokenImageError):
+            pil_size(label)
+    elif len(getattr(label, "shape", ())) == 3:
+        return label[..., 0] if label.shape[2] == 1 else label[0]
+    return label
 
 
 def stack_labels(labels):
-    """Return labels as an array."""
-    return np.array([as_numpy(label, "y") for label in labels])
+    """Return labels as an array; of masks or maps that do not stack it holds objects."""
+    if any(map(is_pil, labels)) or len({label.shape for label in labels if is_map(label)}) > 1:
+        stacked = np.empty(len(labels), dtype=object)
+        for row, label in enumerate(labels):
+            stacked[row] = label
+        return stacked
+    return np.array(labels)
+
+
+def refuse_two_images(cell):
+    """Raise if a cell is a pair of images, of which the second may be a mask or map."""
+    if is_pair(cell) and is_map(cell[1]):
+        raise TypeError(
+            "X holds pairs of images, of which the second would not be looked at. If it is a mask "
+            "or map, leave out y, or pass both by themselves: X, y = unpack_dataset(dataset). "
+            "Images that belong together are one image of more channels: [np.dstack(item) for "
+            "item in X] of arrays."
+        )
 
 
 def _has_rows(X):

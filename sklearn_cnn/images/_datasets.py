@@ -1,5 +1,6 @@
 """torch Datasets as X: each item is read once, image and label together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn_cnn.images._shape import refuse_resizing
 
 class DatasetItems:
     """The items of a Dataset, whose labels are noted while they are read for their images.
+
+    Masks and maps stay those that were noted: an item that is read again must have the same.
 
     Parameters
     ----------
@@ -33,6 +36,7 @@ class DatasetItems:
             _containers.refuse_others_than_pairs(self.first)
             _containers.refuse_missing_labels(options)
         self._labels: dict[int, Any] | None = {} if with_labels else None
+        self._maps: Sequence | None = None
 
     def __len__(self):
         return len(self._dataset)
@@ -44,7 +48,18 @@ class DatasetItems:
             item = self._dataset[row]
         if self._labels is not None:
             self._labels[row] = _containers.label_of(item, row, self._name)
+        elif self._maps is not None:
+            self._check_map(item, row, self._maps[row])
         return item
+
+    def _check_map(self, item, row, noted):
+        label = np.asarray(_containers.label_of(item, row, self._name))
+        if not np.array_equal(label, np.asarray(noted), equal_nan=label.dtype.kind == "f"):
+            raise ValueError(
+                f"{self._name}[{row}] has another mask or map each time that it is read. Random "
+                "transforms within a Dataset would move the image alone: write in_memory=True, "
+                "which reads each item once, and augmentation= for random changes."
+            )
 
     def labels(self):
         """Return the labels, those of items that were not read yet too; None if there are none."""
@@ -54,7 +69,10 @@ class DatasetItems:
             if row not in self._labels:
                 self[row]
         noted, self._labels = self._labels, None
-        return _containers.stack_labels([noted[row] for row in range(len(self))])
+        labels = _containers.stack_labels([noted[row] for row in range(len(self))])
+        if _containers.is_map(labels[0]):
+            self._maps = labels
+        return labels
 
 
 def open_dataset(items, options, expected, name):
@@ -138,14 +156,15 @@ def unpack_dataset(dataset):
     ----------
     dataset : torch.utils.data.Dataset
         With a length and integer indexing, of (image, label) pairs. Images are PIL images or
-        arrays.
+        arrays; a label may be a mask or map, a gray PIL image or an array.
 
     Returns
     -------
     X : list of length n
         The images as the Dataset has them.
-    y : ndarray of shape (n,) or (n, n_outputs)
-        The labels.
+    y : ndarray of shape (n,), (n, n_outputs) or (n, H, W)
+        The labels. Masks or maps of several sizes, or as PIL images, are the objects of an array of
+        shape (n,).
 
     Raises
     ------

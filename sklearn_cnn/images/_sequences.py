@@ -51,12 +51,16 @@ def read_cells(cells: Any, options, expected, name, broken, with_labels):
         options = replace(options, image_shape=tuple(expected[:2]))
     if isinstance(cells, Dataset):
         items = DatasetItems(cells, options, with_labels, name)
+        if expected is None and not with_labels:
+            _containers.refuse_two_images(items.first)
         first = _containers.image_of(items.first)
         if not _containers.is_path(first):
             if expected is None and _containers.is_array(first):
                 warn_of_signals(first.shape, options, are_stacked=False)
             return open_dataset(items, options, expected, name), items.labels
         cells = [items[row] for row in range(len(items))]
+    if expected is None and not with_labels:
+        _containers.refuse_two_images(cells[0])
     labels = _containers.labels_of(cells, options, name) if with_labels else None
     cells = [_containers.image_of(cell) for cell in cells]
     first = _containers.first_image(cells)
