@@ -1,5 +1,6 @@
 """Masks and maps in files, as PIL images, and of sizes of their own."""
 
+import io
 import os
 import shutil
 from pathlib import Path
@@ -36,6 +37,14 @@ def written(folder, arrays, name="{}.png", change=lambda image: image):
 def with_palette(image):
     image.putpalette(COLOURS.ravel().tolist())
     return image
+
+
+def in_objects(cells):
+    """Return an array of objects, which NumPy would make a number of dimensions of."""
+    array = np.empty(len(cells), dtype=object)
+    for row, cell in enumerate(cells):
+        array[row] = cell
+    return array
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +90,34 @@ def test_palettes_give_their_indices(images, masks, in_memory):
         lambda masks: pd.DataFrame({"mask": [str(path) for path in masks]}),
         lambda masks: [Image.open(path) for path in masks],
         lambda masks: [np.array(Image.open(path)) for path in masks],
+        lambda masks: pd.Series([Image.open(path) for path in masks]),
+        lambda masks: in_objects([np.array(Image.open(path)) for path in masks]),
+        lambda masks: in_objects([Image.open(path) for path in masks])[:, np.newaxis],
+        lambda masks: [path.read_bytes() for path in masks],
+        lambda masks: np.array([path.read_bytes() for path in masks]),
+        lambda masks: pd.DataFrame({"mask": [io.BytesIO(path.read_bytes()) for path in masks]}),
+        lambda masks: [io.FileIO(path) for path in masks],
+        lambda masks: pd.Series([{"bytes": path.read_bytes(), "path": None} for path in masks]),
+        lambda masks: [{"bytes": None, "path": str(path)} for path in masks],
     ],
 )
 def test_containers_of_masks(masks, of_arrays, contain):
     given = map_classifier(max_epochs=2).fit(X, contain(masks))
     assert given.loss_curve_ == of_arrays.loss_curve_
+
+
+def test_bytes_of_a_tiff_that_could_be_text(of_arrays):
+    contents = [io.BytesIO() for _ in MASKS]
+    for content, mask in zip(contents, MASKS, strict=True):
+        Image.fromarray(mask).save(content, format="TIFF")
+    contents = [content.getvalue() for content in contents]
+    assert all(content.isascii() for content in contents)
+    assert map_classifier(max_epochs=2).fit(X, contents).loss_curve_ == of_arrays.loss_curve_
+
+
+def test_bytes_that_are_text_are_labels_still():
+    with pytest.raises(TypeError, match="Convert the labels to a string"):
+        CNNClassifier().fit(X, np.array([b"cat", b"horse"])[np.arange(24) % 2])
 
 
 def test_black_and_white_masks_are_0_and_1(tmp_path):

@@ -104,7 +104,7 @@ def is_pair(cell):
         isinstance(cell, tuple)
         and len(cell) == 2
         and is_image(cell[0])
-        and (is_map(cell[1]) or not _is_plainly_image(cell[1]))
+        and (is_map(cell[1]) or not is_plainly_image(cell[1]))
     )
 
 
@@ -119,10 +119,11 @@ def is_map(value):
     return len(shape) == 2 or (len(shape) == 3 and 1 in (shape[0], shape[2]))
 
 
-def _is_plainly_image(value):
+def is_plainly_image(value):
     """Say whether a value is an image: text named as image files are, bytes that are no text."""
     if isinstance(value, bytes):
-        return not value.isascii()
+        # zeros at the end are what NumPy fills text up with
+        return not value.isascii() or b"\0" in value.rstrip(b"\0")
     return is_image(value) and (not isinstance(value, str) or is_named_as_image(value))
 
 
@@ -236,7 +237,7 @@ def refuse_others_than_pairs(cell):
         return
     # a list of text is a row of a table, which has an error of its own
     entries = cell if isinstance(cell, tuple) else [v for v in cell if not isinstance(v, str)]
-    if any(map(_is_plainly_image, entries)):
+    if any(map(is_plainly_image, entries)):
         kinds = ", ".join(type(value).__name__ for value in cell[:5])
         raise TypeError(
             f"X holds items that are a {type(cell).__name__} of {len(cell)} ({kinds}), but an item "

@@ -128,7 +128,7 @@ def look_at(cell):
     if _containers.is_path(cell):
         return read_header(os.fspath(cell))
     if _containers.is_content(cell):
-        return read_header_of(_content_of(cell))
+        return read_header_of(bytes_of(cell))
     if _containers.is_pil(cell):
         height, width = pil_size(cell)
         return Picture(cell, height, width, pil_channels(cell), pil_dtype(cell))
@@ -140,7 +140,7 @@ def look_at(cell):
     )
 
 
-def _content_of(cell):
+def bytes_of(cell):
     """Return bytes, or those of an open file from its start on; it stays where it was."""
     if not hasattr(cell, "read"):
         return bytes(cell)

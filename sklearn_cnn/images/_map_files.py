@@ -21,6 +21,7 @@ from sklearn_cnn.images._decoding import (
     open_image,
     pil_dtype,
 )
+from sklearn_cnn.images._encoded import bytes_of
 from sklearn_cnn.images._lazy import DecodedImages
 from sklearn_cnn.images._orientation import orientation_of
 from sklearn_cnn.runtime.warnings import warn
@@ -130,10 +131,10 @@ def check_palette(palette):
 
 def is_map_cell(cell):
     """Say whether a cell of y holds a mask or map rather than a label."""
-    if isinstance(cell, (str, os.PathLike)):
+    if _containers.is_path(cell):
         return _is_named_as_map(os.fspath(cell))
-    # bytes are labels
-    return _containers.is_pil(cell) or _containers.is_array(cell)
+    # bytes may be labels
+    return _containers.is_plainly_image(cell)
 
 
 def read_map(cell, form):
@@ -141,7 +142,7 @@ def read_map(cell, form):
 
     Parameters
     ----------
-    cell : str, path, PIL image or array
+    cell : str, path, PIL image, array, bytes, open file, or dict of bytes and path
     form : MapFormat
 
     Returns
@@ -160,17 +161,21 @@ def read_map(cell, form):
     if _containers.is_pil(cell):
         with naming_the_reason():
             return form.of_picture(cell)
-    if not isinstance(cell, (str, os.PathLike)):
+    image = _containers.image_of(cell)
+    if _containers.is_content(image):
+        with naming_the_reason(), open_image(io.BytesIO(bytes_of(image))) as picture:
+            return form.of_picture(picture)
+    if not _containers.is_path(image):
         raise BrokenImageError(
             f"there is no mask or map, but {cell}: leave out such rows, of X too"
         )
-    path = os.fspath(cell)
+    path = os.fspath(image)
     identify(path)
     if path.lower().endswith(".npy"):
         with naming_the_reason():
             return np.load(path, allow_pickle=False)
-    with naming_the_reason(), open(path, "rb") as file, open_image(file) as image:
-        return form.of_picture(image)
+    with naming_the_reason(), open(path, "rb") as file, open_image(file) as picture:
+        return form.of_picture(picture)
 
 
 def open_cached_maps(cells, form, options, named):
