@@ -4,10 +4,11 @@
     python benchmarks/fastai_learner.py --n-images 200 --epochs 1      to see that it runs
 
 Both start from timm's tf_efficientnet_lite0 with the same file of ImageNet's weights, at 224 x 224,
-squashed. fastai as its own first example has it: one epoch of the last layers, then `--epochs` of all
-of them by `fine_tune`, with its worker processes; once more with its `aug_transforms`. Ours without
-an argument but the backbone, with its last layer alone (`freeze=True`), and with all layers in fewer
-epochs. Seconds are of reading and training; scores of the test photos, which chose nothing.
+squashed. fastai as its own first example has it: one epoch of the last layers, then `--epochs` of
+all of them by `fine_tune`, with its worker processes; once more with its `aug_transforms`. Ours
+without an argument but the backbone, with its last layer alone (`freeze=True`), and with all layers
+in fewer epochs. Seconds are of reading and training; scores are those of the test photos, which
+chose nothing.
 """
 
 import argparse

@@ -43,6 +43,7 @@ from sklearn_cnn.images import (
     own_sizes,
     read_images,
     refuse_no_batch,
+    with_broken_maps,
 )
 from sklearn_cnn.losses import has_probabilities
 from sklearn_cnn.metrics._validation import NEGATIVE_LOSS, metric_of_scorer, try_metric
@@ -280,11 +281,12 @@ class BaseCNN(
         )
         if is_first:
             self.image_shape_ = tuple(read.images.shape[1:])
-        if name == "X" and config.read.handle_broken == "skip":
-            self.skipped_rows_ = np.array(read.broken, dtype=np.int64)
         y = read.labels if y is None else y
         check_consistent_length(read.images, y)
         values = self._values_of(X, y, read.images, config.read, name.replace("X", "y"))
+        read = with_broken_maps(read, values)
+        if name == "X" and config.read.handle_broken == "skip":
+            self.skipped_rows_ = np.array(read.broken, dtype=np.int64)
         return _Given(read, y, values, read_weights(sample_weight, read.images, read.broken))
 
     def _values_of(self, X, y, images, options, name="y"):

@@ -14,7 +14,15 @@ from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._assembly import head_name, penultimate
 from sklearn_cnn.architectures._heads import n_inputs_of_head
 from sklearn_cnn.augmentation import flip_average
-from sklearn_cnn.images import Extremes, Maps, PixelRange, own_sizes, read_images, resized_back
+from sklearn_cnn.images import (
+    Extremes,
+    Maps,
+    PixelRange,
+    own_sizes,
+    read_images,
+    resized_back,
+    with_broken_maps,
+)
 from sklearn_cnn.runtime.device import new_tensors_on_cpu
 from sklearn_cnn.runtime.fitted import check_features, reads_one_fit
 from sklearn_cnn.runtime.progress import image_bar
@@ -272,6 +280,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         parameters, name = vars(self), type(self).__name__
         options = read_options(parameters, name, self._fitted_architecture)
         read = read_images(X, options, expected=self.image_shape_)
+        if self._target.is_map:
+            read = with_broken_maps(read, self._values_of(X, y, read.images, options))
         return drop(read.broken, X, y, sample_weight)
 
     @new_tensors_on_cpu()

@@ -142,8 +142,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         again, batch by batch, while the network trains. "auto": if they take at most half of
         the memory that is free. The result is the same.
     handle_broken : {"error", "skip"}, default="error"
-        What `fit` and `score` do about files that cannot be read as images: raise, or leave them
-        out with a warning that counts and names them. `find_broken` says which they are.
+        What `fit` and `score` do about files that cannot be read as images, masks or maps: raise,
+        or leave their rows out with a warning that counts and names them. `find_broken` says
+        which images they are.
     warm_start : bool, default=False
         Whether another `fit` goes on from the weights of the last one.
     random_state : int, RandomState instance or None, default=None

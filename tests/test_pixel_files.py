@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ from sklearn.model_selection import KFold, cross_val_score
 from torch.utils.data import TensorDataset
 from torchvision import tv_tensors
 
-from sklearn_cnn import CNNClassifier, CNNRegressor, load_image_table, unpack_dataset
+from sklearn_cnn import (
+    CNNClassifier,
+    CNNRegressor,
+    find_broken,
+    load_image_table,
+    unpack_dataset,
+)
 
 X, MASKS = shapes()
 DEPTHS = np.array([5000, 1500, 3000], dtype=np.uint16)[MASKS]
@@ -414,6 +421,47 @@ class TestBadFiles:
         paths[3].write_bytes(paths[3].read_bytes()[:-40])
         with pytest.raises(ValueError, match=r"y\[3\], '.*3.png': it cannot be decoded"):
             quick().fit(X, paths)
+
+    @pytest.mark.parametrize("cached", [False, True])
+    @pytest.mark.parametrize("in_memory", [False, True])
+    def test_broken_ones_are_skipped(self, images, paths, tmp_path, in_memory, cached):
+        paths[0].unlink()
+        paths[3].write_bytes(paths[3].read_bytes()[:-40])
+        given, kept = [*paths[:7], None, *paths[8:]], [row not in (0, 3, 7) for row in range(24)]
+        params = {"handle_broken": "skip", "in_memory": in_memory, "class_weight": "balanced"}
+        skipping = quick(**params, memory=tmp_path / "cache" if cached else None)
+        # what is no file keeps all of them out of the cache
+        given = [*paths[:7], paths[3], *paths[8:]] if cached else given
+        with pytest.warns(UserWarning, match=r"3 of 24 files of y .*left out: y\[0\], '.*0.png'"):
+            skipping.fit(images, given, X_val=images, y_val=MASKS)
+        assert skipping.skipped_rows_.tolist() == [0, 3, 7]
+        expected = quick(class_weight="balanced").fit(X[kept], MASKS[kept])
+        assert skipping.loss_curve_ == expected.loss_curve_
+        with pytest.warns(UserWarning, match="3 of 24 files of y .*left out"):
+            assert skipping.score(images, given) == expected.score(X[kept], MASKS[kept])
+        assert find_broken(images) == {}
+
+    def test_broken_images_and_masks_are_skipped(self, images, paths, tmp_path):
+        paths[3].unlink()
+        skipping, given = quick(handle_broken="skip"), [*images[:-1], tmp_path / "no.png"]
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            skipping.fit(given, paths, X_val=given, y_val=paths)
+        named = [str(warning.message).split(" cannot")[0] for warning in said]
+        assert named == [f"1 of 24 files of {name}" for name in ("X", "y", "X_val", "y_val")]
+        assert skipping.skipped_rows_.tolist() == [3, 23]
+
+    def test_nothing_but_broken_ones(self, paths):
+        for path in paths:
+            path.write_bytes(b"")
+        with pytest.raises(ValueError, match="None of the 24 files of y can be read"):
+            quick(handle_broken="skip").fit(X, paths)
+
+    def test_one_of_another_kind(self, paths):
+        Image.fromarray(MASKS[3].astype(np.float32)).save(paths[3].with_suffix(".tif"))
+        paths[3] = paths[3].with_suffix(".tif")
+        with pytest.raises(ValueError, match=r"3.tif' holds float32 .* bring all to one kind"):
+            quick(handle_broken="skip").fit(X, paths)
 
     def test_one_of_another_size(self, paths):
         Image.fromarray(MASKS[3, :, :10]).save(paths[3])

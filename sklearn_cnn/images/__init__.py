@@ -7,7 +7,7 @@ from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
 from sklearn_cnn.images._map_files import MapFormat, check_palette
-from sklearn_cnn.images._maps import Maps, as_maps
+from sklearn_cnn.images._maps import Maps, as_maps, with_broken_maps
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._own_sizes import own_sizes
 from sklearn_cnn.images._reader import ImageSet, read_images
@@ -55,4 +55,5 @@ __all__ = [
     "refuse_no_batch",
     "resized_back",
     "unpack_dataset",
+    "with_broken_maps",
 ]

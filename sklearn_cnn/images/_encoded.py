@@ -19,6 +19,7 @@ from sklearn_cnn.images._decoding import (
 from sklearn_cnn.images._lazy import DecodedImages
 from sklearn_cnn.images._refusals import refuse_mixed_sizes
 from sklearn_cnn.runtime.progress import image_bar
+from sklearn_cnn.runtime.warnings import warn
 
 
 class Wanted(NamedTuple):
@@ -188,6 +189,23 @@ def refuse_all_broken(named, broken):
         raise ValueError(
             f"None of the {len(broken)} files of {named.of_all} can be read as an image: "
             f"{named.listed(broken)}."
+        )
+
+
+def leave_out(named, broken):
+    """Warn of files that are left out, counted and named; raise if none can be read.
+
+    Parameters
+    ----------
+    named : Name
+    broken : dict
+        Their rows, and why they cannot be read.
+    """
+    refuse_all_broken(named, broken)
+    if broken:
+        warn(
+            f"{len(broken)} of {len(named.cells)} files of {named.of_all} cannot be read and are "
+            f"left out: {named.listed(broken)}."
         )
 
 

@@ -178,7 +178,7 @@ def read_map(cell, form):
         return form.of_picture(picture)
 
 
-def open_cached_maps(cells, form, options, named):
+def open_cached_maps(cells, form, options, named, broken):
     """Return what reads masks or maps out of the cache of decoded files, with those it lacked.
 
     Parameters
@@ -188,6 +188,8 @@ def open_cached_maps(cells, form, options, named):
     options : ReadOptions
     named : Name
         What errors call the masks or maps.
+    broken : dict or None
+        Takes the rows of those that cannot be read, and why. None: the first raises.
 
     Returns
     -------
@@ -198,21 +200,21 @@ def open_cached_maps(cells, form, options, named):
     Raises
     ------
     ValueError
-        If one of them cannot be read.
+        If one of them cannot be read, and `broken` is None.
     """
     try:
         folder = decoded_maps_folder(options.memory, form.colours)
         if folder is None or not all(map(_is_image_path, cells)):
             return None
         cache = ImageCache(folder, is_exact=True)
-        files = add_to_cache(cache, cells, named, None, functools.partial(_add, cache, form))
+        files = add_to_cache(cache, cells, named, broken, functools.partial(_add, cache, form))
     except OSError as error:
         warn_of_no_cache(options, error, "masks or maps")
         return None
     return lambda row: form.values(cache.image(files[row])[..., 0])
 
 
-def _add(cache, form, headers, named, _damaged):
+def _add(cache, form, headers, named, damaged):
     """Add the numbers of files to a cache, those of a size and dtype as one entry."""
     of_kind: dict = {}
     for position, header in enumerate(headers):
@@ -224,7 +226,11 @@ def _add(cache, form, headers, named, _damaged):
         name_of = named.at([named.rows[position] for position in positions]).of
         shape, stored = (len(alike), *size, 1), torch.from_numpy(np.empty(0, dtype)).dtype
         decode = functools.partial(_decode, form)
-        cache.add(alike, DecodedImages(alike, decode, shape, "squash", name_of, stored))
+        decoded = DecodedImages(alike, decode, shape, "squash", name_of, stored)
+        broken: dict[int, str] | None = None if damaged is None else {}
+        cache.add(alike, decoded, broken)
+        for place, reason in (broken or {}).items():
+            damaged[positions[place]] = reason
 
 
 def _decode(form, file):

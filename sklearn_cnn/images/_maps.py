@@ -13,7 +13,7 @@ import torch
 from sklearn_cnn.images import _containers
 from sklearn_cnn.images._containers import as_numpy
 from sklearn_cnn.images._decoding import BrokenImageError
-from sklearn_cnn.images._encoded import Name
+from sklearn_cnn.images._encoded import Name, leave_out
 from sklearn_cnn.images._lazy import DecodedImages, in_threads
 from sklearn_cnn.images._map_files import MapFormat, is_map_cell, open_cached_maps, read_map
 from sklearn_cnn.images._options import ReadOptions
@@ -43,6 +43,8 @@ class Maps(ABC):
         self.size, self.options = (0, 0), ReadOptions()
         # whether `resize_mode` fills up some of them
         self.are_padded = False
+        # the rows of those that cannot be read and are left out, and why
+        self.broken: dict[int, str] = {}
 
     @abstractmethod
     def __len__(self):
@@ -179,8 +181,12 @@ class SingleMaps(Maps):
         return len(self.cells)
 
     @functools.cached_property
+    def _first_row(self):
+        return self._known_rows()[0]
+
+    @functools.cached_property
     def _first(self):
-        return self._named(0)
+        return self._named(self._first_row)
 
     @property
     def dtype(self):
@@ -192,21 +198,31 @@ class SingleMaps(Maps):
 
     def of_images(self, own_sizes, size, options):
         fitting = super().of_images(own_sizes, size, options)
-        named = Name(self.name, self.cells)
-        fitting._cached = open_cached_maps(self.cells, self.form, options, named)
+        named, fitting.broken = Name(self.name, self.cells), {}
+        skips = options.handle_broken == "skip"
+        broken = fitting.broken if skips else None
+        fitting._cached = open_cached_maps(self.cells, self.form, options, named, broken)
+        if skips and fitting._cached is None:
+            rows = range(len(self))
+            reasons = in_threads(fitting._why_broken, rows, torch.get_num_threads())
+            fitting.broken.update((row, why) for row, why in zip(rows, reasons, strict=True) if why)
+        leave_out(named, fitting.broken)
         return fitting
 
     def name_of(self, row):
         return Name(self.name, self.cells).of(row)
 
     def chunks(self):
-        for start in range(0, len(self), _N_AHEAD):
-            rows = range(start, min(start + _N_AHEAD, len(self)))
+        known = self._known_rows()
+        for start in range(0, len(known), _N_AHEAD):
+            rows = known[start : start + _N_AHEAD]
             maps = in_threads(self._named, rows, torch.get_num_threads())
             yield from ((row, values[None]) for row, values in zip(rows, maps, strict=True))
 
     def encoded(self, encode, dtype, n_values, outside):
         def encoded_map(row):
+            if row in self.broken:
+                return torch.full((*self.size, n_values), outside, dtype=dtype, device="cpu")
             return self._fitted(encode(row, self._read(row)[None]), outside)[0]
 
         shape = (len(self), *self.size, n_values)
@@ -215,6 +231,16 @@ class SingleMaps(Maps):
         is_kept = keeps_in_memory(self.options, math.prod(shape) * dtype.itemsize)
         return maps.read() if is_kept else maps
 
+    def _known_rows(self):
+        return [row for row in range(len(self)) if row not in self.broken]
+
+    def _why_broken(self, row):
+        try:
+            self._values(row)
+        except BrokenImageError as error:
+            return str(error)
+        return None
+
     def _named(self, row):
         """Return the values of a map; a ValueError names one that cannot be read."""
         try:
@@ -222,17 +248,19 @@ class SingleMaps(Maps):
         except BrokenImageError as error:
             raise ValueError(f"{self.name_of(row)}: {error}.") from error
 
+    def _values(self, row):
+        cached = self._cached
+        return read_map(self.cells[row], self.form) if cached is None else cached(row)
+
     def _read(self, row):
-        if self._cached is not None:
-            values = self._cached(row)
-        else:
-            values = read_map(self.cells[row], self.form)
-        if row > 0:
+        values = self._values(row)
+        if row > self._first_row:
             first = self._first
             if (values.ndim, values.dtype.kind) != (first.ndim, first.dtype.kind):
-                raise BrokenImageError(
-                    f"it holds {values.dtype} of shape {values.shape}, but {self.name_of(0)} holds "
-                    f"{first.dtype} of shape {first.shape}: bring all to one kind"
+                raise ValueError(
+                    f"{self.name_of(row)} holds {values.dtype} of shape {values.shape}, but "
+                    f"{self.name_of(self._first_row)} holds {first.dtype} of shape {first.shape}: "
+                    "bring all to one kind."
                 )
         if self.own_sizes is not None:
             self._check_sizes(row, values[None])
@@ -284,6 +312,19 @@ def as_maps(y, image_size, name="y", form=None):
             f"{name}.reshape(-1, {image_size[0]}, {image_size[1]})."
         )
     return None
+
+
+def with_broken_maps(read, values):
+    """Return an `ImageSet` that leaves out the rows of masks or maps that cannot be read, too.
+
+    Parameters
+    ----------
+    read : ImageSet
+    values : Maps or array-like
+        What y is of its images; other than maps nothing of it is broken.
+    """
+    broken = values.broken if isinstance(values, Maps) else ()
+    return read._replace(broken=sorted({*read.broken, *broken}))
 
 
 def _cells_of(y):

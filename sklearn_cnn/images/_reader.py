@@ -9,13 +9,12 @@ import torch
 
 from sklearn_cnn.images import _arrays
 from sklearn_cnn.images._containers import parse, refuse_missing_labels
-from sklearn_cnn.images._encoded import Name, reading_bar, refuse_all_broken
+from sklearn_cnn.images._encoded import Name, leave_out, reading_bar
 from sklearn_cnn.images._lazy import DecodedImages, LazyImages, MappedImages
 from sklearn_cnn.images._refusals import refuse_empty
 from sklearn_cnn.images._sequences import read_cells
 from sklearn_cnn.images._shape import ImageShape, warn_of_signals
 from sklearn_cnn.runtime.memory import fits, free_memory
-from sklearn_cnn.runtime.warnings import warn
 
 # Images that are decoded at a time where all are looked at but not kept.
 _CHUNK = 1024
@@ -99,13 +98,7 @@ def read_images(
     _check_shape(images, options, expected, name)
     if isinstance(images, DecodedImages):
         images = _decoded(images, options, broken)
-    if broken:
-        named = Name(name, parsed.cells)
-        refuse_all_broken(named, broken)
-        warn(
-            f"{len(broken)} of {len(images)} files of {name} cannot be read and are left out: "
-            f"{named.listed(broken)}.",
-        )
+    leave_out(Name(name, parsed.cells), broken or {})
     return ImageSet(images, labels(), sorted(broken or ()))
 
 
