@@ -142,6 +142,38 @@ def test_parameters_of_the_encoder_hold():
     assert all(name.startswith("encoder.") for name in plan.lr_ratios)
 
 
+def test_an_encoder_may_be_what_an_architecture_may_be():
+    named = UNet(encoder="mnasnet0_5")
+    expected = UNet(encoder=TorchvisionModel("mnasnet0_5")).build(3, (32, 32), 2).state_dict()
+    assert named.build(3, (32, 32), 2).state_dict().keys() == expected.keys()
+    assert (named.has_learned_weights, named.recommended_size()) == (False, None)
+    assert named.without_weights().get_params()["encoder__name"] == "mnasnet0_5"
+
+    searched = CNNClassifier("unet").set_params(architecture__encoder="mnasnet0_5")
+    assert searched.get_params()["architecture__encoder"] == "mnasnet0_5"
+    searched.set_params(architecture__encoder__freeze=True)
+    assert searched.get_params()["architecture__encoder__freeze"] is True
+    searched.set_params(architecture__encoder="mnasnet0_75", architecture__encoder__freeze=False)
+    assert searched.get_params()["architecture__encoder__name"] == "mnasnet0_75"
+
+    with pytest.raises(ValueError, match=r"no architecture named 'mnasnet0_6'\. Did you mean"):
+        UNet(encoder="mnasnet0_6").resolve()
+    with pytest.raises(TypeError, match=r"^encoder must be a name, an Architecture"):
+        UNet(encoder=5).resolve()
+    with pytest.raises(TypeError, match=r"^encoder got the class ResNet"):
+        UNet(encoder=ResNet).resolve()
+
+
+def test_estimators_with_a_named_encoder_are_fitted_and_saved(tmp_path):
+    X, masks = shapes(8)
+    unet = UNet((4, 8, 8, 8), encoder="mnasnet0_5")
+    classifier = CNNClassifier(unet, max_epochs=1, batch_size=4, random_state=0).fit(X, masks)
+    assert classifier.architecture.encoder == "mnasnet0_5"
+    classifier.save(tmp_path / "model.safetensors")
+    loaded = CNNClassifier.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), classifier.predict(X))
+
+
 def test_learned_weights_of_an_encoder():
     unet = UNet(encoder=lite0()).resolve()
     assert unet.has_learned_weights

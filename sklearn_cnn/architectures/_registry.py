@@ -81,7 +81,7 @@ def without_own_name(spec):
     return as_architecture(spec) if is_own else spec
 
 
-def as_architecture(spec):
+def as_architecture(spec, parameter="architecture"):
     """Return the `Architecture` object that a value of `architecture=` stands for.
 
     Parameters
@@ -89,6 +89,8 @@ def as_architecture(spec):
     spec : str, Architecture, nn.Module, nn.Module class or callable
         A name out of `available_architectures`, an object (returned as it is), or what
         `TorchModule` wraps.
+    parameter : str, default="architecture"
+        What errors call the parameter.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def as_architecture(spec):
         )
     if inspect.isclass(spec) and issubclass(spec, Architecture):
         raise TypeError(
-            f"architecture got the class {spec.__name__}. Pass an object: {spec.__name__}()."
+            f"{parameter} got the class {spec.__name__}. Pass an object: {spec.__name__}()."
         )
     is_factory = (
         inspect.isclass(spec) or inspect.isroutine(spec) or isinstance(spec, functools.partial)
@@ -130,6 +132,6 @@ def as_architecture(spec):
         "lambda in_channels, num_classes: build(in_channels, num_classes)."
     )
     raise TypeError(
-        "architecture must be a name, an Architecture, an nn.Module, its class or a function "
+        f"{parameter} must be a name, an Architecture, an nn.Module, its class or a function "
         f"that returns one, got {spec!r}.{advice if callable(spec) else ''}"
     )

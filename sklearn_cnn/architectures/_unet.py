@@ -1,6 +1,7 @@
 """U-Net: a value for each pixel, out of features at several scales."""
 
 from numbers import Integral, Real
+from typing import Any
 
 from torch import nn
 from torch.nn import functional
@@ -48,11 +49,12 @@ class UNet(Architecture):
         else 1.
     dropout : float, default=0.0
         Probability in [0, 1) that a map of the last decoder stage is dropped in training.
-    encoder : Architecture, default=None
-        A network for classification, such as `TimmModel("efficientnet_lite0", weights=True)`, whose
-        maps of several sizes take the place of the U-Net's own encoder; `depth`, `residual` and
-        `patch_size` then say nothing. Its weights, standardization of pixels, `freeze`,
-        `head_lr_ratio` and `unfreeze_after` hold, with the whole decoder as its last layer.
+    encoder : str, Architecture, nn.Module class or callable, default=None
+        A network for classification, given as an estimator's `architecture`, such as
+        `TimmModel("efficientnet_lite0", weights=True)` or "resnet18". Its maps of several sizes
+        take the place of the U-Net's own encoder; `depth`, `residual` and `patch_size` then say
+        nothing. Its weights, standardization of pixels, `freeze`, `head_lr_ratio` and
+        `unfreeze_after` hold, with the whole decoder as its last layer.
         It needs maps that are half as large from stage to stage, as convolutional networks have
         and plain vision transformers do not. None: an encoder of its own, from scratch.
 
@@ -80,7 +82,6 @@ class UNet(Architecture):
         "residual": ["boolean"],
         "patch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "encoder": [Architecture, None],
     }
 
     def __init__(
@@ -100,6 +101,31 @@ class UNet(Architecture):
         self.dropout = dropout
         self.encoder = encoder
 
+    def set_params(self, **params):
+        """Set the parameters of this architecture.
+
+        `encoder__<parameter>` works where the encoder is given by name, too: what the name stands
+        for takes its place first.
+
+        Parameters
+        ----------
+        **params : dict
+            Name to value.
+
+        Returns
+        -------
+        self : UNet
+            This architecture.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        if any(name.startswith("encoder__") for name in params):
+            params = {**params, "encoder": _as_architecture(params.get("encoder", self.encoder))}
+        return super().set_params(**params)
+
     def resolve(self):
         """Check parameters and read the encoder's weights, before any image is opened.
 
@@ -113,6 +139,8 @@ class UNet(Architecture):
         ValueError
             If a parameter is out of its range, or the encoder returns maps itself. What the
             encoder's own `resolve` raises.
+        TypeError
+            If the encoder is nothing that stands for a network.
         """
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__
@@ -121,14 +149,14 @@ class UNet(Architecture):
         check_positive_integers("widths", widths)
         if len(widths) == 0:
             raise ValueError(f"widths={self.widths!r} must hold a number for at least one stage.")
-        if self.encoder is None:
+        encoder = self._encoder
+        if encoder is None:
             return self
-        if self.encoder.output == "map":
+        if encoder.output == "map":
             raise ValueError(
                 f"encoder={self.encoder} returns maps already. Pass a network for classification."
             )
-        encoder = self.encoder.resolve()
-        return type(self)(**{**self.get_params(deep=False), "encoder": encoder})
+        return type(self)(**{**self.get_params(deep=False), "encoder": encoder.resolve()})
 
     def build(self, in_channels, image_size, n_outputs):
         """Build a network with fresh weights.
@@ -180,7 +208,7 @@ class UNet(Architecture):
         """
         if self.encoder is None:
             return super().standardization(pixels)
-        return self.encoder.standardization(pixels)
+        return self._encoder.standardization(pixels)
 
     def initialize(self, network, sample):
         """Set what the encoder takes from the images before training.
@@ -194,7 +222,7 @@ class UNet(Architecture):
             shape (n, in_channels, height, width), float32.
         """
         if self.encoder is not None:
-            self.encoder.initialize(network.encoder.trunk, sample)
+            self._encoder.initialize(network.encoder.trunk, sample)
 
     def fine_tuning(self, network):
         """Return how the parts of the network differ in learning.
@@ -209,10 +237,11 @@ class UNet(Architecture):
         FineTuning
             What `head_lr_ratio` and `unfreeze_after` of the encoder say of its parameters.
         """
-        if not isinstance(self.encoder, LearnedArchitecture):
+        encoder = self._encoder
+        if not isinstance(encoder, LearnedArchitecture):
             return FineTuning()
         trunk = [name for name, _ in network.named_parameters() if name.startswith("encoder.")]
-        return self.encoder.fine_tuning_of(trunk)
+        return encoder.fine_tuning_of(trunk)
 
     def recipe(self):
         """Return how the network is best trained.
@@ -228,7 +257,7 @@ class UNet(Architecture):
     @property
     def has_learned_weights(self):
         """Whether the encoder starts from learned weights."""
-        return self.encoder is not None and self.encoder.has_learned_weights
+        return self.encoder is not None and self._encoder.has_learned_weights
 
     def recommended_size(self):
         """Return the size of images that the learned weights are for.
@@ -238,7 +267,7 @@ class UNet(Architecture):
         tuple of (int, int) or None
             That of the encoder.
         """
-        return None if self.encoder is None else self.encoder.recommended_size()
+        return None if self.encoder is None else self._encoder.recommended_size()
 
     def head_names(self, network):
         """Return which layers of a network are its last ones.
@@ -265,8 +294,13 @@ class UNet(Architecture):
         """
         if self.encoder is None:
             return self
-        encoder = self.encoder.without_weights()
+        encoder = self._encoder.without_weights()
         return type(self)(**{**self.get_params(deep=False), "encoder": encoder})
+
+    @property
+    def _encoder(self) -> Any:
+        """The object that the encoder stands for, or None."""
+        return None if self.encoder is None else _as_architecture(self.encoder)
 
     def _widths(self):
         return _WIDTHS if isinstance(self.widths, str) else tuple(self.widths)
@@ -328,6 +362,12 @@ class Encoder(nn.Module):
             last = maps[-1] if number == 0 else functional.max_pool2d(maps[-1], 2, ceil_mode=True)
             maps.append(stage(last))
         return maps[1:]
+
+
+def _as_architecture(encoder):
+    from sklearn_cnn.architectures._registry import as_architecture  # which imports this file
+
+    return as_architecture(encoder, "encoder")
 
 
 def _two_convolutions(in_channels, out_channels):
