@@ -105,6 +105,41 @@ def test_a_function_of_images_alone_is_refused(function, message):
         map_classifier(augmentation=function).fit(X, MASKS)
 
 
+def means(images, maps):
+    """Return images and maps of which neighbours in a row are averaged."""
+    left, right = maps.roll(1, dims=3).float(), maps.float()
+    return images, (left + right) / 2
+
+
+@pytest.mark.parametrize(
+    ("function", "found"),
+    [
+        (means, r"that hold 127\.5"),
+        (
+            lambda images, maps: (images, means(images, maps)[1].to(torch.uint8)),
+            r"that hold 127\. ",
+        ),
+        (lambda images, maps: (images, torch.full_like(maps, 7)), "that hold 7"),
+    ],
+)
+def test_masks_of_which_a_function_makes_up_labels_are_refused(function, found):
+    masks = np.where(np.arange(20) < 3, 255, MASKS)
+    message = rf"augmentation=<function .* masks {found}.* 0 to 2, and 255 .*nearest"
+    with pytest.raises(ValueError, match=message):
+        map_classifier(augmentation=function, ignore_label=255).fit(X, masks)
+
+
+def test_labels_of_several_are_not_made_up_either():
+    several = np.stack([MASKS == 1, MASKS == 2], axis=-1).astype(int)
+    with pytest.raises(ValueError, match=r"hold 0\.5.* 0 to 1, and 255"):
+        map_classifier(augmentation=means).fit(X, several)
+
+
+def test_numbers_may_be_averaged():
+    regressor = CNNRegressor(MapNet, max_epochs=1, augmentation=means)
+    assert np.isfinite(regressor.fit(X, MASKS * 0.5).loss_curve_).all()
+
+
 def test_key_points_are_of_images():
     regressor = CNNRegressor(MapNet, augmentation=Augmentation(flip=True, keypoints=True))
     with pytest.raises(ValueError, match="moves with the image by itself"):

@@ -147,7 +147,23 @@ class _CallableStep:
                 f"{tuple(maps.shape)}, {maps.dtype}, and has to return both, of these shapes.",
             )
         changed = torch.as_tensor(pair[1]).as_subclass(torch.Tensor)
+        if not maps.is_floating_point():
+            self._check_masks(changed, images)
         return pair[0], changed.to(maps.dtype).permute(0, 2, 3, 1)
+
+    def _check_masks(self, changed, images):
+        """Raise if masks hold what is no class: a loss would fail on it, or take it for one."""
+        n_codes, uncounted = self.target.n_codes, self.target.uncounted
+        is_code = (changed >= 0) & (changed < n_codes) & (changed % 1 == 0)
+        is_made_up = ~is_code & (changed != uncounted)
+        if is_made_up.any():
+            raise self._failure(
+                images,
+                f"it returned masks that hold {changed[is_made_up][0].item()}. They come as the "
+                f"numbers of classes, 0 to {n_codes - 1}, and {uncounted} where a pixel does not "
+                "count, of which none may be made up: move them by the nearest pixel, "
+                'interpolate(..., mode="nearest"), not by means of several.',
+            )
 
     def _failure(self, images, found):
         return ValueError(

@@ -20,7 +20,8 @@ _USUALLY_IGNORED = (255, -1)
 class PixelClasses(SingleLabel):
     """A class for each pixel: one logit a class.
 
-    Encoded masks have the shape (n, H, W, 1) and hold the index of the class, or `uncounted`.
+    Encoded masks have the shape (n, H, W, 1) and hold the index of the class, out of `n_codes`, or
+    `uncounted`.
     What is kept of logits are the indices of the largest ones, of shape (n, H, W).
 
     Parameters
@@ -41,7 +42,7 @@ class PixelClasses(SingleLabel):
 
     def __init__(self, classes, ignore_label=None):
         super().__init__(classes)
-        self.ignore_label = ignore_label
+        self.ignore_label, self.n_codes = ignore_label, len(classes)
         fits_bytes = len(classes) < 256
         self.dtype = torch.uint8 if fits_bytes else torch.int16
         self.uncounted = 255 if fits_bytes else -1

@@ -27,7 +27,7 @@ class PixelLabels(MultiLabel):
 
     is_map = True
     losses = {"log_loss": BinaryLogLoss}
-    uncounted = 255
+    uncounted, n_codes = 255, 2
 
     def __init__(self, n_labels, ignore_label=None):
         super().__init__(n_labels)
