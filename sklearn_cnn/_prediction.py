@@ -145,7 +145,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def predict_original_size(self, X):
         """Predict a value for each pixel of images as they were given, before they were resized.
 
-        Scores of classes, or numbers, are scaled bilinearly, one image after the other.
+        Scores of classes, or numbers, are scaled bilinearly, batch by batch.
 
         Parameters
         ----------
@@ -174,14 +174,19 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 'resize_mode="crop" cuts off pixels, which get no prediction. Fit with "squash" or '
                 '"pad".'
             )
-        images, module = self._read_like_fit(X), self._logit_module()
-        sizes, predicted = own_sizes(X, self._prediction_options(), images), []
-        for row, size in enumerate(sizes.tolist()):
-            scores = self._outputs_of(
-                images[row : row + 1], module, self._logit_shape(), self._target.keep_scores
-            )
-            scores = resized_back(torch.from_numpy(scores), size, self.resize_mode)
-            predicted.append(self._target.decode_scores(scores)[0])
+        images = self._read_like_fit(X)
+        sizes = own_sizes(X, self._prediction_options(), images).tolist()
+        predicted: list[np.ndarray] = []
+
+        def keep_resized(logits):
+            # batches come in order
+            for scores in self._target.keep_scores(logits).cpu():
+                size = sizes[len(predicted)]
+                scores = resized_back(scores[None], size, self.resize_mode)
+                predicted.append(self._target.decode_scores(scores)[0])
+            return logits.new_empty((len(logits), 0))
+
+        self._outputs_of(images, self._logit_module(), self._logit_shape(), keep_resized)
         return predicted
 
     @new_tensors_on_cpu()

@@ -393,6 +393,16 @@ class TestSizes:
         np.testing.assert_allclose(predicted[1], fitted.predict(images)[1], atol=1e-5)
         assert predicted[0].shape == (32, 40)
 
+    def test_they_are_made_of_batches(self, mixed):
+        images, masks, _ = mixed
+        classifier, batches = quick(image_shape=(20, 20)).fit(images, masks), []
+        classifier.module_.register_forward_pre_hook(lambda *call: batches.append(call))
+        classifier.predict_original_size(images)
+        assert len(batches) == 1
+        with pytest.warns(UserWarning, match="X has pixels from") as said:
+            classifier.predict_original_size(X / np.float32(255))
+        assert len(said) == 1
+
     def test_images_that_were_not_resized_have_predictions_as_they_are(self, of_arrays):
         predicted = np.stack(of_arrays.predict_original_size(X))
         np.testing.assert_array_equal(predicted, of_arrays.predict(X))
