@@ -72,7 +72,7 @@ class MapFormat(NamedTuple):
             # Pillow has no mode of these, and their bits in one of the same size
             numbers = numbers.view(dtype)
         # 16 bits may come in 32, or in the other order of bytes
-        return numbers.astype(dtype)
+        return numbers.astype(dtype, copy=False)
 
     def values(self, numbers):
         """Return the values that numbers in a file, or places in the palette, stand for."""
