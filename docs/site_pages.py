@@ -27,7 +27,7 @@ COPIES = DOCS / "repository"
 EMPTY_INVENTORY = "repository/empty.inv"
 
 # Examples that run while the site is built, each within two minutes, on digits or drawings.
-RUN = ["answers", "quickstart", "reading_curves", "augmentation"]
+RUN = ["answers", "quickstart", "reading_curves", "calibration", "augmentation"]
 RUN_EXAMPLES = rf"/({'|'.join(RUN)})\.py$"
 # Sections of the reference, by the part of the package that a name comes from.
 SECTIONS = {
