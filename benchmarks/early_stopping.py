@@ -68,7 +68,7 @@ def load_pets():
     """Return photos of 32 x 32 pixels, and whether a cat or a dog is in them."""
     X, y, X_test, y_test = import_task("cats_and_dogs").load()
     reader = ImageReader(image_shape=(32, 32, 3), flatten=False)
-    return reader.fit_transform(X), y, reader.transform(X_test), y_test
+    return reader.fit_transform(X), np.array(y), reader.transform(X_test), np.array(y_test)
 
 
 def load_halved(load):
