@@ -16,7 +16,7 @@ from pathlib import Path
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 import sklearn_cnn
-from sklearn_cnn import architectures, metrics, model_selection, plots
+from sklearn_cnn import architectures, inspection, metrics, model_selection, plots
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -27,7 +27,7 @@ COPIES = DOCS / "repository"
 EMPTY_INVENTORY = "repository/empty.inv"
 
 # Examples that run while the site is built, each within two minutes, on digits or drawings.
-RUN = ["answers", "quickstart", "reading_curves", "calibration", "augmentation"]
+RUN = ["answers", "quickstart", "reading_curves", "calibration", "augmentation", "attributions"]
 RUN_EXAMPLES = rf"/({'|'.join(RUN)})\.py$"
 # Sections of the reference, by the part of the package that a name comes from.
 SECTIONS = {
@@ -37,6 +37,7 @@ SECTIONS = {
     "architectures": "Architectures",
     "augmentation": "Augmentation",
     "images": "Images and files",
+    "inspection": "Inspection",
     "metrics": "Metrics",
     "model_selection": "Model selection",
     "plots": "Plots",
@@ -60,7 +61,7 @@ def is_helper(name):
 def public_names():
     """Return what is public, named from `sklearn_cnn` on, by the title of its section."""
     names = {name: getattr(sklearn_cnn, name) for name in sklearn_cnn.__all__}
-    for module in (architectures, metrics, model_selection, plots):
+    for module in (architectures, inspection, metrics, model_selection, plots):
         prefix = module.__name__.removeprefix("sklearn_cnn.")
         for name in set(module.__all__) - set(sklearn_cnn.__all__):
             names[f"{prefix}.{name}"] = getattr(module, name)

@@ -32,6 +32,7 @@ from sklearn_cnn.images import (
 if TYPE_CHECKING:
     from sklearn_cnn.model_selection import CachedEstimator
     from sklearn_cnn.plots import (
+        AttributionDisplay,
         LearningRateFinderDisplay,
         PredictionErrorDisplay,
         PredictionsDisplay,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture",
+    "AttributionDisplay",
     "Augmentation",
     "CNNClassifier",
     "CNNFeatures",
@@ -67,9 +69,17 @@ __all__ = [
     "unpack_dataset",
 ]
 
-_PUBLIC_MODULES = ["architectures", "augmentation", "metrics", "model_selection", "plots"]
+_PUBLIC_MODULES = [
+    "architectures",
+    "augmentation",
+    "inspection",
+    "metrics",
+    "model_selection",
+    "plots",
+]
 # Imported when they are asked for: training needs neither.
 _MODULES_OF_LATER_NAMES = {
+    "AttributionDisplay": "plots",
     "CachedEstimator": "model_selection",
     "LearningRateFinderDisplay": "plots",
     "PredictionErrorDisplay": "plots",

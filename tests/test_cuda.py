@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 
 from sklearn_cnn import CNNClassifier
 from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.inspection import attributions
 from sklearn_cnn.training import residency
 
 pytestmark = [
@@ -52,6 +53,18 @@ def test_one_module_answers_the_same_on_both(images, fitted):
     with torch.inference_mode():
         on_cpu = torch.softmax(module(pixels), dim=1).numpy()
     np.testing.assert_allclose(on_gpu, on_cpu, atol=2e-3)
+
+
+def test_attributions_are_computed_on_the_gpu(images, fitted):
+    X = images[0][:20]
+    params = {"target": "disc", "baseline": 0}
+    found = attributions(fitted, X, method="integrated_gradients", **params)
+    change = fitted.decision_function(X) - fitted.decision_function(np.zeros_like(X))
+    scale = np.abs(change).max()
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), change, atol=0.02 * scale)
+    for method in ("hires_cam", "grad_cam"):
+        assert attributions(fitted, X, method=method, target="disc").max() > 0
+    assert np.abs(attributions(fitted, X, method="occlusion", **params)).max() > 0
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])

@@ -7,7 +7,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_cnn
-from sklearn_cnn import architectures, model_selection, plots
+from sklearn_cnn import architectures, inspection, model_selection, plots
 
 # Where the summary stands, sections that not every docstring needs, and scikit-learn's way of
 # naming what is returned, `self : object`.
@@ -22,7 +22,7 @@ def is_method(thing):
 # Of each public name the module that it is documented in: the last one that has it.
 MODULES = {
     name: module
-    for module in (sklearn_cnn, architectures, model_selection, plots)
+    for module in (sklearn_cnn, architectures, inspection, model_selection, plots)
     for name in module.__all__
 }
 

@@ -21,7 +21,7 @@ def test_public_names_are_at_the_top(module):
 
 
 def test_dir_shows_names_and_public_modules_alone():
-    modules = {"architectures", "augmentation", "metrics", "model_selection", "plots"}
+    modules = {"architectures", "augmentation", "inspection", "metrics", "model_selection", "plots"}
     assert set(dir(sklearn_cnn)) == {*sklearn_cnn.__all__, *modules, "__version__"}
     assert all(hasattr(sklearn_cnn, name) for name in dir(sklearn_cnn))
 
@@ -38,7 +38,8 @@ def test_figures_are_imported_when_they_are_asked_for():
 import sys
 import sklearn_cnn
 
-assert not {"sklearn_cnn.plots", "sklearn_cnn.model_selection", "matplotlib"} & set(sys.modules)
+later = {"plots", "inspection", "model_selection"}
+assert not ({f"sklearn_cnn.{name}" for name in later} | {"matplotlib"}) & set(sys.modules)
 assert sklearn_cnn.plots.TrainingCurveDisplay is sklearn_cnn.TrainingCurveDisplay
 assert "matplotlib" not in sys.modules
 """

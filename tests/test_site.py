@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 import sklearn_cnn
-from sklearn_cnn import architectures, metrics, model_selection, plots
+from sklearn_cnn import architectures, inspection, metrics, model_selection, plots
 
 pytest.importorskip("sphinx_gallery", reason="the site needs sklearn-cnn[docs]")
 
@@ -82,7 +82,7 @@ def test_links_of_the_site_lead_somewhere(site):
 
 
 def test_each_public_name_has_a_page(site):
-    for module in (sklearn_cnn, architectures, metrics, model_selection, plots):
+    for module in (sklearn_cnn, architectures, inspection, metrics, model_selection, plots):
         for name in module.__all__:
             pages = list((site / "api").glob(f"sklearn_cnn.*{name}.html"))
             assert any(page.stem.split(".")[-1] == name for page in pages), name

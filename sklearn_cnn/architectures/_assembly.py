@@ -156,7 +156,7 @@ def frozen_trunk(module, head, images):
     names = _from_layer_on(module, head)
     if not is_frozen_except(module, [module.get_submodule(name) for name in names]):
         return None
-    twin = _twin(module).eval()
+    twin = twin_of(module).eval()
     inputs = _InputsOf(twin, head)
 
     def trunk(images):
@@ -219,7 +219,7 @@ def penultimate(module, head=None):
         Maps images of shape (b, C, H, W) to features of shape (b, n_features), the mean over
         tokens or pixels where the layer sees them one by one. It shares the module's weights.
     """
-    return _Penultimate(_twin(module), last_linear_name(module) if head is None else head)
+    return _Penultimate(twin_of(module), last_linear_name(module) if head is None else head)
 
 
 class _InputsOf(nn.Module):
@@ -263,7 +263,7 @@ def layer_outputs(module, name):
         Maps images of shape (b, C, H, W) to features of shape (b, n_features): the mean over
         the pixels of maps, or over tokens.
     """
-    twin, seen = _twin(module), []
+    twin, seen = twin_of(module), []
     twin.get_submodule(name).register_forward_hook(lambda _, _inputs, output: seen.append(output))
 
     def features(images):
@@ -279,8 +279,11 @@ def layer_outputs(module, name):
     return features
 
 
-def _twin(module):
-    # a copy of the layers around the same tensors: other threads may be predicting with the module
+def twin_of(module):
+    """Return a copy of a module's layers around the same tensors, to put hooks on.
+
+    Other threads may be predicting with the module itself.
+    """
     tensors = itertools.chain(module.parameters(), module.buffers())
     return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
 

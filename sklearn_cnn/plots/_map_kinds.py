@@ -75,8 +75,12 @@ class Masks:
         return (both[either > 0] / either[either > 0]).mean() if either.any() else 1.0
 
     def title(self, row, error):
-        """Return the order of the three, and the mean intersection over union."""
-        return f"{_ORDER}: mean IoU {1 - error:.2f}"
+        """Return the order of the three, and how good the prediction is."""
+        return f"{_ORDER}: {self.measure(error)}"
+
+    def measure(self, error):
+        """Return the mean intersection over union."""
+        return f"mean IoU {1 - error:.2f}"
 
     def panel(self, row, image):
         """Return image, truth and prediction side by side."""
@@ -120,8 +124,12 @@ class MapsOfNumbers:
         return np.array([np.nanmean(np.abs(np.subtract(*pair))) for pair in pairs])
 
     def title(self, row, error):
-        """Return the order of the three, and the mean absolute error."""
-        return f"{_ORDER}: off by {error:.3g}"
+        """Return the order of the three, and how good the prediction is."""
+        return f"{_ORDER}: {self.measure(error)}"
+
+    def measure(self, error):
+        """Return the mean absolute error."""
+        return f"off by {error:.3g}"
 
     def panel(self, row, image):
         """Return image, truth and prediction side by side; of several numbers those of each."""

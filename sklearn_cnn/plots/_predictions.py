@@ -1,12 +1,20 @@
 """A gallery of images with truth and prediction, the worst errors first."""
 
-import textwrap
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import is_regressor
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import check_scalar
 
+from sklearn_cnn.inspection._network import find_network
+from sklearn_cnn.plots._gallery import (
+    PREDICTED_POINTS,
+    TRUE_POINTS,
+    caption,
+    choose,
+    draw_points,
+    kind_of_estimator,
+    kind_of_maps,
+)
 from sklearn_cnn.plots._kinds import (
     Indicators,
     KeyPoints,
@@ -15,18 +23,12 @@ from sklearn_cnn.plots._kinds import (
     kind_of_numbers,
 )
 from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks, are_maps
-from sklearn_cnn.plots._network import find_network, scores_of
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, names_at, to_unit_range
 
-_ORDERS = ("worst", "best", "random")
 _PANEL_SIZE = (1.8, 2.4)
 # Of image, truth and prediction side by side.
 _WIDE_PANEL_SIZE = (4.8, 2.0)
-# Characters that fit above an image of that width.
-_TITLE_WIDTH = 26
-_TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 9}
-_PREDICTED_POINTS = {"marker": "x", "color": "red", "s": 9}
 
 
 class PredictionsDisplay:
@@ -204,23 +206,8 @@ class PredictionsDisplay:
         """
         refuse_without_matplotlib()
         network = find_network(estimator)
-        y_pred = estimator.predict(X)
-        if are_maps(y_pred) and not keypoints:
-            of_network = {} if network is None else _what_maps_are(network)
-            kind = _kind_of_maps(
-                y, y_pred, is_regressor(estimator), display_labels=display_labels, **of_network
-            )
-        elif is_regressor(estimator):
-            kind = kind_of_numbers(y, y_pred, keypoints, display_labels=display_labels)
-        elif keypoints:
-            raise ValueError(
-                f"keypoints=True is for regressors, whose y holds coordinates, but "
-                f"{type(estimator).__name__} is none."
-            )
-        else:
-            scores = scores_of(estimator, X)
-            kind = kind_of_labels(y, y_pred, display_labels=display_labels, **scores)
-        chosen = _choose(X, kind, n_images, order, random_state)
+        kind = kind_of_estimator(estimator, X, y, keypoints, display_labels)
+        chosen = choose(X, kind, n_images, order, random_state)
         network_shape = None if network is None else network.image_shape_
         if channel_axis is None:
             channel_axis = -1 if network is None else network.channel_axis
@@ -318,7 +305,7 @@ class PredictionsDisplay:
         hold_numbers = not are_labels and holds_numbers(y_true, y_pred)
         if are_maps(y_pred) and not keypoints:
             of_classes = {"classes": classes, "display_labels": display_labels}
-            kind = _kind_of_maps(
+            kind = kind_of_maps(
                 y_true, y_pred, hold_numbers, ignore_label=ignore_label, **of_classes
             )
         elif keypoints or hold_numbers:
@@ -330,7 +317,7 @@ class PredictionsDisplay:
                 "classes is for one label an image, but y_true is an indicator of several, whose "
                 "columns are those of y_proba. Leave classes out; display_labels names the columns."
             )
-        chosen = _choose(X, kind, n_images, order, random_state)
+        chosen = choose(X, kind, n_images, order, random_state)
         images = images_at(X, chosen, image_shape, channel_axis)
         display = cls._of_kind(kind, chosen, images, X)
         return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
@@ -409,16 +396,10 @@ class PredictionsDisplay:
         ]
         for position, panel in enumerate(self.axes_):
             is_wrong = self.is_wrong is not None and bool(self.is_wrong[position])
-            color = {"color": "tab:red"} if is_wrong else {}
-            # labels may hold a dollar sign, which is no formula here
-            title = _wrapped(f"{'✗ ' * is_wrong}{self.titles[position]}")
-            panel.set_title(title, fontsize="small", parse_math=False, **color)
-            panel.set(xticks=[], yticks=[])
-            if self.names is not None:
-                name = _wrapped(self.names[position])
-                panel.set_xlabel(name, fontsize="x-small", parse_math=False)
-        self.true_points_ = self._draw_points(self.true_points, _TRUE_POINTS)
-        self.predicted_points_ = self._draw_points(self.predicted_points, _PREDICTED_POINTS)
+            name = None if self.names is None else self.names[position]
+            caption(panel, self.titles[position], name, is_wrong)
+        self.true_points_ = draw_points(self.axes_, self.true_points, TRUE_POINTS)
+        self.predicted_points_ = draw_points(self.axes_, self.predicted_points, PREDICTED_POINTS)
         self.legend_, self.colorbar_ = self._draw_legend(), self._draw_colorbar()
         return self
 
@@ -440,44 +421,3 @@ class PredictionsDisplay:
         return self.figure_.colorbar(
             ScalarMappable(Normalize(low, high), name), ax=list(self.axes_), shrink=0.6
         )
-
-    def _draw_points(self, points, style):
-        if points is None:
-            return None
-        return [
-            panel.scatter(of_image[:, 0], of_image[:, 1], **style)
-            for panel, of_image in zip(self.axes_, points, strict=True)
-        ]
-
-
-def _what_maps_are(network):
-    """Return what a fitted network says of masks and maps."""
-    names = {"classes": "classes_", "ignore_label": "ignore_label"}
-    said = {name: getattr(network, attribute, None) for name, attribute in names.items()}
-    return {"form": network._map_format(), **said}
-
-
-def _kind_of_maps(y_true, y_pred, hold_numbers, *, form=None, **of_classes):
-    if hold_numbers:
-        return MapsOfNumbers(y_true, y_pred, form)
-    return Masks(y_true, y_pred, form=form, **of_classes)
-
-
-def _wrapped(title):
-    """Return a title with its long lines broken."""
-    lines = (
-        textwrap.fill(line, _TITLE_WIDTH, break_long_words=False) for line in title.split("\n")
-    )
-    return "\n".join(lines)
-
-
-def _choose(X, kind, n_images, order, random_state):
-    """Return the rows to show, first things first."""
-    check_consistent_length(X, kind.y_true)
-    n_images = check_scalar(n_images, "n_images", Integral, min_val=1)
-    if order not in _ORDERS:
-        raise ValueError(f"order must be one of {', '.join(_ORDERS)}, got {order!r}.")
-    if order == "random":
-        return check_random_state(random_state).permutation(len(kind.y_true))[:n_images]
-    sign = -1 if order == "worst" else 1
-    return np.argsort(sign * kind.errors, kind="stable")[:n_images]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_cnn.plots._network import find_network
+from sklearn_cnn.inspection._network import find_network
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 
 _PANEL_SIZE = (6.0, 1.8)

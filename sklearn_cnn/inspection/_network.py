@@ -80,17 +80,50 @@ def find_innermost(estimator):
     NotFittedError
         If the estimator is not fitted.
     """
-    check_is_fitted(estimator)
+    *_, innermost = _from_the_outside(estimator)
+    return innermost
+
+
+def as_network_sees(estimator, X):
+    """Return X as it comes to the network inside an estimator: through the steps before it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted one, in which `find_network` finds a network.
+    X : array-like
+        Images, as its `predict` takes them.
+
+    Returns
+    -------
+    array-like
+    """
+    for outer in _from_the_outside(estimator):
+        if isinstance(outer, Pipeline):
+            # "passthrough" and samplers, which act in fit alone, have no transform
+            for _, step in outer.steps[:-1]:
+                X = step.transform(X) if hasattr(step, "transform") else X
+    return X
+
+
+def _from_the_outside(estimator):
+    """Yield a fitted estimator, the one inside it that it predicts with, the one inside that."""
+    while estimator is not None:
+        check_is_fitted(estimator)
+        yield estimator
+        estimator = _inside(estimator)
+
+
+def _inside(estimator):
+    """Return the one fitted estimator that an estimator holds, or None."""
     if is_network_estimator(estimator):
-        return estimator
+        return None
     if isinstance(estimator, Pipeline):
-        return find_innermost(estimator[-1])
+        return estimator[-1]
     if isinstance(estimator, FrozenEstimator):
-        return find_innermost(estimator.estimator)
+        return estimator.estimator
     if hasattr(estimator, "estimators_"):
         # an ensemble has no single one; what bagging calls `estimator_` is not fitted
-        return estimator
-    for name in _FITTED:
-        if hasattr(estimator, name):
-            return find_innermost(getattr(estimator, name))
-    return estimator
+        return None
+    held = (getattr(estimator, name) for name in _FITTED if hasattr(estimator, name))
+    return next(held, None)
