@@ -19,6 +19,7 @@ BENCHMARKS = EXAMPLES.parents[1] / "benchmarks"
 # (script, what it prints, files that it leaves)
 SCRIPTS = [
     ("architecture_search", "accuracy", ["architecture_search.png"]),
+    ("attributions", "where marks are", ["attributions.png"]),
     ("calibration", "with a temperature: accuracy", ["calibration.png"]),
     ("halving_search", "Best:", []),
     ("image_files", "SVC: accuracy", []),
