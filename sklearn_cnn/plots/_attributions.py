@@ -18,6 +18,7 @@ from sklearn_cnn.plots._gallery import (
     draw_points,
     kind_of_estimator,
     refuse_keypoints,
+    wrapped,
 )
 from sklearn_cnn.plots._kinds import KeyPoints, Labels, Numbers, names_of_classes, names_of_columns
 from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks
@@ -25,7 +26,8 @@ from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, names_at, to_unit_range
 from sklearn_cnn.targets import Continuous, MultiLabel
 
-_PANEL_SIZE = (2.0, 2.4)
+# Inches of an image, what stands below it, and a line above it.
+_PANEL_SIDE, _LINE = 2.0, 0.16
 _NAMES = {
     "hires_cam": "HiResCAM",
     "grad_cam": "Grad-CAM",
@@ -347,9 +349,9 @@ default="hires_cam"
         refuse_without_matplotlib()
         n_panels = len(self.images)
         n_cols = check_scalar(4 if n_cols is None else n_cols, "n_cols", Integral, min_val=1)
-        self.bounding_ax_, self.axes_ = make_panels(
-            ax, n_panels, min(n_cols, n_panels), _PANEL_SIZE
-        )
+        n_lines = max(wrapped(f"✗ {title}").count("\n") + 1 for title in self.titles)
+        panel_size = _PANEL_SIDE, _PANEL_SIDE + n_lines * _LINE
+        self.bounding_ax_, self.axes_ = make_panels(ax, n_panels, min(n_cols, n_panels), panel_size)
         self.figure_ = self.axes_[0].figure
         grays = [_gray(image) for image in to_unit_range(self.images)]
         self.ims_ = [

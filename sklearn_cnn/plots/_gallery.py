@@ -93,11 +93,11 @@ def caption(panel, title, name, is_wrong):
     """Write above an image what there is to say of it, and below it what it is called."""
     color = {"color": "tab:red"} if is_wrong else {}
     # labels may hold a dollar sign, which is no formula here
-    title = _wrapped(f"{'✗ ' * is_wrong}{title}")
+    title = wrapped(f"{'✗ ' * is_wrong}{title}")
     panel.set_title(title, fontsize="small", parse_math=False, **color)
     panel.set(xticks=[], yticks=[])
     if name is not None:
-        panel.set_xlabel(_wrapped(name), fontsize="x-small", parse_math=False)
+        panel.set_xlabel(wrapped(name), fontsize="x-small", parse_math=False)
 
 
 def draw_points(axes, points, style):
@@ -110,7 +110,7 @@ def draw_points(axes, points, style):
     ]
 
 
-def _wrapped(title):
+def wrapped(title):
     """Return a title with its long lines broken."""
     lines = (
         textwrap.fill(line, _TITLE_WIDTH, break_long_words=False) for line in title.split("\n")
