@@ -101,6 +101,33 @@ def fit_memmap(n_samples):
         }
 
 
+def fit_masks(n_samples):
+    """Fit on images and masks of 11 classes in memory, and predict; return what it took."""
+    from sklearn_cnn import CNNClassifier
+    from sklearn_cnn.architectures import UNet
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n_samples, *IMAGE_SHAPE), dtype=np.uint8)
+    masks = rng.integers(0, 11, images.shape[:3], dtype=np.uint8)
+    network = UNet((8, 16), residual=False)
+    classifier = CNNClassifier(network, max_epochs=1, batch_size=16, device="cpu", random_state=0)
+    classifier.fit(images[:64], masks[:64]).score(images[:64], masks[:64])
+    with Peak() as fitting:
+        classifier.fit(images, masks)
+    with Peak() as predicting:
+        classifier.predict(images)
+    with Peak() as scoring:
+        classifier.score(images, masks)
+    return {
+        "n_samples": n_samples,
+        "masks_mib": masks.nbytes / MIB,
+        "all_logits_mib": 4 * 11 * masks.nbytes / MIB,
+        "fit_mib": fitting.grown / MIB,
+        "predict_mib": predicting.grown / MIB,
+        "score_mib": scoring.grown / MIB,
+    }
+
+
 def _in_new_process(function, n_samples):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, (n_samples,))
@@ -131,8 +158,14 @@ def main():
         f"\nA memmap of {memmap['images_mib']:.0f} MiB: fit takes {memmap['fit_mib']:.0f} MiB, "
         f"predict {memmap['predict_mib']:.0f} MiB."
     )
+    masks = _in_new_process(fit_masks, 5_000 // scale)
+    print(
+        f"\n{masks['n_samples']:,} masks of 11 classes, {masks['masks_mib']:.0f} MiB (all logits: "
+        f"{masks['all_logits_mib']:.0f}): fit takes {masks['fit_mib']:.0f} MiB, predict "
+        f"{masks['predict_mib']:.0f}, score {masks['score_mib']:.0f}."
+    )
     if arguments.json:
-        write_json(arguments.json, {"in_memory": rows, "memmap": memmap})
+        write_json(arguments.json, {"in_memory": rows, "memmap": memmap, "masks": masks})
 
 
 if __name__ == "__main__":

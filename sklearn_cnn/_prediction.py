@@ -207,10 +207,11 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if self.memory is not None and module is self.module_:
             head = self._head_of(module)
             module = through_cache(module, head, images, self.memory, device, precision)
-        extremes, are_finite = Extremes(), []
+        # in one block, for small ones that stay would split the memory that batches reuse
+        extremes, finite = Extremes(), np.empty(len(images), dtype=bool)
 
-        def checked(logits, _):
-            are_finite.append(logits.isfinite().all(dim=(1, 2, 3)).cpu())
+        def checked(logits, rows):
+            finite[rows] = logits.isfinite().all(dim=(1, 2, 3)).cpu()
             return keep(logits)
 
         title = f"{type(self).__name__}: predicting"
@@ -221,7 +222,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 keep=None if keep is None else checked,
             ).numpy()
         self._compare_scale(extremes)
-        finite = np.isfinite(outputs).all(axis=1) if keep is None else torch.cat(are_finite).numpy()
+        if keep is None:
+            finite = np.isfinite(outputs).all(axis=1)
         refuse_not_finite(finite)
         return outputs
 

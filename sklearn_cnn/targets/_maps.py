@@ -93,7 +93,8 @@ class PixelClasses(SingleLabel):
         labels = labels_in(maps)
         labels = labels[~_is_label(labels, self.ignore_label)]
         target = PixelClasses(np.union1d(self.classes, labels), self.ignore_label)
-        return target, target.indices_of(self.classes)[0][kept]
+        codes = target.indices_of(self.classes)[0].astype(np.int16)
+        return target, _looked_up(codes, kept)
 
     def pixel_counts(self, encoded, rows):
         """Return the pixels of each class in some encoded masks."""
@@ -148,7 +149,7 @@ class PixelClasses(SingleLabel):
 
     def decode(self, kept):
         """Return the label of each pixel."""
-        return self.classes[kept]
+        return _looked_up(self.classes, kept)
 
     def as_masks(self, encoded):
         """Return encoded masks as metrics take them, of shape (n, H, W)."""
@@ -292,6 +293,14 @@ class PixelNumbers(Continuous):
     def likely_outputs(self, encoded):
         """Return outputs between the mean and the truth, to try a scorer on."""
         return np.nan_to_num(super().likely_outputs(encoded))
+
+
+def _looked_up(values, indices):
+    """Return values[indices] image by image: NumPy turns indices into eight bytes each."""
+    found = np.empty(indices.shape, dtype=values.dtype)
+    for of_image, places in zip(found, indices, strict=True):
+        of_image[...] = values[places]
+    return found
 
 
 def check_numbers_of(maps):
