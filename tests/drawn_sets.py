@@ -22,7 +22,7 @@ def write_sets(folder):
         _write_idx(folder / name, rng)
     _write_cifar(folder / "cifar10_20k.npz", rng)
     _write_zip(folder / "cats_dogs.zip", 80, ["file"], _pet, rng)
-    _write_zip(folder / "utkface_age.zip", 80, ["file"], _face, rng)
+    _write_zip(folder / "utkface_age.zip", 160, ["file"], _face, rng)
     _write_zip(folder / "houses.zip", 40, ROOMS, _house, rng)
     _write_zip(folder / "face_keypoints.zip", 80, ["file"], _points, rng)
     _write_zip(folder / "coco256_multilabel.zip", 60, ["file"], _scene, rng)

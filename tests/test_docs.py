@@ -25,6 +25,7 @@ FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 # run by tests of their own
 OTHERS = SEVERAL_MACHINES, SERVING = "docs/distributed.md", "docs/serving.md"
+SETS_AND_INTERVALS = "docs/conformal.md"
 PARTS = ["train", "train", "train", "test", "test"]
 
 
@@ -45,13 +46,20 @@ def run(page, text):
 
 
 @pytest.fixture
-def few_digits(monkeypatch):
+def page():
+    """The page whose blocks run, where a test does not name it."""
+
+
+@pytest.fixture
+def few_digits(monkeypatch, page):
     """Few digits, and one epoch a fit."""
     load, train = datasets.load_digits, _base.train
 
     def load_few(*, return_X_y=False):
         digits = load()
-        few = Bunch(**{name: digits[name][:60] for name in ("data", "target", "images")})
+        # class by class needs ten of each to calibrate
+        n_digits = 400 if page == SETS_AND_INTERVALS else 60
+        few = Bunch(**{name: digits[name][:n_digits] for name in ("data", "target", "images")})
         return (few.data, few.target) if return_X_y else few
 
     def train_once(net, batches, plan, *rest):

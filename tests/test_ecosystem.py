@@ -3,11 +3,7 @@
 import runpy
 from pathlib import Path
 
-import numpy as np
 import pytest
-from drawn import upright_and_lying_bars
-from mapie.classification import SplitConformalClassifier
-from small_networks import network
 
 ECOSYSTEM = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "ecosystem.py"))
 
@@ -40,15 +36,3 @@ def test_the_page_has_a_row_a_tool():
     page = (Path(__file__).parents[1] / "docs" / "ecosystem.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| [")]
     assert len(rows) == len(ECOSYSTEM["TOOLS"])
-
-
-def test_the_split_classifier_of_mapie_asks_for_flat_rows_as_the_guide_says():
-    X, y = upright_and_lying_bars(40)
-    fitted = SplitConformalClassifier(network().fit(X, y), prefit=True)
-    with pytest.raises(ValueError, match="Invalid mismatch between"):
-        fitted.conformalize(X, y)
-    rows = X.reshape(len(X), -1)
-    fitted = SplitConformalClassifier(network(image_shape=(8, 8)).fit(rows, y), prefit=True)
-    _, members = fitted.conformalize(rows, y).predict_set(rows)
-    # nine of ten sets hold the truth on the images that they were calibrated on
-    assert np.mean(members[np.arange(40), y, 0]) >= 0.9
