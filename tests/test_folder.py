@@ -1,6 +1,7 @@
 """A folder of folders becomes paths and classes."""
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -94,10 +95,62 @@ def test_links_to_folders_are_followed_without_loops(pets, tmp_path_factory):
     os.symlink(elsewhere, pets / "dog" / "more")
     os.symlink(pets / "dog", pets / "dog" / "loop")
     os.symlink(elsewhere, pets / "wolf")
-    found = load_image_folder(pets, shuffle=False)
+    with pytest.warns(UserWarning, match="Links in") as caught:
+        found = load_image_folder(pets, shuffle=False)
+    same, rare = (str(warning.message) for warning in caught)
+    assert f"several labels: '{os.path.join('dog', 'more')}' and 'wolf'." in same
+    assert "1 of the 3 classes" in rare
     assert found.target_names == ["cat", "dog", "wolf"]
     assert found.target.tolist() == [0, 0, 0, 1, 1, 1, 2]
     assert found.data[5] == str(pets / "dog" / "more" / "0000.png")
+
+
+def test_links_between_classes_warn_once_and_name_the_folders(pets):
+    os.symlink(pets / "cat", pets / "cat2")
+    os.symlink(pets, pets / "loop")
+    (pets / "read me.png").unlink()
+    with pytest.warns(UserWarning, match="Links in") as caught:
+        found = load_image_folder(pets)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert "'cat' and 'cat2' and 'loop/cat', " in message.replace(os.sep, "/")
+    assert "'dog' and 'loop/dog'." in message.replace(os.sep, "/")
+    assert len(found.data) == 3 + 3 + 2 + 5
+    with warnings.catch_warnings(action="error"):
+        assert len(load_image_folder(pets, categories=["cat", "dog"]).data) == 5
+
+
+def test_dead_links_are_passed_over(pets):
+    for link in ("dog/0002.png", "cat/kittens/more", "wolf"):
+        os.symlink(pets / "gone", pets / link)
+    os.symlink("itself.png", pets / "dog" / "itself.png")
+    with pytest.warns(UserWarning, match="dead links") as caught:
+        found = load_image_folder(pets)
+    assert len(caught) == 1
+    assert str(caught[0].message).startswith("4 files of ")
+    assert str(caught[0].message).endswith(": 4 behind dead links.")
+    assert len(found.data) == 5
+    assert all(map(os.path.isfile, found.data))
+
+
+def test_a_class_of_a_single_image_warns_by_its_name(pets):
+    write_images(pets / "dgo", [noise()])
+    with pytest.warns(
+        UserWarning, match=r"1 of the 3 classes .* a single image: 'dgo'\."
+    ) as caught:
+        load_image_folder(pets)
+    assert len(caught) == 1
+    with warnings.catch_warnings(action="error"):
+        load_image_folder(pets, categories=["cat", "dog", "dgo"])
+
+
+def test_classes_that_differ_in_case_only_warn(pets):
+    write_images(pets / "Dog", [noise()] * 2)
+    if len(os.listdir(pets)) == 4:
+        pytest.skip("this file system does not tell the case of names")
+    with pytest.warns(UserWarning, match=r"differ in case only: 'Dog' and 'dog'\.") as caught:
+        assert load_image_folder(pets).target_names == ["Dog", "cat", "dog"]
+    assert len(caught) == 1
 
 
 def test_files_passed_over_are_counted_by_kind(pets):
@@ -139,7 +192,10 @@ def test_parts_of_a_set_that_would_become_classes_warn(tmp_path):
         write_images(tmp_path / folder, [noise()])
     with pytest.warns(UserWarning, match=r"folders of the same names, \['cat', 'dog'\]") as caught:
         assert load_image_folder(tmp_path).target_names == ["test", "train"]
-    assert "categories=train.target_names" in str(caught[0].message)
+    message = str(caught[0].message)
+    # the first in the alphabet would number the classes of the test set
+    assert f"train = load_image_folder({str(tmp_path / 'train')!r})" in message
+    assert "categories=train.target_names" in message
 
 
 @pytest.mark.filterwarnings("error")
