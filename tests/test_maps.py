@@ -78,6 +78,13 @@ def test_images_may_differ_in_size_and_have_weights():
     assert pixel_accuracy_score(true, predicted, sample_weight=[2, 1]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("score", [mean_iou_score, dice_score])
+@pytest.mark.parametrize("average", ["micro", "weighted", "nonsense"])
+def test_other_averages_are_refused(score, average):
+    with pytest.raises(ValueError, match=f'average must be "macro".* or None.*got {average!r}'):
+        score([[[0, 1]]], [[[0, 1]]], average=average)
+
+
 def test_depths_near_the_truth():
     true = np.array([[[1.0, 2.0, 4.0, np.nan]]], dtype=np.float32)
     predicted = np.array([[[1.2, 1.0, 4.0, 7.0]]], dtype=np.float32)

@@ -238,6 +238,21 @@ class TestColours:
         paths = written(tmp_path, colours)
         with pytest.raises(ValueError, match=r"y\[2\], .*colour \(1, 2, 3\) at row 3, column 4"):
             quick(palette=PALETTE).fit(X, paths)
+        with pytest.raises(ValueError, match=r"y\[2\]: .*colour \(1, 2, 3\) at row 3, column 4"):
+            quick(palette=PALETTE).fit(X, colours)
+
+    @pytest.mark.parametrize("cached", [False, True])
+    def test_masks_of_unknown_colours_are_not_left_out(self, tmp_path, cached):
+        colours = COLOURS[MASKS]
+        colours[2, 3, 4] = (1, 2, 3)
+        paths = written(tmp_path, colours)
+        paths[5].write_bytes(b"")
+        params = {"handle_broken": "skip", "memory": tmp_path / "cache" if cached else None}
+        with pytest.raises(ValueError, match=r"y\[2\], .*colour \(1, 2, 3\) at row 3, column 4"):
+            quick(palette=PALETTE, **params).fit(X, paths)
+        paths[2:4] = written(tmp_path, MASKS[2:4], "gray{}.png")
+        with pytest.raises(ValueError, match=r"y\[\d+\], .*colour image.*pass palette="):
+            quick(**params).fit(X, paths)
 
 
 class TestNumbers:

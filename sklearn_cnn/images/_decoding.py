@@ -44,6 +44,10 @@ class BrokenImageError(ValueError):
     """A file or object that cannot be read as an image; the message is the reason."""
 
 
+class UnknownColourError(BrokenImageError):
+    """A mask that can be read, but whose colours stand for no label: it is never left out."""
+
+
 def is_named_as_image(name):
     """Say whether the name of a file ends as those of images that can be read do."""
     return os.path.splitext(name)[1].lower() in image_extensions()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sklearn_cnn.images._decoding import BrokenImageError
+from sklearn_cnn.images._decoding import BrokenImageError, UnknownColourError
 from sklearn_cnn.images._resizing import convert_channels, resize
 from sklearn_cnn.runtime.threads import reading_threads
 
@@ -131,7 +131,7 @@ class DecodedImages(LazyImages):
             Which; None takes all.
         broken : dict or None
             Takes the rows that cannot be decoded, and why; their images are zero. None: the
-            first raises.
+            first raises, as masks of unknown colours always do.
         progress : callable or None
             Told how many more images are decoded.
 
@@ -159,7 +159,7 @@ class DecodedImages(LazyImages):
                 try:
                     images[position] = self._image(row)
                 except BrokenImageError as error:
-                    if broken is None:
+                    if broken is None or isinstance(error, UnknownColourError):
                         raise ValueError(f"{self._name(row)}: {error}.") from error
                     images[position] = 0
                     # what the header told comes first

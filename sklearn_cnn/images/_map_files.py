@@ -14,6 +14,7 @@ from sklearn_cnn.images._cache import ImageCache, decoded_maps_folder
 from sklearn_cnn.images._cached_files import add_to_cache, warn_of_no_cache
 from sklearn_cnn.images._decoding import (
     BrokenImageError,
+    UnknownColourError,
     content_of,
     identify,
     is_named_as_image,
@@ -62,7 +63,7 @@ class MapFormat(NamedTuple):
         if self.palette is not None:
             return self._places_of(np.asarray(image.convert("RGB")))
         if image.mode not in _VALUES and not image.mode.startswith("I;16"):
-            raise BrokenImageError(
+            raise UnknownColourError(
                 f"it is a colour image ({image.mode}), which does not say what the colours stand "
                 "for: pass palette={label: (red, green, blue), ...} to CNNClassifier, or convert "
                 "it to gray numbers"
@@ -105,7 +106,7 @@ class MapFormat(NamedTuple):
         if len(unknown) > 0:
             place = tuple(unknown[0])
             colour = tuple(colours[place].tolist())
-            raise BrokenImageError(
+            raise UnknownColourError(
                 f"it holds the colour {colour} at row {place[-2]}, column {place[-1]}, which is "
                 f"none of the {len(known)} of palette"
             )

@@ -12,7 +12,7 @@ import torch
 
 from sklearn_cnn.images import _containers
 from sklearn_cnn.images._containers import as_numpy
-from sklearn_cnn.images._decoding import BrokenImageError
+from sklearn_cnn.images._decoding import BrokenImageError, UnknownColourError
 from sklearn_cnn.images._encoded import Name, leave_out
 from sklearn_cnn.images._lazy import DecodedImages, in_threads
 from sklearn_cnn.images._map_files import MapFormat, is_map_cell, open_cached_maps, read_map
@@ -237,6 +237,8 @@ class SingleMaps(Maps):
     def _why_broken(self, row):
         try:
             self._values(row)
+        except UnknownColourError as error:
+            raise ValueError(f"{self.name_of(row)}: {error}.") from error
         except BrokenImageError as error:
             return str(error)
         return None
@@ -303,7 +305,7 @@ def as_maps(y, image_size, name="y", form=None):
     shape: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) in (3, 4) and isinstance(y, np.ndarray):
         is_coloured = form.palette is not None and shape[3:] == (3,)
-        return StackedMaps(form.of_colours(y) if is_coloured else y, name)
+        return StackedMaps(_labels_of_colours(y, form, name) if is_coloured else y, name)
     n_pixels = math.prod(image_size)
     if len(shape) == 2 and shape[1] == n_pixels > 1:
         warn(
@@ -312,6 +314,17 @@ def as_maps(y, image_size, name="y", form=None):
             f"{name}.reshape(-1, {image_size[0]}, {image_size[1]})."
         )
     return None
+
+
+def _labels_of_colours(colours, form, name):
+    """Return the labels of RGB masks of shape (n, H, W, 3); a ValueError names an unknown one."""
+    masks = []
+    for row, mask in enumerate(colours):
+        try:
+            masks.append(form.of_colours(mask))
+        except UnknownColourError as error:
+            raise ValueError(f"{name}[{row}]: {error}.") from error
+    return np.stack(masks)
 
 
 def with_broken_maps(read, values):

@@ -42,7 +42,7 @@ def mean_iou_score(
     Raises
     ------
     ValueError
-        If the maps differ in number or size, or no pixel counts.
+        If the maps differ in number or size, no pixel counts, or `average` is another word.
 
     Examples
     --------
@@ -50,6 +50,7 @@ def mean_iou_score(
     >>> mean_iou_score([[[0, 0, 1, 255]]], [[[0, 1, 1, 1]]], ignore_label=255)
     0.5
     """
+    _check_average(average)
     counts = _count(y_true, y_pred, labels, ignore_label, sample_weight)
     return _averaged(counts.both, counts.true + counts.predicted - counts.both, average)
 
@@ -80,8 +81,9 @@ def dice_score(
     Raises
     ------
     ValueError
-        If the maps differ in number or size, or no pixel counts.
+        If the maps differ in number or size, no pixel counts, or `average` is another word.
     """
+    _check_average(average)
     counts = _count(y_true, y_pred, labels, ignore_label, sample_weight)
     return _averaged(2 * counts.both, counts.true + counts.predicted, average)
 
@@ -272,6 +274,14 @@ def _indices(mask, labels):
     indices = np.searchsorted(labels, mask)
     nearest = labels[np.minimum(indices, len(labels) - 1)]
     return np.where(nearest == mask, indices, len(labels))
+
+
+def _check_average(average):
+    if average not in ("macro", None):
+        raise ValueError(
+            f'average must be "macro", the mean over classes, or None, a score for each class; got '
+            f"{average!r}."
+        )
 
 
 def _averaged(part, whole, average):
