@@ -105,7 +105,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     check_loss(p["loss"], holds)
     check_label_smoothing(p.get("label_smoothing", 0.0), p["loss"])
     check_quantile(p.get("quantile", 0.5), p["loss"])
-    check_scoring(p["scoring"], _responses(p["loss"], holds))
+    check_scoring(p["scoring"], _responses(p["loss"], holds), of_numbers=NUMBERS in holds)
     augmentation = as_augmentation(p["augmentation"])
     check_kind_of_y(augmentation, holds)
     check_class_weight(p.get("class_weight"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
+from sklearn_cnn import CNNClassifier
 from sklearn_cnn.metrics import depth_scores, dice_score, mean_iou_score, pixel_accuracy_score
 from sklearn_cnn.metrics._validation import check_scoring, metric_of_scorer
 
@@ -119,6 +120,15 @@ def test_depths_that_are_not_positive_are_refused():
         depth_scores(np.full((1, 2, 2), -1.0), np.ones((1, 2, 2)))
 
 
+def test_depths_that_are_predicted_as_nan_are_refused():
+    predicted = np.ones((2, 2, 2))
+    predicted[1, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"y_pred\[1\] holds NaN where y_true has a depth"):
+        depth_scores(np.ones((2, 2, 2)), predicted)
+    true = np.where(np.isnan(predicted), np.nan, 1)
+    assert depth_scores(true, predicted).delta_1 == 1
+
+
 class Masks:
     """Stands for the target of masks: the outputs are their labels."""
 
@@ -152,6 +162,14 @@ def test_names_of_scores_of_depths():
     assert metric.score(true, 1.1 * true, None) == pytest.approx(-expected.abs_rel)
     metric = metric_of_scorer("delta_1", Masks(), true, has_probabilities=False)
     assert metric.score(true, 1.1 * true, None) == 1
+
+
+def test_names_of_scores_are_of_masks_or_of_numbers():
+    with pytest.raises(ValueError, match=r"'dice' is for masks, which CNNClassifier.*'delta_1'"):
+        check_scoring("dice", ["predict"], of_numbers=True)
+    with pytest.raises(ValueError, match="'delta_1' is for maps of numbers, which CNNRegressor"):
+        CNNClassifier(scoring="delta_1").fit(np.zeros((4, 2, 2)), np.ones((4, 2, 2), dtype=int))
+    check_scoring("delta_1", ["predict"], of_numbers=True)
 
 
 def test_a_function_is_no_scorer():

@@ -143,8 +143,8 @@ def depth_scores(y_true, y_pred, *, sample_weight=None):
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n, H, W), or sequence of maps
-        Depths; true ones are positive. Where they are NaN, as where a sensor sees nothing, a
-        pixel does not count.
+        Depths; true ones are positive. Where the true ones are NaN, as where a sensor sees
+        nothing, a pixel does not count.
     sample_weight : array-like of shape (n,), default=None
         Weights of images.
 
@@ -155,12 +155,18 @@ def depth_scores(y_true, y_pred, *, sample_weight=None):
     Raises
     ------
     ValueError
-        If the maps differ in number or size, no pixel counts, or true depths are not positive.
+        If the maps differ in number or size, no pixel counts, true depths are not positive, or
+        predicted ones that count are NaN.
     """
     relative = squared = near = n_all = 0.0
-    for true, predicted, weight in _Pairs(y_true, y_pred, sample_weight):
+    for row, (true, predicted, weight) in enumerate(_Pairs(y_true, y_pred, sample_weight)):
         known = ~np.isnan(true)
         true, predicted = true[known].astype(np.float64), predicted[known].astype(np.float64)
+        if np.isnan(predicted).any():
+            raise ValueError(
+                f"y_pred[{row}] holds NaN where y_true has a depth. A pixel is left out where "
+                "y_true is NaN."
+            )
         if (true <= 0).any():
             raise ValueError(
                 f"Depths are positive, but y_true holds {true.min():g}. Write NaN for pixels that "

@@ -267,7 +267,7 @@ def try_metric(metric, encoded, outputs, sample_weight):
     )
 
 
-def check_scoring(scoring, responses):
+def check_scoring(scoring, responses, of_numbers=False):
     """Raise if `scoring=` is no scorer, or one that asks for what an estimator does not answer.
 
     Parameters
@@ -275,6 +275,8 @@ def check_scoring(scoring, responses):
     scoring : str, callable or None
     responses : collection of str
         The methods by which the estimator answers.
+    of_numbers : bool, default=False
+        Whether it predicts numbers, and not labels.
 
     Raises
     ------
@@ -289,6 +291,13 @@ def check_scoring(scoring, responses):
         raise ValueError(
             f"scoring={scoring!r} is no scorer's name.{question} Write None, 'loss', a name out of "
             "sklearn.metrics.get_scorer_names(), or a function of (estimator, X, y)."
+        )
+    fitting, others = (_OF_MAPS, _OF_MASKS) if of_numbers else (_OF_MASKS, _OF_MAPS)
+    if isinstance(scoring, str) and scoring in others:
+        what = "masks, which CNNClassifier" if of_numbers else "maps of numbers, which CNNRegressor"
+        raise ValueError(
+            f"scoring={scoring!r} is for {what} predicts. For a value for each pixel there are "
+            f"{sorted(fitting)} here."
         )
     module = str(getattr(scoring, "__module__", ""))
     is_metric = module.startswith(("sklearn.metrics.", "sklearn_cnn.metrics."))
