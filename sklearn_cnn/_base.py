@@ -185,8 +185,9 @@ class BaseCNN(
         UserWarning
             If the shape of the images had to be guessed and the guess is doubtful,
             `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
-            several columns NaN, one of several classes has a single image, or there is but one, or
-            pixels of `X_val`, or of X where training goes on, are plainly on another scale.
+            several columns NaN, one of several classes has a single image, or there is but one,
+            `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X where
+            training goes on, are plainly on another scale.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """

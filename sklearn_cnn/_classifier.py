@@ -24,6 +24,7 @@ from sklearn_cnn.targets import (
     PixelLabels,
     SingleLabel,
     check_classes,
+    check_ignore_label,
     classification_target,
     has_several_labels,
     pixel_classes,
@@ -515,6 +516,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _make_target(self, y, sample_weight, classes):
         if isinstance(y, Maps) and has_several_labels(y):
             refuse_padding(y, self.ignore_label)
+            check_ignore_label(self.ignore_label, np.arange(2), y)
             warn_if_each_pixel_has_one(y)
             return PixelLabels(y.n_values, self.ignore_label)
         if isinstance(y, Maps):

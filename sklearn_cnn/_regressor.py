@@ -20,6 +20,7 @@ from sklearn_cnn.metrics._validation import (
 )
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
+from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets import Continuous, PixelNumbers, Quantiles, check_numbers
 
 
@@ -68,13 +69,15 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         beyond one standard deviation. A module takes outputs and targets, both of shape
         (b, n_outputs), or (b, n_outputs, H, W) of maps. "quantile" is not for maps;
         "scale_invariant_log" is for maps of depths alone: errors of their logarithms, of which half
-        of what one factor for a whole map explains is forgiven.
+        of what one factor for a whole map explains is forgiven. Depths must be positive, NaN where
+        there are none.
     quantile : float or tuple of float, default=0.5
         Which quantile `loss="quantile"` predicts, in (0, 1). Several, which ascend: `predict`
         has a column for each, and in no row do they cross; y is one number an image.
     target_scale : float, default=1.0
         What the numbers in image files of y, maps of 8 to 32 bits, are multiplied by: 0.001 makes
-        metres of millimetres. Arrays and `.npy` files hold numbers as they are.
+        metres of millimetres. Arrays and `.npy` files hold numbers as they are; `fit` warns if y is
+        of nothing else.
     optimizer : {"adamw", "adam", "sgd"}, class or functools.partial, default="adamw"
         A name ("sgd" has Nesterov momentum 0.9), a class out of `torch.optim`, or a partial
         of one with further arguments.
@@ -408,9 +411,15 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
             )
 
     def _map_format(self):
-        return MapFormat(scale=self.target_scale)
+        are_depths = self.loss == "scale_invariant_log"
+        return MapFormat(scale=self.target_scale, are_depths=are_depths)
 
     def _make_target(self, y, sample_weight, classes):
+        if self.target_scale != 1 and not (isinstance(y, Maps) and y.are_scaled):
+            warn(
+                f"target_scale={self.target_scale} changes nothing: it multiplies numbers in image "
+                "files and PIL images, but not those of arrays and .npy files. Multiply y itself."
+            )
         if isinstance(y, Maps):
             return PixelNumbers(y, sample_weight)
         y = check_numbers(y, allow_nan=True)

@@ -151,8 +151,12 @@ def test_depths_are_learned_by_the_scale_invariant_loss():
         MapNet, loss="scale_invariant_log", max_epochs=20, batch_size=8, lr=0.03, random_state=0
     )
     assert regressor.fit(X, depths).score(X, depths) > 0.8
-    with pytest.raises(ValueError, match="is for depths, which are positive"):
-        regressor.fit(X, depths - 5)
+    depths[2, 5, 5] = 0
+    said = r"Depths are positive, but y\[2\] holds 0. Write NaN for pixels that have none"
+    with pytest.raises(ValueError, match=said):
+        regressor.fit(X, depths)
+    with pytest.raises(ValueError, match=r"Depths are positive, but y_val\[1\] holds 0"):
+        regressor.fit(X[3:], depths[3:], X_val=X[1:3], y_val=depths[1:3])
 
 
 def test_losses_of_maps_are_not_for_labels_of_images():

@@ -241,6 +241,10 @@ class TestColours:
         with pytest.raises(ValueError, match=r"y\[2\]: .*colour \(1, 2, 3\) at row 3, column 4"):
             quick(palette=PALETTE).fit(X, colours)
 
+    def test_labels_of_several_types_are_refused(self):
+        with pytest.raises(ValueError, match="palette must have labels of one type"):
+            quick(palette={"a": (0, 0, 0), 1: (1, 1, 1)}).fit(X, MASKS)
+
     @pytest.mark.parametrize("cached", [False, True])
     def test_masks_of_unknown_colours_are_not_left_out(self, tmp_path, cached):
         colours = COLOURS[MASKS]
@@ -262,6 +266,15 @@ class TestNumbers:
         by_array = regressor().fit(X, DEPTHS * 0.001)
         np.testing.assert_allclose(metres.predict(X), by_array.predict(X), rtol=1e-5)
         assert metres.score(X, paths) == pytest.approx(by_array.score(X, DEPTHS * 0.001), abs=1e-5)
+
+    def test_a_scale_that_scales_nothing_warns(self, tmp_path):
+        np.save(tmp_path / "0.npy", DEPTHS[0])
+        said = r"target_scale=0.1 changes nothing.*Multiply y itself"
+        for y in (DEPTHS, list(DEPTHS), [tmp_path / "0.npy"] * 24):
+            with pytest.warns(UserWarning, match=said):
+                regressor(target_scale=0.1).fit(X, y)
+        with pytest.warns(UserWarning, match=said):
+            CNNRegressor(target_scale=0.1, max_epochs=1).fit(X, np.arange(24))
 
     @pytest.mark.parametrize("in_memory", [True, False])
     @pytest.mark.parametrize("suffix", ["npy", "tif"])

@@ -114,6 +114,18 @@ class TestMissing:
         with pytest.raises(ValueError, match=r"y\[4\] holds infinite numbers: write NaN"):
             regressor().fit(X, y)
 
+    @pytest.mark.parametrize("X_and_y", [(X, DEPTHS), (list(X), list(DEPTHS))])
+    def test_a_map_of_which_resizing_leaves_nothing_is_named(self, X_and_y):
+        images, y = X_and_y[0], [depth.copy() for depth in X_and_y[1]]
+        y[3][:, 2:-2] = np.nan
+        y = y if isinstance(X_and_y[1], list) else np.array(y)
+        cropping = regressor(image_shape=(16, 8), resize_mode="crop", max_epochs=1)
+        with pytest.raises(ValueError, match=r"y\[3\] has no pixel that counts after resizing to"):
+            cropping.fit(images, y)
+        cropping.fit(images[4:], y[4:])
+        with pytest.raises(ValueError, match=r"y\[1\] has no pixel that counts after resizing"):
+            cropping.score(images[2:], y[2:])
+
     def test_a_loss_of_whole_batches_cannot_leave_it_out(self):
         with pytest.raises(ValueError, match=r"missing in y \(NaN\) cannot be left out"):
             regressor(loss=Whole()).fit(X, self.HOLES)

@@ -100,6 +100,15 @@ def test_more_than_255_classes_are_told_apart():
     assert classifier.predict_proba(X[:1]).shape == (1, 16, 20, 300)
 
 
+@pytest.mark.parametrize("of_text", [False, True])
+def test_masks_of_another_type_have_no_score(fitted, of_text):
+    if of_text:
+        fitted = map_classifier(max_epochs=1).fit(X, NAMES[MASKS])
+    masks = MASKS_TEST if of_text else NAMES[MASKS_TEST]
+    with pytest.raises(ValueError, match=r"y holds the labels .* of another type than the classes"):
+        fitted.score(X_TEST, masks)
+
+
 class TestIgnoreLabel:
     def test_it_is_none_of_the_classes(self):
         masks = np.where(MASKS == 0, 255, MASKS)
@@ -132,6 +141,19 @@ class TestIgnoreLabel:
     def test_labels_of_images_have_none(self):
         with pytest.raises(ValueError, match="ignore_label=1 is for masks"):
             CNNClassifier(ignore_label=1).fit(X, np.arange(24) % 2)
+
+    @pytest.mark.parametrize("masks", [MASKS, NAMES[MASKS]], ids=["numbers", "text"])
+    def test_a_label_of_another_type_marks_nothing(self, masks):
+        label = "255" if masks is MASKS else 255
+        with pytest.raises(ValueError, match=f"ignore_label={label!r} is of another type than"):
+            map_classifier(ignore_label=label).fit(X, masks)
+
+    def test_a_mask_of_which_resizing_leaves_nothing_is_named(self):
+        masks = MASKS.copy()
+        masks[5, :, 2:-2] = 255
+        params = {"ignore_label": 255, "image_shape": (16, 8), "resize_mode": "crop"}
+        with pytest.raises(ValueError, match=r"y\[5\] has no pixel that counts after resizing to"):
+            map_classifier(**params).fit(X, masks)
 
     def test_a_likely_mark_warns(self):
         with pytest.warns(UserWarning, match="y holds 255.*write ignore_label=255"):

@@ -6,7 +6,7 @@ from sklearn_cnn.images._datasets import unpack_dataset
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
-from sklearn_cnn.images._map_files import MapFormat, check_palette
+from sklearn_cnn.images._map_files import MapFormat, check_palette, kinds_of_labels
 from sklearn_cnn.images._maps import Maps, as_maps, with_broken_maps
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._own_sizes import own_sizes
@@ -45,6 +45,7 @@ __all__ = [
     "check_image_shape",
     "check_palette",
     "find_broken",
+    "kinds_of_labels",
     "load_image_folder",
     "load_image_table",
     "looks_channels_first",

@@ -32,7 +32,7 @@ _VALUES = {"1", "L", "P", "I", "F"}
 
 
 class MapFormat(NamedTuple):
-    """How masks and maps in image files say their values.
+    """How masks and maps say their values.
 
     Parameters
     ----------
@@ -40,10 +40,13 @@ class MapFormat(NamedTuple):
         The colour of each label, where masks are RGB images.
     scale : float, default=1.0
         What the numbers in image files are multiplied by.
+    are_depths : bool, default=False
+        Whether numbers must be positive.
     """
 
     palette: dict | None = None
     scale: float = 1.0
+    are_depths: bool = False
 
     def of_picture(self, image):
         """Return the values of a PIL image, of shape (H, W)."""
@@ -114,7 +117,7 @@ class MapFormat(NamedTuple):
 
 
 def check_palette(palette):
-    """Raise a ValueError if `palette=` does not map labels to different RGB colours."""
+    """Raise a ValueError if `palette=` does not map labels of a type to different RGB colours."""
     if palette is None:
         return
     are_colours = all(
@@ -128,6 +131,10 @@ def check_palette(palette):
             "palette must map each label to a colour of its own, (red, green, blue) of 0 to 255, "
             f"got {palette!r}."
         )
+    if len(kinds_of_labels(palette)) > 1:
+        raise ValueError(
+            f"palette must have labels of one type, text or numbers, got {list(palette)!r}."
+        )
 
 
 def is_map_cell(cell):
@@ -136,6 +143,23 @@ def is_map_cell(cell):
         return _is_named_as_map(os.fspath(cell))
     # bytes may be labels
     return _containers.is_plainly_image(cell)
+
+
+def is_scaled(cell):
+    """Say whether the numbers of a cell come from an image, which `MapFormat.scale` multiplies."""
+    if cell is None or _containers.is_array(cell):
+        return False
+    image = _containers.image_of(cell)
+    return not (_containers.is_path(image) and _is_npy(os.fspath(image)))
+
+
+def kinds_of_labels(labels):
+    """Return what labels are: of "text", "bytes" and "numbers", which are never equal."""
+    kinds = {str: "text", bytes: "bytes"}
+    return {
+        next((name for kind, name in kinds.items() if isinstance(label, kind)), "numbers")
+        for label in labels
+    }
 
 
 def read_map(cell, form):
@@ -172,7 +196,7 @@ def read_map(cell, form):
         )
     path = os.fspath(image)
     identify(path)
-    if path.lower().endswith(".npy"):
+    if _is_npy(path):
         with naming_the_reason():
             return np.load(path, allow_pickle=False)
     with naming_the_reason(), open(path, "rb") as file, open_image(file) as picture:
@@ -251,7 +275,11 @@ def _is_image_path(cell):
 
 
 def _is_named_as_map(name):
-    return name.lower().endswith(".npy") or is_named_as_image(name)
+    return _is_npy(name) or is_named_as_image(name)
+
+
+def _is_npy(name):
+    return name.lower().endswith(".npy")
 
 
 def _code(colour):

@@ -15,7 +15,13 @@ from sklearn_cnn.images._containers import as_numpy
 from sklearn_cnn.images._decoding import BrokenImageError, UnknownColourError
 from sklearn_cnn.images._encoded import Name, leave_out
 from sklearn_cnn.images._lazy import DecodedImages, in_threads
-from sklearn_cnn.images._map_files import MapFormat, is_map_cell, open_cached_maps, read_map
+from sklearn_cnn.images._map_files import (
+    MapFormat,
+    is_map_cell,
+    is_scaled,
+    open_cached_maps,
+    read_map,
+)
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import keeps_in_memory
 from sklearn_cnn.images._resizing import resize_map
@@ -34,10 +40,11 @@ class Maps(ABC):
     ----------
     name : str
         What to call y in an error.
+    form : MapFormat
     """
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, form):
+        self.name, self.form = name, form
         # those of the images that they belong to: each as it was given, and all as they were read
         self.own_sizes: Any = None
         self.size, self.options = (0, 0), ReadOptions()
@@ -59,6 +66,11 @@ class Maps(ABC):
     @abstractmethod
     def n_values(self):
         """Values of a pixel that come along an axis of their own; None where there is no axis."""
+
+    @property
+    @abstractmethod
+    def are_scaled(self):
+        """Whether `scale` of the form changes a value: that of image files does."""
 
     @abstractmethod
     def chunks(self):
@@ -119,8 +131,21 @@ class Maps(ABC):
                 "both together."
             )
 
-    def _fitted(self, maps, outside):
-        return resize_map(maps, self.size, self.options.resize_mode, outside)
+    def _fitted(self, start, maps, outside):
+        """Return encoded maps at the size of the images; raise if nothing that counts is left."""
+        mode = self.options.resize_mode
+        fitted = resize_map(maps, self.size, mode, outside)
+        if fitted is maps:
+            return maps
+        counts = ~fitted.isnan() if fitted.is_floating_point() else fitted != outside
+        is_empty = ~counts.flatten(1).any(dim=1)
+        if is_empty.any():
+            raise ValueError(
+                f"{self.name_of(start + int(is_empty.int().argmax()))} has no pixel that counts "
+                f'after resizing to {self.size[0]} x {self.size[1]} by resize_mode="{mode}". Leave '
+                "out such rows, of X too, or write a larger image_shape or another resize_mode."
+            )
+        return fitted
 
 
 class StackedMaps(Maps):
@@ -130,10 +155,11 @@ class StackedMaps(Maps):
     ----------
     stack : ndarray of shape (n, H, W) or (n, H, W, k)
     name : str
+    form : MapFormat
     """
 
-    def __init__(self, stack, name):
-        super().__init__(name)
+    def __init__(self, stack, name, form):
+        super().__init__(name, form)
         self.stack = stack
 
     def __len__(self):
@@ -147,6 +173,10 @@ class StackedMaps(Maps):
     def n_values(self):
         return self.stack.shape[3] if self.stack.ndim == 4 else None
 
+    @property
+    def are_scaled(self):
+        return False
+
     def chunks(self):
         self._check_sizes(0, self.stack)
         n_chunk = max(_CHUNK // max(math.prod(self.stack.shape[1:]), 1), 1)
@@ -156,8 +186,8 @@ class StackedMaps(Maps):
     def encoded(self, encode, dtype, n_values, outside):
         encoded = torch.empty((len(self), *self.size, n_values), dtype=dtype, device="cpu")
         for start, values in self.chunks():
-            maps = encode(start, values)
-            encoded[start : start + len(values)] = self._fitted(maps, outside)
+            maps = self._fitted(start, encode(start, values), outside)
+            encoded[start : start + len(values)] = maps
         return encoded
 
 
@@ -172,13 +202,17 @@ class SingleMaps(Maps):
     """
 
     def __init__(self, cells, name, form):
-        super().__init__(name)
-        self.cells, self.form = cells, form
+        super().__init__(name, form)
+        self.cells = cells
         # reads those of files that are cached
         self._cached: Callable | None = None
 
     def __len__(self):
         return len(self.cells)
+
+    @property
+    def are_scaled(self):
+        return any(map(is_scaled, self.cells))
 
     @functools.cached_property
     def _first_row(self):
@@ -223,7 +257,7 @@ class SingleMaps(Maps):
         def encoded_map(row):
             if row in self.broken:
                 return torch.full((*self.size, n_values), outside, dtype=dtype, device="cpu")
-            return self._fitted(encode(row, self._read(row)[None]), outside)[0]
+            return self._fitted(row, encode(row, self._read(row)[None]), outside)[0]
 
         shape = (len(self), *self.size, n_values)
         mode = self.options.resize_mode
@@ -305,7 +339,7 @@ def as_maps(y, image_size, name="y", form=None):
     shape: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) in (3, 4) and isinstance(y, np.ndarray):
         is_coloured = form.palette is not None and shape[3:] == (3,)
-        return StackedMaps(_labels_of_colours(y, form, name) if is_coloured else y, name)
+        return StackedMaps(_labels_of_colours(y, form, name) if is_coloured else y, name, form)
     n_pixels = math.prod(image_size)
     if len(shape) == 2 and shape[1] == n_pixels > 1:
         warn(

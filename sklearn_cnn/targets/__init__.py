@@ -9,7 +9,13 @@ from sklearn_cnn.targets._checks import (
     warn_if_one_hot,
     warn_of_rare_classes,
 )
-from sklearn_cnn.targets._maps import PixelClasses, PixelNumbers, pixel_classes, refuse_padding
+from sklearn_cnn.targets._maps import (
+    PixelClasses,
+    PixelNumbers,
+    check_ignore_label,
+    pixel_classes,
+    refuse_padding,
+)
 from sklearn_cnn.targets._pixel_labels import (
     PixelLabels,
     has_several_labels,
@@ -34,6 +40,7 @@ __all__ = [
     "as_array",
     "check_class_weight",
     "check_classes",
+    "check_ignore_label",
     "check_numbers",
     "classification_target",
     "has_several_labels",

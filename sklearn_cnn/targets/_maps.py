@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sklearn_cnn.images import kinds_of_labels
 from sklearn_cnn.losses import DiceAndLogLoss, DiceLoss, FocalLoss, ScaleInvariantLogLoss
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets._values import Continuous, SingleLabel
@@ -92,6 +93,11 @@ class PixelClasses(SingleLabel):
         check_labels(maps)
         labels = labels_in(maps)
         labels = labels[~_is_label(labels, self.ignore_label)]
+        if not kinds_of_labels(labels) <= kinds_of_labels(self.classes):
+            raise ValueError(
+                f"{maps.name} holds the labels {labels.tolist()[:5]}, of another type than the "
+                f"classes of the fit, {self.classes.tolist()[:5]}: bring them to one."
+            )
         target = PixelClasses(np.union1d(self.classes, labels), self.ignore_label)
         codes = target.indices_of(self.classes)[0].astype(np.int16)
         return target, _looked_up(codes, kept)
@@ -260,13 +266,20 @@ class PixelNumbers(Continuous):
         return torch.from_numpy(((values - self.mean) / self.scale).astype(np.float32))
 
     def _numbers(self, maps, start, values):
-        """Return values of maps as float64 of shape (b, H, W, k), none of them infinite."""
+        """Return values of maps as float64 of shape (b, H, W, k), all that a loss can take."""
         values = values.reshape(*values.shape[:3], self.n_outputs).astype(np.float64)
         infinite = np.isinf(values).any(axis=(1, 2, 3))
         if infinite.any():
             raise ValueError(
                 f"{maps.name_of(start + int(infinite.argmax()))} holds infinite numbers: write NaN "
                 "for pixels that have none, which do not count."
+            )
+        if maps.form.are_depths and (values <= 0).any():
+            smallest = np.nanmin(values, axis=(1, 2, 3), initial=math.inf)
+            row = int(smallest.argmin())
+            raise ValueError(
+                f"Depths are positive, but {maps.name_of(start + row)} holds {smallest[row]:g}. "
+                "Write NaN for pixels that have none."
             )
         return values
 
@@ -368,7 +381,8 @@ def pixel_classes(maps, ignore_label, classes=None):
     Raises
     ------
     ValueError
-        If masks hold something else than labels, or no pixel counts.
+        If masks hold something else than labels, labels of another type than `ignore_label`, or no
+        pixel counts.
 
     Warns
     -----
@@ -377,8 +391,11 @@ def pixel_classes(maps, ignore_label, classes=None):
     """
     check_labels(maps)
     refuse_padding(maps, ignore_label)
-    if classes is None:
+    if classes is not None:
+        check_ignore_label(ignore_label, classes, maps)
+    else:
         found = labels_in(maps)
+        check_ignore_label(ignore_label, found, maps)
         _warn_of_classes(found[~_is_label(found, ignore_label)], maps)
         classes = found
     classes = classes[~_is_label(classes, ignore_label)]
@@ -387,6 +404,16 @@ def pixel_classes(maps, ignore_label, classes=None):
             f"No pixel of {maps.name} counts: all of them are ignore_label={ignore_label!r}."
         )
     return PixelClasses(classes, ignore_label)
+
+
+def check_ignore_label(ignore_label, labels, maps):
+    """Raise if `ignore_label` is of another type than labels of masks: it would match none."""
+    if ignore_label is None or kinds_of_labels([ignore_label]) <= kinds_of_labels(labels):
+        return
+    raise ValueError(
+        f"ignore_label={ignore_label!r} is of another type than the labels of {maps.name}, "
+        f"{labels.tolist()[:5]}, and marks no pixel: write one of their type."
+    )
 
 
 def labels_in(maps):
