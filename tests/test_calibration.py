@@ -112,3 +112,34 @@ def test_a_temperature_is_fitted_to_any_images(container, tmp_path):
         losses.append(log_loss(y[20:], scaled / scaled.sum(axis=1, keepdims=True)))
     best = log_loss(y[20:], calibrated.predict_proba(X[20:]))
     assert best == pytest.approx(min(losses), abs=1e-3)
+
+
+def test_each_pixel_of_masks_that_counts_is_a_sample():
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 3, (4, 5, 6)).astype(np.uint8)
+    probabilities = rng.dirichlet(np.ones(3), masks.shape)
+    expected = expected_calibration_error(masks.ravel(), probabilities.reshape(-1, 3))
+    assert expected_calibration_error(masks, probabilities) == expected
+    # a weight of an image is one of each of its pixels
+    weights = np.array([1, 3, 0, 2])
+    expected = expected_calibration_error(
+        masks.ravel(), probabilities.reshape(-1, 3), sample_weight=np.repeat(weights, 30)
+    )
+    assert expected_calibration_error(masks, probabilities, sample_weight=weights) == expected
+    keep = masks != 0
+    masks[~keep] = 255
+    labels = [0, 1, 2]
+    expected = expected_calibration_error(masks[keep], probabilities[keep], labels=labels)
+    error = expected_calibration_error(masks, probabilities, labels=labels, ignore_label=255)
+    assert error == expected
+
+
+def test_probabilities_of_masks_have_their_size():
+    masks = np.zeros((2, 3, 4), dtype=int)
+    masks[:, 0] = 1
+    of_second = np.where(masks == 1, 0.75, 0.25)
+    assert expected_calibration_error(masks, of_second) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match=r"\(2, 3, 4\) and y_proba \(2, 4, 3\)"):
+        expected_calibration_error(masks, of_second.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match="No pixel of y_true counts: all are ignore_label=1"):
+        expected_calibration_error(np.ones((2, 3, 4), int), of_second, ignore_label=1)
