@@ -76,7 +76,10 @@ def test_maps_of_numbers_have_a_colour_bar_and_gaps():
 
 def test_each_of_several_numbers_is_shown_beside_its_truth():
     true = np.stack([MASKS[:2], 2.0 * MASKS[:2]], axis=-1)
-    display = PredictionsDisplay.from_predictions(X[:2], true, true)
+    display = PredictionsDisplay.from_predictions(
+        X[:2], true, true, display_labels=["depth", "height"]
+    )
+    assert display.titles[0] == "image, then truth, prediction of depth, height: off by 0"
     assert display.images[0].shape == (16, 5 * 20, 3)
     np.testing.assert_array_equal(display.images[0][:, 20:40], display.images[0][:, 40:60])
 
@@ -91,7 +94,38 @@ def test_images_and_truth_are_shown_in_the_size_of_the_prediction():
 def test_many_classes_have_colours_of_their_own():
     masks = np.arange(24).reshape(1, 4, 6)
     display = PredictionsDisplay.from_predictions(np.zeros((1, 4, 6)), masks, masks)
-    assert len({tuple(color) for color in display.legend.values()}) == 24
+    colors = np.array(list(display.legend.values()))
+    distances = np.abs(colors[:, None] - colors).max(axis=2)
+    # of values in [0, 1], to the next ones and to all others
+    assert np.diag(distances, 1).min() > 0.5
+    assert distances[~np.eye(24, dtype=bool)].min() > 0.1
+
+
+@pytest.mark.parametrize("n_images", [1, 4])
+def test_a_legend_of_many_classes_fits_into_the_figure(n_images):
+    masks = np.repeat(np.arange(24).reshape(1, 4, 6), n_images, axis=0)
+    display = PredictionsDisplay.from_predictions(np.zeros(masks.shape), masks, masks)
+    display.figure_.canvas.draw()
+    legend, figure = display.legend_.get_window_extent(), display.figure_.bbox
+    assert legend.y0 >= figure.y0
+    assert legend.y1 <= figure.y1
+    # beside the panels, which stay the larger part
+    assert legend.x0 > max(ax.get_window_extent().x1 for ax in display.axes_)
+    assert legend.width < figure.width / 2
+
+
+@pytest.mark.parametrize("as_sequence", [list, lambda maps: np.array([*maps, None], object)[:-1]])
+def test_maps_of_several_sizes_are_drawn_each_in_its_own(as_sequence):
+    heights = [10, 12, 16]
+    images = [image[:height] for image, height in zip(X, heights, strict=False)]
+    masks = as_sequence([mask[:height] for mask, height in zip(MASKS, heights, strict=False)])
+    display = PredictionsDisplay.from_predictions(images, masks, masks)
+    assert [image.shape for image in display.images] == [(h, 60, 3) for h in heights]
+    assert list(display.legend) == ["0", "1", "2"]
+    numbers = as_sequence([mask + 0.5 for mask in masks])
+    display = PredictionsDisplay.from_predictions(images, numbers, numbers)
+    assert [image.shape for image in display.images] == [(h, 60, 3) for h in heights]
+    assert display.scale[:2] == (0.5, 2.5)
 
 
 def test_masks_in_files_are_read(tmp_path):

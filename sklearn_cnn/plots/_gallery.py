@@ -8,8 +8,8 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
 from sklearn_cnn.inspection._network import find_network, scores_of
-from sklearn_cnn.plots._kinds import kind_of_labels, kind_of_numbers
-from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks, are_maps
+from sklearn_cnn.plots._kinds import are_maps, kind_of_labels, kind_of_numbers
+from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks
 
 # How key points are drawn.
 TRUE_POINTS = {"marker": "o", "facecolors": "none", "edgecolors": "lime", "s": 9}
@@ -65,11 +65,12 @@ def _what_maps_are(network):
     return {"form": network._map_format(), **said}
 
 
-def kind_of_maps(y_true, y_pred, hold_numbers, *, form=None, **of_classes):
+def kind_of_maps(y_true, y_pred, hold_numbers, *, form=None, display_labels=None, **of_classes):
     """Return `MapsOfNumbers` or `Masks`; what is said of classes is for the second."""
+    of_both = {"form": form, "display_labels": display_labels}
     if hold_numbers:
-        return MapsOfNumbers(y_true, y_pred, form)
-    return Masks(y_true, y_pred, form=form, **of_classes)
+        return MapsOfNumbers(y_true, y_pred, **of_both)
+    return Masks(y_true, y_pred, **of_both, **of_classes)
 
 
 def choose(X, kind, n_images, order, random_state):

@@ -226,7 +226,20 @@ def _mean_of_known(errors):
 
 def holds_numbers(y_true, y_pred):
     """Say whether predictions are those of a regression: floating-point numbers."""
-    return "f" in {_as_array(y).dtype.kind for y in (y_true, y_pred)}
+    return any(_holds_floats(y) for y in (y_true, y_pred))
+
+
+def are_maps(y):
+    """Say whether y has a value for each pixel."""
+    return len(y) > 0 and np.ndim(y[0]) >= 2
+
+
+def _holds_floats(y):
+    is_sequence = isinstance(y, (list, tuple, np.ndarray)) and getattr(y, "dtype", object) == object
+    if is_sequence and are_maps(y):
+        # maps of several sizes make no array
+        return any(np.asarray(values).dtype.kind == "f" for values in y)
+    return _as_array(y).dtype.kind == "f"
 
 
 def kind_of_numbers(y_true, y_pred, keypoints, display_labels=None, **of_labels):

@@ -12,6 +12,9 @@ from sklearn_cnn.plots._kinds import names_of_classes
 _OPACITY = 0.6
 # The colours of so many classes can be told apart by name.
 _MOST_NAMED_COLORS = 10
+# Saturation and value of classes that follow one another, where there are more: neighbours in hue
+# differ in these.
+_SHADES = (1.0, 1.0), (0.4, 1.0), (1.0, 0.45)
 _COLOR_MAP = "viridis"
 _ORDER = "image, truth, prediction"
 
@@ -107,12 +110,16 @@ class MapsOfNumbers:
         NaN in the truth where there is none. The truth may be files.
     form : MapFormat or None
         How those say their values.
+    display_labels : sequence of str or None
+        What to call the numbers of a pixel, where they are several; None takes their indices.
     """
 
     legend = None
 
-    def __init__(self, y_true, y_pred, form=None):
+    def __init__(self, y_true, y_pred, form=None, display_labels=None):
         self.y_true, self.y_pred = _true_maps(y_true, y_pred, form), y_pred
+        n_values = np.shape(y_pred[0])[2] if np.ndim(y_pred[0]) == 3 else 1
+        self._names = names_of_classes(display_labels, range(n_values))
         maps = [values for y in (self.y_true, y_pred) for values in y]
         # one scale of colours for all images
         self.scale = min(map(np.nanmin, maps)), max(map(np.nanmax, maps)), _COLOR_MAP
@@ -124,8 +131,11 @@ class MapsOfNumbers:
         return np.array([np.nanmean(np.abs(np.subtract(*pair))) for pair in pairs])
 
     def title(self, row, error):
-        """Return the order of the three, and how good the prediction is."""
-        return f"{_ORDER}: {self.measure(error)}"
+        """Return the order of what is shown, and how good the prediction is."""
+        if len(self._names) == 1:
+            return f"{_ORDER}: {self.measure(error)}"
+        names = ", ".join(self._names)
+        return f"image, then truth, prediction of {names}: {self.measure(error)}"
 
     def measure(self, error):
         """Return the mean absolute error."""
@@ -148,18 +158,15 @@ class MapsOfNumbers:
         return np.where(np.isnan(values)[..., None], 0.5, colored)
 
 
-def are_maps(y):
-    """Say whether y has a value for each pixel."""
-    return len(y) > 0 and np.ndim(y[0]) >= 2
-
-
 def _colors(n):
     """Return n colours, of shape (n, 3)."""
     from matplotlib import colormaps
+    from matplotlib.colors import hsv_to_rgb
 
     if n <= _MOST_NAMED_COLORS:
         return colormaps["tab10"](np.arange(n))[:, :3]
-    return colormaps["gist_rainbow"](np.linspace(0, 1, n))[:, :3]
+    shades = np.array(_SHADES)[np.arange(n) % len(_SHADES)]
+    return hsv_to_rgb(np.column_stack([np.arange(n) / n, shades]))
 
 
 def _in_colors(image):

@@ -1,5 +1,6 @@
 """A gallery of images with truth and prediction, the worst errors first."""
 
+import math
 from numbers import Integral
 
 import numpy as np
@@ -18,17 +19,20 @@ from sklearn_cnn.plots._gallery import (
 from sklearn_cnn.plots._kinds import (
     Indicators,
     KeyPoints,
+    are_maps,
     holds_numbers,
     kind_of_labels,
     kind_of_numbers,
 )
-from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks, are_maps
+from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, names_at, to_unit_range
 
 _PANEL_SIZE = (1.8, 2.4)
 # Of image, truth and prediction side by side.
 _WIDE_PANEL_SIZE = (4.8, 2.0)
+# In inches; classes that do not fit below each other come in several columns.
+_LEGEND_ROW_HEIGHT = 0.19
 
 
 class PredictionsDisplay:
@@ -409,7 +413,13 @@ class PredictionsDisplay:
         from matplotlib.patches import Patch
 
         classes = [Patch(color=color, label=name) for name, color in self.legend.items()]
-        return self.figure_.legend(handles=classes, loc="outside right upper", fontsize="small")
+        n_rows = max(int(self.figure_.get_figheight() / _LEGEND_ROW_HEIGHT) - 1, 1)
+        return self.figure_.legend(
+            handles=classes,
+            loc="outside right upper",
+            fontsize="small",
+            ncols=math.ceil(len(classes) / n_rows),
+        )
 
     def _draw_colorbar(self):
         if self.scale is None:
