@@ -235,8 +235,8 @@ def are_maps(y):
 
 
 def _holds_floats(y):
-    is_sequence = isinstance(y, (list, tuple, np.ndarray)) and getattr(y, "dtype", object) == object
-    if is_sequence and are_maps(y):
+    holds_objects = isinstance(y, np.ndarray) and y.dtype.kind == "O"
+    if (holds_objects or isinstance(y, (list, tuple))) and are_maps(y):
         # maps of several sizes make no array
         return any(np.asarray(values).dtype.kind == "f" for values in y)
     return _as_array(y).dtype.kind == "f"
