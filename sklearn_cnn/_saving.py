@@ -131,9 +131,9 @@ class SavingMixin(BaseEstimator):
             If labels that the file would answer are neither numbers nor text.
         ValueError
             If the estimator has no such method, or was fitted on a value for each pixel,
-            `precision="int8"` has no X, the network cannot be exported, or the file would differ
-            from the estimator by more than 1e-4 in probability or 1e-3 standard deviations.
-            Nothing is written then.
+            `precision="int8"` has no X, y cannot be scored, the network cannot be exported, or the
+            file would differ from the estimator by more than 1e-4 in probability or 1e-3 standard
+            deviations. Nothing is written then.
 
         See Also
         --------

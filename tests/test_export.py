@@ -343,11 +343,21 @@ def test_what_cannot_be_exported_says_so(tmp_path):
         ({"precision": "bf16"}, r"precision must be one of \['float32', 'float16', 'int8'\]"),
         ({"y": Y}, "y are the labels of images"),
         ({"X": X, "y": Y[:5]}, "inconsistent numbers of samples"),
+        ({"X": X, "y": "float16"}, "y must hold a label .* got 'float16'.* by name: output=, prec"),
         ({"X": X, "y": Y, "output": "transform"}, "leave y out"),
         ({"output": "predict_log_proba"}, r"write one of \['predict_proba', 'predict', "),
         ({"X": X[:, :5]}, "images of 5 x 8 x 1"),
     ],
-    ids=["int8", "precision", "y alone", "lengths", "y of features", "method", "size"],
+    ids=[
+        "int8",
+        "precision",
+        "y alone",
+        "lengths",
+        "text for y",
+        "y of features",
+        "method",
+        "size",
+    ],
 )
 def test_what_cannot_be_is_refused(arguments, message, fitted, tmp_path):
     with pytest.raises(ValueError, match=message):
@@ -462,3 +472,22 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_export(fitted, tmp_
         fitted("labels").to_onnx(tmp_path, X)
     with pytest.raises(ValueError, match="dynamic_batch must be True"):
         fitted("labels").to_onnx(tmp_path / "m.onnx", X, dynamic_batch=4)
+
+
+def test_what_the_export_cannot_end_with_is_refused_before_it(fitted, tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise AssertionError("the export began")
+
+    monkeypatch.setattr("sklearn_cnn.export._onnx._graph", refuse)
+    path = tmp_path / "m.onnx"
+    for y in Y.astype(str), Y / 7, SEVERAL:
+        with pytest.raises(ValueError, match=r"Mix of label|can't handle a mix"):
+            fitted("labels").to_onnx(path, X, y)
+    with pytest.raises(ValueError, match="must hold numbers"):
+        fitted("one number").to_onnx(path, X, NAMES[Y % 2])
+    days = np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]")
+    model = fit(CNNClassifier, days[Y % 2])
+    with pytest.raises(TypeError, match="An ONNX file holds labels that are numbers or text"):
+        model.to_onnx(path, X, output="predict")
+    with pytest.raises(AssertionError, match="the export began"):
+        fitted("labels").to_onnx(path, X, Y)

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import check_consistent_length
 
 from sklearn_cnn._version import __version__
-from sklearn_cnn.export._module import answers_of
+from sklearn_cnn.export._module import answers_of, labels_of
 from sklearn_cnn.export._report import compare
 from sklearn_cnn.images import parse
 from sklearn_cnn.runtime.replaced_files import replace_file
@@ -63,6 +63,11 @@ def onnx_options(output, precision, dynamic_batch, X, y):
         raise ValueError(f"{what}: pass some hundreds like those that the file will see as X.")
     if y is not None and output == "transform":
         raise ValueError("y scores predictions, and output='transform' has none: leave y out.")
+    if isinstance(y, (str, bytes)):
+        raise ValueError(
+            f"y must hold a label or numbers for each image of X, got {y!r}. Options are passed by "
+            "name: output=, precision=, dynamic_batch=."
+        )
     if y is not None:
         check_consistent_length(X, y)
     return OnnxOptions(output, precision, dynamic_batch, 4 if X is None else _n_dimensions(X))
@@ -121,13 +126,22 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
     ------
     ImportError
         If onnx, onnxruntime or onnxscript are missing.
+    TypeError
+        If labels that the file would answer are neither numbers nor text.
     ValueError
-        If the network cannot be exported, or the file would answer otherwise than the estimator.
+        If y cannot be scored, the network cannot be exported, or the file would answer otherwise
+        than the estimator.
     """
     _imported()
     outputs = predict_outputs(module.core, images, torch.device("cpu")).numpy()
     refuse_not_finite(np.isfinite(outputs).all(axis=1))
     expected = answers_of(outputs, target, options.output)
+
+    # the export takes seconds: what ends without a file does so before it
+    if y is not None:
+        score_of(y, labels_of(expected, target, options.output))
+    has_labels = options.output == "predict" and hasattr(target, "classes") and expected.ndim == 1
+    labels = _storable(target.classes) if has_labels else None
 
     def batches():
         return _batches(images, module, options)
@@ -142,8 +156,8 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
         return compare(answers, expected, y, score_of, target, options.output, precision, len(data))
 
     model = _graph(module, next(batches()), options)
-    if options.output == "predict" and hasattr(target, "classes") and expected.ndim == 1:
-        _answer_labels(model, target.classes)
+    if labels is not None:
+        _answer_labels(model, labels)
     facts = {**facts, "output": options.output}
     data = _described(model, facts)
     report = report_on(data, "float32")
@@ -215,17 +229,21 @@ def _graph(module, batch, options):
     return model
 
 
-def _answer_labels(model, classes):
-    """Have a model answer the labels themselves in place of their indices."""
-    onnx, _ = _imported()
+def _storable(classes):
+    """Return labels as an array that an ONNX file holds; a TypeError if it holds none such."""
     is_text = classes.dtype.kind in "UT" or all(isinstance(label, str) for label in classes)
     if not is_text and classes.dtype.kind not in "biuf":
         raise TypeError(
             "An ONNX file holds labels that are numbers or text, and these are neither: "
             f"{classes[:3].tolist()}. Write output='predict_proba'."
         )
-    array = classes.astype(object) if is_text else classes
-    labels = onnx.numpy_helper.from_array(array)
+    return classes.astype(object) if is_text else classes
+
+
+def _answer_labels(model, classes):
+    """Have a model answer the labels themselves in place of their indices."""
+    onnx, _ = _imported()
+    labels = onnx.numpy_helper.from_array(classes)
     [answer] = model.graph.output
     # names that no layer of torch's has
     index, labels.name = f"{answer.name}.index", f"{answer.name}.classes"
