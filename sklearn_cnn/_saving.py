@@ -11,7 +11,15 @@ from torch import nn
 
 from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._registry import without_own_name
-from sklearn_cnn.export import OUTPUTS, exported_module, noise_like, onnx_options, write_onnx
+from sklearn_cnn.export import (
+    OUTPUTS,
+    exported_module,
+    noise_like,
+    onnx_options,
+    warn_of_calibration,
+    write_onnx,
+)
+from sklearn_cnn.images import Extremes, PixelRange
 from sklearn_cnn.persistence import (
     dumps,
     is_built_from_a_file,
@@ -35,9 +43,11 @@ class SavingMixin(BaseEstimator):
     _architecture: Architecture
     # what y is, see `targets`
     _target: Any
-    # of the estimators: the images of X, what maps images to features and to logits, and y and
-    # predictions to a score
+    _pixel_range: PixelRange
+    # of the estimators: the images of X, whether they are on the scale of fit's, what maps images
+    # to features and to logits, and y and predictions to a score
     _read_like_fit: Callable
+    _compare_scale: Callable
     _feature_module: Callable
     _logit_module: Callable
     _score_of: Callable
@@ -109,7 +119,7 @@ class SavingMixin(BaseEstimator):
             "predict".
         precision : {"float32", "float16", "int8"}, default="float32"
             Of weights and layers; input and output keep their dtypes. Numbers beyond 65504 do not
-            fit into float16, and are an error.
+            fit into float16: of X they are an error, of later pixels the file answers NaN.
         dynamic_batch : bool, default=True
             Whether the file takes batches of any size, or one image at a time.
 
@@ -135,6 +145,13 @@ class SavingMixin(BaseEstimator):
             file would differ from the estimator by more than 1e-4 in probability or 1e-3 standard
             deviations. Nothing is written then.
 
+        Warns
+        -----
+        UserWarning
+            If pixels of X plainly are on another scale than in `fit`; for `precision="int8"` also
+            if X has fewer than a hundred images, or spans less than half of the range of pixels
+            that `fit` saw.
+
         See Also
         --------
         export_module : The same as a module of torch.
@@ -145,12 +162,23 @@ class SavingMixin(BaseEstimator):
         output = self._exported_output(output)
         options = onnx_options(output, precision, dynamic_batch, X, y)
         shape = self.image_shape_
-        images = noise_like(self.net_.module_, shape) if X is None else self._read_like_fit(X)
+        if X is None:
+            images = noise_like(self.net_.module_, shape)
+        else:
+            images = self._read_like_fit(X)
+            self._check_sample(images, precision)
         facts = {"estimator": type(self).__name__, "image_shape": shape}
         if hasattr(self, "classes_"):
             facts["classes"] = self.classes_.tolist()
         module = self.export_module(output)
         return write_onnx(path, module, self._target, images, y, self._score_of, options, facts)
+
+    def _check_sample(self, images, precision):
+        """Warn if images to compare a file on, and to calibrate it, are unlike those of fit."""
+        extremes = Extremes.of(images, torch.arange(len(images)))
+        self._compare_scale(extremes)
+        if precision == "int8":
+            warn_of_calibration(len(images), extremes, self._pixel_range)
 
     def _exported_output(self, output):
         """Return the name of the method that an export answers as."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -491,3 +492,41 @@ def test_what_the_export_cannot_end_with_is_refused_before_it(fitted, tmp_path, 
         model.to_onnx(path, X, output="predict")
     with pytest.raises(AssertionError, match="the export began"):
         fitted("labels").to_onnx(path, X, Y)
+
+
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Nothing is written: only what comes before it happens."""
+    monkeypatch.setattr("sklearn_cnn._saving.write_onnx", lambda *_args: None)
+
+
+@pytest.mark.usefixtures("unwritten")
+def test_images_on_another_scale_than_in_fit_warn(fitted, tmp_path):
+    export = functools.partial(fitted("labels").to_onnx, tmp_path / "m.onnx")
+    expected = r"^X has pixels from 0 to 0\.9\d*, but CNNClassifier was fitted on pixels from 0 to"
+    for divided in X / 255, list(X / 255), X.reshape(120, -1) / np.float32(255):
+        with pytest.warns(UserWarning, match=expected):
+            export(divided)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export(X)
+        export(X[:1])
+        export()
+
+
+@pytest.mark.usefixtures("unwritten")
+def test_a_calibration_that_shows_little_warns(fitted, tmp_path):
+    export = functools.partial(fitted("labels").to_onnx, tmp_path / "m.onnx")
+    with pytest.warns(UserWarning, match=r"^int8 is calibrated on X, which has 99 images: what"):
+        export(X[:99], precision="int8")
+    for narrow, high in (np.zeros_like(X), 0), (np.full_like(X, 7), 7), (X // 3, 80):
+        expected = rf"^int8 .* has pixels from \d to {high}, where those of fit were from 0 to 240"
+        with pytest.warns(UserWarning, match=expected):
+            export(narrow, precision="int8")
+    with pytest.warns(UserWarning, match=r"which has 5 images and pixels from 0 to 0, where"):
+        export(np.zeros_like(X[:5]), precision="int8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export(X[:100], precision="int8")
+        export(X[20:], precision="int8")
+        export(X // 3, precision="float16")

@@ -16,6 +16,7 @@ from sklearn_cnn.export._module import answers_of, labels_of
 from sklearn_cnn.export._report import compare
 from sklearn_cnn.images import parse
 from sklearn_cnn.runtime.replaced_files import replace_file
+from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.batches import read_ahead
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 
@@ -26,6 +27,8 @@ _WITH_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # a hundredth of them.
 _MOST = {"predict_proba": 1e-4}
 _MOST_ELSE = 1e-3
+# Images of a calibration below which its ranges are those of the few.
+_ENOUGH_TO_CALIBRATE = 100
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,37 @@ def noise_like(module, image_shape):
     if mean is None or std is None:
         return images
     return images * std.flatten().cpu() + mean.flatten().cpu()
+
+
+def warn_of_calibration(n_images, extremes, pixel_range):
+    """Warn if int8 is to be calibrated on images that cannot show the ranges of those to come.
+
+    Parameters
+    ----------
+    n_images : int
+    extremes : Extremes
+        Of the images.
+    pixel_range : PixelRange
+        Of the training images.
+
+    Warns
+    -----
+    UserWarning
+        If they are few, or span much less of the range of pixels.
+    """
+    found = []
+    if n_images < _ENOUGH_TO_CALIBRATE:
+        found.append(f"{n_images} images")
+    if pixel_range.is_hardly_spanned(extremes):
+        found.append(
+            f"pixels from {extremes.low:g} to {extremes.high:g}, where those of fit were from "
+            f"{pixel_range.low:g} to {pixel_range.high:g}"
+        )
+    if found:
+        warn(
+            f"int8 is calibrated on X, which has {' and '.join(found)}: what goes beyond the "
+            "ranges that they show is cut off. Pass some hundreds of images like those to come."
+        )
 
 
 def write_onnx(path, module, target, images, y, score_of, options, facts):

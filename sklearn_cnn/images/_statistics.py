@@ -18,6 +18,8 @@ _FEW_SHADES = 16
 _LARGEST_BYTE = 255
 # The mean of pixels above which a whole batch between 0 and 1 is no dark one.
 _BRIGHT = 2
+# The part of the range of the training images that some hundreds like them span at least.
+_TYPICAL_PART = 0.5
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,15 @@ class PixelRange(NamedTuple):
             return False
         width = self.high - self.low
         return width > 0 and (high >= self.high + width or low <= self.low - width)
+
+    def is_hardly_spanned(self, extremes):
+        """Say whether images span much less of the range than some hundreds like them would.
+
+        Parameters
+        ----------
+        extremes : Extremes
+        """
+        return extremes.high - extremes.low < _TYPICAL_PART * (self.high - self.low)
 
     def warn_of_another_scale(self, extremes, name, owner):
         """Warn if images plainly are on another scale than the training images.
