@@ -430,6 +430,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _score_of(self, y, predicted):
         return accuracy_score(y, predicted)
 
+    def _answer_facts(self):
+        """Return what an exported file says of its answer."""
+        return {"classes": self.classes_.tolist()}
+
     @available_if(_has_probabilities)
     @reads_one_fit
     def predict_proba(self, X):

@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -372,6 +373,14 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         if isinstance(self._target, Quantiles):
             return mean_d2_pinball(y, predicted, self.quantile, sample_weight)
         return r2_of_known(check_numbers(y, allow_nan=True), predicted, sample_weight)
+
+    def _answer_facts(self):
+        """Return what an exported file says of its answer."""
+        # that of the fit, whatever was set since
+        loss = getattr(self.net_.criterion_, "loss", None)
+        if not isinstance(loss, QuantileLoss):
+            return {}
+        return {"quantile": np.asarray(loss.quantile, dtype=np.float64).tolist()}
 
     @reads_one_fit
     def predict(self, X):

@@ -45,12 +45,13 @@ class SavingMixin(BaseEstimator):
     _target: Any
     _pixel_range: PixelRange
     # of the estimators: the images of X, whether they are on the scale of fit's, what maps images
-    # to features and to logits, and y and predictions to a score
+    # to features and to logits, y and predictions to a score, and what a file says of its answer
     _read_like_fit: Callable
     _compare_scale: Callable
     _feature_module: Callable
     _logit_module: Callable
     _score_of: Callable
+    _answer_facts: Callable
 
     @reads_one_fit
     @new_tensors_on_cpu()
@@ -167,9 +168,12 @@ class SavingMixin(BaseEstimator):
         else:
             images = self._read_like_fit(X)
             self._check_sample(images, precision)
-        facts = {"estimator": type(self).__name__, "image_shape": shape}
-        if hasattr(self, "classes_"):
-            facts["classes"] = self.classes_.tolist()
+        facts = {
+            "estimator": type(self).__name__,
+            "image_shape": shape,
+            "channel_axis": self.channel_axis,
+            **self._answer_facts(),
+        }
         module = self.export_module(output)
         return write_onnx(path, module, self._target, images, y, self._score_of, options, facts)
 

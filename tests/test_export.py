@@ -15,6 +15,7 @@ import torch
 from drawn import placed_discs
 from image_files import write_images
 from learned import lite0
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -135,6 +136,8 @@ def test_channels_are_where_the_estimator_has_them(axis, tmp_path):
         module(other)
     model.to_onnx(tmp_path / "m.onnx", images)
     np.testing.assert_allclose(answer(tmp_path / "m.onnx", images), expected, rtol=1e-4, atol=1e-6)
+    about = metadata(tmp_path / "m.onnx")
+    assert (about["image_shape"], about["channel_axis"]) == ([32, 40, 3], axis)
 
 
 def test_a_module_is_a_copy(fitted):
@@ -452,6 +455,7 @@ def test_a_report_on_several_quantiles_scores_as_the_estimator(tmp_path):
     report = model.to_onnx(tmp_path / "quantiles.onnx", X, Y[:, 0])
     assert report.estimator_score == model.score(X, Y[:, 0])
     assert report.score == pytest.approx(report.estimator_score, abs=1e-4)
+    assert metadata(tmp_path / "quantiles.onnx")["quantile"] == [0.1, 0.9]
 
 
 def test_labels_are_answered_whatever_the_layers_are_called(tmp_path):
@@ -530,3 +534,12 @@ def test_a_calibration_that_shows_little_warns(fitted, tmp_path):
         export(X[:100], precision="int8")
         export(X[20:], precision="int8")
         export(X // 3, precision="float16")
+
+
+def test_a_file_names_the_quantiles_of_the_fit(monkeypatch, fitted, tmp_path):
+    path, written = tmp_path / "m.onnx", []
+    monkeypatch.setattr("sklearn_cnn._saving.write_onnx", lambda *args: written.append(args[-1]))
+    clone(fitted("quantiles")).fit(X, Y).set_params(quantile=(0.2, 0.5, 0.8)).to_onnx(path)
+    clone(fitted("quantiles")).set_params(quantile=0.9).fit(X, Y).to_onnx(path)
+    fitted("one number").to_onnx(path)
+    assert [facts.get("quantile") for facts in written] == [[0.05, 0.5, 0.95], 0.9, None]
