@@ -16,7 +16,14 @@ from drawn import placed_discs
 from image_files import write_images
 from learned import lite0
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from small_networks import network
@@ -543,3 +550,26 @@ def test_a_file_names_the_quantiles_of_the_fit(monkeypatch, fitted, tmp_path):
     clone(fitted("quantiles")).set_params(quantile=0.9).fit(X, Y).to_onnx(path)
     fitted("one number").to_onnx(path)
     assert [facts.get("quantile") for facts in written] == [[0.05, 0.5, 0.95], 0.9, None]
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "are_positions"),
+    [
+        (lambda network: VotingClassifier([("network", network)]), True),
+        (lambda network: BaggingClassifier(network, 1), True),
+        (lambda network: StackingClassifier([("network", network)], cv=2), True),
+        (lambda network: AdaBoostClassifier(network, n_estimators=1), False),
+        (lambda network: CalibratedClassifierCV(network, cv=2), False),
+    ],
+    ids=["voting", "bagging", "stacking", "boosting", "calibrated"],
+)
+def test_whether_members_of_an_ensemble_answer_positions(ensemble, are_positions):
+    # as the guide says
+    y = NAMES[Y % 2]
+    network = CNNClassifier(SMALL, image_shape=(8, 8), max_epochs=1, random_state=0)
+    whole = ensemble(network).fit(X.reshape(120, -1), y)
+    calibrated = getattr(whole, "calibrated_classifiers_", None)
+    member = calibrated[0].estimator if calibrated else whole.estimators_[0]
+    known = [0, 1] if are_positions else ["even", "odd"]
+    assert member.classes_.tolist() == known
+    assert whole.classes_.tolist() == ["even", "odd"]
