@@ -18,7 +18,8 @@ from image_files import noise, write_images
 from sklearn import datasets
 from sklearn.utils import Bunch
 
-from sklearn_cnn import _base
+from sklearn_cnn import CNNClassifier, _base
+from sklearn_cnn.architectures import ConvNet
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,6 +135,24 @@ def test_the_service_answers_uploads():
     assert refused.json()["detail"].startswith("X[1]: ")
     known = names["model"].predict_proba(["new.jpg"])
     np.testing.assert_allclose(names["probabilities"], known, atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_gray_files_are_answered_without_torch_as_with_it(dtype, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    scale = np.iinfo(dtype).max // 255
+    images = [noise(20 + seed, 24, 1, seed).astype(dtype) * scale for seed in range(6)]
+    paths = write_images(tmp_path, images)
+    model = CNNClassifier(ConvNet((4,)), image_shape=(14, 12), max_epochs=1, random_state=0)
+    model.fit(paths, [0, 1] * 3).to_onnx("pets.onnx", paths)
+    *_, without_torch = blocks(PAGES[SERVING])
+    names = {}
+    exec(without_torch.replace("new.jpg", "0000.png"), names)
+    known = model.predict_proba(paths[:1])
+    atol = 0.02 if dtype == np.uint8 else 1e-4
+    np.testing.assert_allclose(names["probabilities"], known, atol=atol)
 
 
 def test_pages_with_python_are_found():
