@@ -79,7 +79,8 @@ def fitted(case):
 def contenders(estimator, image_shape):
     """Return what is timed: a name, and a function that gives the answer for images."""
     bare, exported = estimator.module_, estimator.export_module()
-    some = random_images(32, image_shape)
+    # below a hundred int8 warns of its calibration
+    some = random_images(100, image_shape)
     sessions = {name: session_of(estimator, some, name) for name in ("float32", "int8")}
     return {
         OURS: estimator.predict_proba,
