@@ -489,6 +489,31 @@ class TestBadFiles:
         assert named == [f"1 of 24 files of {name}" for name in ("X", "y", "X_val", "y_val")]
         assert skipping.skipped_rows_.tolist() == [3, 23]
 
+    @pytest.mark.parametrize("broken", [b"<html>404", b""])
+    @pytest.mark.parametrize("contain", [list, np.array])
+    def test_broken_bytes_are_named_and_skipped(self, paths, broken, contain):
+        contents = [path.read_bytes() for path in paths]
+        contents[5] = broken
+        with pytest.raises(
+            ValueError, match=r"y\[5\]: it is no image of a format that can be read"
+        ):
+            quick().fit(X, contain(contents))
+        skipping = quick(handle_broken="skip")
+        with pytest.warns(UserWarning, match=r"1 of 24 files of y cannot .* y\[5\]: it is no"):
+            skipping.fit(X, contain(contents))
+        assert skipping.skipped_rows_.tolist() == [5]
+
+    @pytest.mark.parametrize("name", ["mask", "mask.npz", ""])
+    def test_paths_of_other_files_are_named(self, paths, name):
+        paths[2] = paths[2].parent / name
+        with pytest.raises(ValueError, match=r"y\[2\], '.*': it does not end as files of masks"):
+            quick().fit(X, paths)
+
+    @pytest.mark.parametrize("path", ["masks.npy", Path("masks")])
+    def test_one_path_is_no_y(self, path):
+        with pytest.raises(TypeError, match=r"y is one path or name, 'masks.*': write a list"):
+            quick().fit(X, path)
+
     def test_nothing_but_broken_ones(self, paths):
         for path in paths:
             path.write_bytes(b"")

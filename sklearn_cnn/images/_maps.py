@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -331,7 +332,7 @@ def as_maps(y, image_size, name="y", form=None):
     """
     form = form or MapFormat()
     y = as_numpy(y, name)
-    cells = _cells_of(y)
+    cells = _cells_of(y, name)
     if cells is not None:
         return SingleMaps(cells, name, form)
     if isinstance(y, (list, tuple)) and len(y) > 0 and _depth(y[0]) in (2, 3):
@@ -374,8 +375,11 @@ def with_broken_maps(read, values):
     return read._replace(broken=sorted({*read.broken, *broken}))
 
 
-def _cells_of(y):
-    """Return the cells of a sequence or of one column, that are not numbers; None of others."""
+def _cells_of(y, name):
+    """Return the cells of a sequence or of one column, that are not numbers; None of others.
+
+    A ValueError names a `Path` of no file of masks or maps.
+    """
     shape: tuple[int, ...] = getattr(y, "shape", (0,))
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     kind = getattr(getattr(y, "dtype", None), "kind", "O")
@@ -384,7 +388,18 @@ def _cells_of(y):
     cells = list(_containers.cells_of(y))
     # a missing one has an error of its own
     known = [cell for cell in cells if cell is not None]
-    return cells if known and all(map(is_map_cell, known)) else None
+    if not known or not (is_map_cell(known[0]) or isinstance(known[0], (bytes, os.PathLike))):
+        return None
+    for row, cell in enumerate(cells):
+        # text may be a label
+        if isinstance(cell, os.PathLike) and not is_map_cell(cell):
+            raise ValueError(
+                f"{name}[{row}], {os.fspath(cell)!r}: it does not end as files of masks do that "
+                "are read, .png or .npy say. List the files of a folder, one an image."
+            )
+    # bytes that are text are labels, but beside images they are what is left of a broken one
+    are_cells = all(is_map_cell(cell) or isinstance(cell, bytes) for cell in known)
+    return cells if are_cells and any(map(is_map_cell, known)) else None
 
 
 def _depth(cell):

@@ -1,6 +1,7 @@
 """What is no batch of images, or of labels: errors that say what to write instead."""
 
 import io
+import os
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -34,6 +35,11 @@ def refuse_no_batch(X, name="X"):
                 f"{name} is a {type(X).__name__}, which is not computed yet: pass "
                 f"{name}.{method}()."
             )
+    if isinstance(X, (str, os.PathLike)):
+        raise TypeError(
+            f"{name} is one path or name, {os.fspath(X)!r}: write a list, with an entry for each "
+            "image."
+        )
     # sparse matrices of SciPy's dict of keys have an error of their own
     if isinstance(X, Mapping) and not issparse(X):
         if X.keys() == {"bytes", "path"}:
