@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import bars_and_discs, coloured_shapes, placed_discs
+from drawn_pixels import shapes
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -15,7 +16,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LinearLR
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import ConvNet, Finetuned, ResNet, _finetuned
+from sklearn_cnn.architectures import ConvNet, Finetuned, ResNet, UNet, _finetuned
 
 X, Y = bars_and_discs(60)
 NEW_X, NEW_Y = coloured_shapes(60, seed=1)
@@ -182,6 +183,28 @@ def test_from_labels_to_numbers(source):
     images, places = placed_discs(60)
     model = CNNRegressor(Finetuned(FrozenEstimator(source)), max_epochs=2, random_state=0)
     assert model.fit(images, places).predict(images).shape == places.shape
+
+
+@pytest.mark.parametrize("size", [(16, 20), (128, 20)])
+def test_a_network_of_masks_is_tuned_on_other_masks(source, size, tmp_path):
+    images, masks = shapes(8)
+    segmented = CNNClassifier(UNet((4, 8)), max_epochs=1, random_state=0).fit(images, masks > 0)
+    others, other_masks = shapes(8, size=size, seed=1)
+    model = CNNClassifier(
+        Finetuned(FrozenEstimator(segmented), freeze=True), max_epochs=1, random_state=0
+    )
+    model.fit(others, other_masks)
+    assert model.predict_proba(others).shape == (8, *size, 3)
+    before, after = (m.module_.network.state_dict() for m in (segmented, model))
+    assert all(after[name].equal(before[name]) for name in before if not name.startswith("head."))
+    model.save(tmp_path / "model")
+    with pytest.warns(UserWarning, match="did not come back: architecture=Finetuned"):
+        loaded = CNNClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(others), model.predict_proba(others))
+    with pytest.raises(ValueError, match=r"(?s)value for each image, and Finetuned.* returns maps"):
+        model.fit(others, np.arange(8) % 2)
+    with pytest.raises(ValueError, match=r"(?s)value for each pixel, and Finetuned.* one vector"):
+        CNNClassifier(Finetuned(FrozenEstimator(source))).fit(others, other_masks)
 
 
 def test_fine_tuning_of_a_fine_tuned_one(source):

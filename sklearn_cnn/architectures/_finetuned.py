@@ -26,7 +26,8 @@ class Finetuned(LearnedArchitecture):
     """The network of a fitted estimator, with a new last layer for another task.
 
     Each fit starts from a copy of the source's weights and its standardization of pixels;
-    the source itself is never trained. What it predicted, labels or numbers, does not matter.
+    the source itself is never trained. What it predicted, labels or numbers, does not matter, but
+    whether it was of each image or of each pixel does.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class Finetuned(LearnedArchitecture):
         return resolved
 
     def build(self, in_channels, image_size, n_outputs):
-        """Copy the source's network, and put a new layer in the place of its last Linear.
+        """Copy the source's network, and put a new layer in the place of its last one.
 
         Parameters
         ----------
@@ -111,7 +112,7 @@ class Finetuned(LearnedArchitecture):
         -------
         torch.nn.Module
             Maps images of shape (n, in_channels, height, width) to logits of shape
-            (n, n_outputs).
+            (n, n_outputs), or of maps (n, n_outputs, height, width).
 
         Raises
         ------
@@ -169,6 +170,11 @@ class Finetuned(LearnedArchitecture):
         return standardize
 
     @property
+    def output(self):  # type: ignore[override]
+        """What the network returns: as that of the source, "vector", "map" or None."""
+        return self._learned().architecture.output
+
+    @property
     def _is_pretrained(self):
         # its source learned as an estimator does, from no more images
         return False
@@ -202,7 +208,7 @@ class Finetuned(LearnedArchitecture):
             It builds the same layers with random weights.
         """
         source = self._learned()
-        return source.architecture
+        return source.architecture._as_built(source.module.network)
 
     def _learned(self):
         return self._source if hasattr(self, "_source") else self._read_source()

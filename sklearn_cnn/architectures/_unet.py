@@ -297,6 +297,12 @@ class UNet(Architecture):
         encoder = self._encoder.without_weights()
         return type(self)(**{**self.get_params(deep=False), "encoder": encoder})
 
+    def _as_built(self, network):
+        if self.encoder is not None:
+            return self
+        patch_size = network.encoder.patch_size
+        return type(self)(**{**self.get_params(deep=False), "patch_size": patch_size})
+
     @property
     def _encoder(self) -> Any:
         """The object that the encoder stands for, or None."""
