@@ -43,6 +43,17 @@ PREPARED = """
         start("200 OK", [])
         return [answer().encode()]
 """
+SERVICE = """
+    from fastapi import FastAPI
+    from fastapi.responses import PlainTextResponse
+    from prepared import answer
+
+    application = FastAPI()
+
+    @application.get("/", response_class=PlainTextResponse)
+    def reply():
+        return answer()
+"""
 FORKS = {
     "multiprocessing": """
         import multiprocessing
@@ -88,12 +99,17 @@ def test_processes_forked_from_one_that_has_computed_answer(how, prepared):
     subprocess.run(code, check=True, env=environment(prepared), timeout=SECONDS)
 
 
-def test_a_server_that_loads_before_it_forks_answers(prepared):
-    pytest.importorskip("gunicorn")
+@pytest.mark.parametrize(
+    ("module", "worker"), [("prepared", "sync"), ("service", "uvicorn.workers.UvicornWorker")]
+)
+def test_a_server_that_loads_before_it_forks_answers(module, worker, prepared):
+    for package in "gunicorn", "fastapi", "uvicorn":
+        pytest.importorskip(package)
     httpx = pytest.importorskip("httpx")
+    (prepared / "service.py").write_text(textwrap.dedent(SERVICE), encoding="utf-8")
     socket = prepared / "socket"
-    options = ["--preload", "-w", "2", "-t", str(SECONDS), "--bind", f"unix:{socket}"]
-    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", *options, "prepared:application"]
+    options = ["--preload", "-w", "2", "-k", worker, "-t", str(SECONDS), "--bind", f"unix:{socket}"]
+    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", *options, f"{module}:application"]
     server = subprocess.Popen(command, env=environment(prepared), cwd=prepared)
     try:
         until = time.monotonic() + SECONDS
