@@ -1,5 +1,7 @@
 """What is no batch is refused in one sentence that says what to write."""
 
+import base64
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -217,3 +219,34 @@ def test_a_table_of_one_column_of_files_is_read(tmp_path):
     paths = [str(path) for path in write_images(tmp_path, IMAGES)]
     images = read_images(pa.table({"file": paths}), ReadOptions()).images
     assert images.shape == (4, 6, 5, 1)
+
+
+@pytest.mark.parametrize("contain", [list, pd.Series, lambda texts: np.array(texts, dtype=object)])
+@pytest.mark.parametrize("start", ["", "data:image/png;base64,"])
+def test_base64_is_shown_in_part_and_says_how_to_decode_it(contain, start):
+    text = start + base64.b64encode(bytes(range(256)) * 300).decode()
+    decode = r'text\.partition\(","\)\[2\]' if start else "text"
+    with pytest.raises(
+        ValueError, match=rf"^X\[0\], '{start}AAEC.*base64\.b64decode\({decode}\)\.$"
+    ) as caught:
+        network().fit(contain([text] * 2), [0, 1])
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "batch", [lambda text: text, lambda text: [text], lambda text: [text.encode()]]
+)
+def test_base64_is_told_wherever_it_comes(batch):
+    text = base64.b64encode(bytes(range(256)) * 300).decode()
+    with pytest.raises((TypeError, ValueError), match=r"base64\.b64decode\(text\)") as caught:
+        parse_and_read(batch(text))
+    assert len(str(caught.value)) < 400
+
+
+def test_long_text_is_shown_in_part_and_paths_in_full():
+    with pytest.raises(ValueError, match=r"^X\[0\], '(no image ){8}n?.*\.\.\.': [^']*$") as caught:
+        network().fit(["no image " * 10000] * 2, [0, 1])
+    assert "base64" not in str(caught.value)
+    path = f"{'folder/' * 30}{'0' * 40}.png"
+    with pytest.raises(ValueError, match=rf"^X\[0\], '{path}': no such file\.$"):
+        network().fit([path] * 2, [0, 1])

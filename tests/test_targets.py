@@ -1,5 +1,6 @@
 """Targets against hand-computed values and scikit-learn's own functions."""
 
+import base64
 import warnings
 
 import numpy as np
@@ -589,3 +590,64 @@ def test_a_missing_label_is_named_by_its_row(check, contain):
     values = ["a", None, "b"] if check is check_classes else [1, None, 2]
     with pytest.raises(ValueError, match=r"Input y_val contains NaN: row 1 is None. Leave out"):
         check(contain(values), "y_val")
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.float32("nan"), pd.NA, pd.NaT, None])
+@pytest.mark.parametrize("contain", [list, lambda y: np.array(y, dtype=object)])
+@pytest.mark.parametrize("check", [check_classes, check_numbers])
+def test_any_kind_of_missing_label_is_named_by_its_row(missing, contain, check):
+    # NumPy would make a list's NaN a class of the name "nan"
+    with pytest.raises(ValueError, match=r"Input y_val contains NaN: row 2 is .*Leave out"):
+        check(contain(["cat", "dog", missing]), "y_val")
+
+
+def test_a_missing_cell_of_an_indicator_is_named_by_its_row():
+    with pytest.raises(ValueError, match="Input y contains NaN: row 1 is"):
+        check_classes(np.array([[0, 1], [1, np.nan]], dtype=object))
+    y = np.array([[0, 1], [1, np.nan]], dtype=object)
+    assert np.isnan(check_numbers(y, allow_nan=True)[1, 1])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [["a", "b"], ["a"]],
+        [("a",), ()],
+        [{"a", "b"}, {"b", "c"}],
+        [np.array(["a", "b"]), np.array(["a"])],
+        ["a", ["a", "b"]],
+        pd.Series([["a", "b"], ["a"]]),
+        pd.Series([["a", "b"], ["b", "c"]]),
+    ],
+)
+def test_lists_of_labels_say_what_makes_an_indicator_of_them(y):
+    with pytest.raises(ValueError, match=r"y_val holds a list of labels .*MultiLabelBinarizer"):
+        check_classes(y, "y_val")
+
+
+def test_lists_of_as_many_labels_say_so_too():
+    with pytest.raises(ValueError, match="MultiLabelBinarizer"):
+        classification_target([["a", "b"], ["b", "c"]])
+    assert check_classes([[0, 1], [1, 0]]).tolist() == [[0, 1], [1, 0]]
+
+
+def test_rows_of_different_lengths_are_named():
+    with pytest.raises(ValueError, match=r"different lengths: 1 in row 2, 2 in row 0\. NaN"):
+        check_numbers([[1.0, 2.0], [3.0, 4.0], [5.0], [6.0]])
+
+
+@pytest.mark.parametrize("contain", [str, str.encode])
+@pytest.mark.parametrize("check", [check_classes, check_numbers])
+def test_masks_in_base64_are_no_labels(contain, check):
+    mask = base64.b64encode(bytes(range(200))).decode()
+    with pytest.raises(ValueError, match=r"y\[0\] is 'AAECA.*base64\.b64decode") as caught:
+        check([contain(mask)] * 2)
+    assert len(str(caught.value)) < 500
+
+
+def test_hashes_and_long_text_are_labels():
+    labels = ["0f" * 64, "a few words that go on and on " * 20]
+    assert check_classes(labels).tolist() == labels
+    with pytest.raises(ValueError, match="For labels use CNNClassifier") as caught:
+        check_numbers(labels[::-1])
+    assert len(str(caught.value)) < 200

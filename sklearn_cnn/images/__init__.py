@@ -3,6 +3,7 @@
 from sklearn_cnn.images._broken import find_broken
 from sklearn_cnn.images._containers import as_numpy, parse
 from sklearn_cnn.images._datasets import unpack_dataset
+from sklearn_cnn.images._decoding import advice_on_base64, shown
 from sklearn_cnn.images._folder import load_image_folder
 from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
@@ -39,6 +40,7 @@ __all__ = [
     "PixelRange",
     "PixelStatistics",
     "ReadOptions",
+    "advice_on_base64",
     "array_shape",
     "as_maps",
     "as_numpy",
@@ -55,6 +57,7 @@ __all__ = [
     "read_images",
     "refuse_no_batch",
     "resized_back",
+    "shown",
     "unpack_dataset",
     "with_broken_maps",
 ]

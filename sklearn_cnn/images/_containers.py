@@ -11,7 +11,13 @@ from PIL import Image
 from scipy.sparse import issparse
 from torch.utils.data import Dataset, IterableDataset
 
-from sklearn_cnn.images._decoding import BrokenImageError, is_named_as_image, pil_size
+from sklearn_cnn.images._decoding import (
+    BrokenImageError,
+    advice_on_base64,
+    is_named_as_image,
+    pil_size,
+    shown,
+)
 from sklearn_cnn.images._refusals import refuse_arrays_in_cells, refuse_no_batch
 
 _BYTES = (bytes, bytearray, memoryview)
@@ -344,9 +350,11 @@ def refuse_lone(X):
     if X is None:
         raise TypeError("X is None. X must be a batch of images.")
     if is_path(X):
+        path = os.fspath(X)
         raise TypeError(
-            f"X is a single path or name, {os.fspath(X)!r}. X must be a batch of images: write "
-            "[path] for one file; load_image_folder lists the files of a folder."
+            f"X is a single path or name, {shown(path)}{advice_on_base64(path)}. X must "
+            "be a batch of images: write [path] for one file; load_image_folder lists the files "
+            "of a folder."
         )
     if is_encoded(X):
         kind = "PIL image" if is_pil(X) else f"encoded image, a {type(X).__name__}"

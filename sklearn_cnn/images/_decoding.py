@@ -39,6 +39,11 @@ _FAST_KINDS = {("JPEG", "L"), ("JPEG", "RGB")}
 # What torchvision calls the channels that the file has.
 _UNCHANGED = 0
 
+# No path is longer, but an image in base64 mostly is.
+_LONGEST_SHOWN = 300
+# How base64 starts: with more letters in a row than words and most hashes have.
+_BASE64 = re.compile(r"data:[\w/+.-]+;base64,|[A-Za-z0-9+/]{70}")
+
 
 class BrokenImageError(ValueError):
     """A file or object that cannot be read as an image; the message is the reason."""
@@ -46,6 +51,22 @@ class BrokenImageError(ValueError):
 
 class UnknownColourError(BrokenImageError):
     """A mask that can be read, but whose colours stand for no label: it is never left out."""
+
+
+def shown(text):
+    """Return how errors show a path, or what came in place of one: the start, if it is long."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:80]}...")
+
+
+def advice_on_base64(content):
+    """Return what to write where text or bytes look like base64; else an empty text."""
+    start = content[:_LONGEST_SHOWN]
+    text = start if isinstance(start, str) else bytes(start).decode("latin-1")
+    # slashes are of base64 too, dots of paths alone
+    if not _BASE64.match(text) or ("." in text and not text.startswith("data:")):
+        return ""
+    data = 'text.partition(",")[2]' if text.startswith("data:") else "text"
+    return f"; it looks like base64: pass what it holds, base64.b64decode({data})"
 
 
 def is_named_as_image(name):
@@ -130,8 +151,10 @@ def identify(path):
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise BrokenImageError(reason) from error
+        # as text an error of the system's holds the path once more
+        reason = getattr(error, "strerror", None) or str(error)
+        reason = "no such file" if isinstance(error, FileNotFoundError) else reason
+        raise BrokenImageError(f"{reason}{advice_on_base64(path)}") from error
     if not stat.S_ISREG(status.st_mode):
         is_folder = stat.S_ISDIR(status.st_mode)
         raise BrokenImageError("it is a directory" if is_folder else "it is not a regular file")
@@ -314,7 +337,14 @@ def open_image(file):
     pages = list(_tiff.read_pages(file))
     file.seek(0)
     if not pages:
-        return Image.open(file, formats=formats())
+        try:
+            return Image.open(file, formats=formats())
+        except Image.UnidentifiedImageError as error:
+            file.seek(0)
+            advice = advice_on_base64(file.read(_LONGEST_SHOWN))
+            if advice:
+                raise BrokenImageError(f"it is no image{advice}") from error
+            raise
     reason = _tiff.why_not_read(pages)
     if reason is None:
         try:

@@ -15,6 +15,7 @@ from sklearn_cnn.images._decoding import (
     pil_size,
     read_header,
     read_header_of,
+    shown,
 )
 from sklearn_cnn.images._lazy import DecodedImages
 from sklearn_cnn.images._refusals import refuse_mixed_sizes
@@ -111,7 +112,7 @@ class Name(NamedTuple):
         """Return the name of an image."""
         row = row if self.rows is None else self.rows[row]
         cell = _containers.image_of(self.cells[row])
-        path = f", {os.fspath(cell)!r}" if _containers.is_path(cell) else ""
+        path = f", {shown(os.fspath(cell))}" if _containers.is_path(cell) else ""
         return f"{self.of_all}[{row}]{path}"
 
     def listed(self, broken):

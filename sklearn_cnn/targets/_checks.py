@@ -6,8 +6,11 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 
-from sklearn_cnn.images import as_numpy
+from sklearn_cnn.images import advice_on_base64, as_numpy, shown
 from sklearn_cnn.runtime.warnings import warn
+
+# In letters, of SHA-512: labels may be hashes.
+_LONGEST_HASH = 128
 
 
 def unique_classes(labels):
@@ -20,6 +23,7 @@ def check_classes(y, name="y"):
     y = as_array(y, name)
     if hasattr(y, "toarray"):
         y = y.toarray()
+    _refuse_lists_of_labels(y, name)
     return check_array(
         y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0, ensure_min_features=0
     )
@@ -50,6 +54,7 @@ def check_numbers(y, name="y", allow_nan=False):
     With `allow_nan` y of several columns may hold NaN, for numbers that are missing.
     """
     y = as_array(y, name, allow_nan)
+    _refuse_ragged_rows(y, name)
     y = check_array(
         y,
         ensure_2d=False,
@@ -69,7 +74,7 @@ def check_numbers(y, name="y", allow_nan=False):
             y = y.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{name} of CNNRegressor must hold numbers, got values such as {y.flat[0]!r}. "
+                f"{name} of CNNRegressor must hold numbers, got values such as {y.flat[0]!r:.80}. "
                 "For labels use CNNClassifier."
             ) from error
     if y.ndim > 2:
@@ -98,14 +103,73 @@ def as_array(y, name="y", allow_nan=False):
         y = y.to_numpy(zero_copy_only=False)
     elif hasattr(y, "to_numpy"):  # polars, and one column of pandas
         y = y.to_numpy()
-    if isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object):
-        missing = [row for row, label in enumerate(y) if label is None]
-        if missing:
+    _refuse_base64(y, name)
+    if _holds_objects(y):
+        missing = (row for row, labels in enumerate(y) if _holds_missing(labels, allow_nan))
+        for row in missing:
             raise ValueError(
-                f"Input {name} contains NaN: row {missing[0]} is None. Leave out such rows, of X "
-                "too."
+                f"Input {name} contains NaN: row {row} is {y[row]}. Leave out such rows, of X too."
             )
     return y
+
+
+def _holds_objects(y):
+    return isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object)
+
+
+def _holds_missing(labels, allow_nan):
+    """Say whether a label, or one of several in an array of objects, is missing."""
+    if isinstance(labels, np.ndarray) and labels.dtype == object and not allow_nan:
+        return any(map(_is_missing, labels))
+    return _is_missing(labels)
+
+
+def _is_missing(label):
+    """Say whether a label is None, NaN, or pandas' NA or NaT, which cannot be compared."""
+    if isinstance(label, (float, np.floating)):
+        return math.isnan(label)
+    return label is None or type(label).__name__ in ("NAType", "NaTType")
+
+
+def _refuse_base64(y, name):
+    """Raise if labels are base64, of masks: each of them would be a class of its own."""
+    first = y[0] if isinstance(y, (list, tuple, np.ndarray)) and len(y) > 0 else None
+    first = first.decode("latin-1") if isinstance(first, bytes) else first
+    if not isinstance(first, str) or len(first) <= _LONGEST_HASH:
+        return
+    advice = advice_on_base64(first)
+    if advice:
+        raise ValueError(f"{name}[0] is {shown(first)}{advice}.")
+
+
+def _lengths(y):
+    """Return the rows of objects that are collections, and how many values they hold."""
+    kinds = (list, tuple, set, frozenset, np.ndarray)
+    rows = enumerate(y if _holds_objects(y) else ())
+    return {n: len(of) for n, of in rows if isinstance(of, kinds) and getattr(of, "ndim", 1) != 0}
+
+
+def _refuse_lists_of_labels(y, name):
+    lengths = _lengths(y)
+    if not lengths:
+        return
+    is_table = len(lengths) == len(y) and len(set(lengths.values())) == 1
+    is_column = getattr(y, "ndim", 2) == 1
+    if not is_table or is_column or isinstance(y[0], (set, frozenset)):
+        raise ValueError(
+            f"{name} holds a list of labels for each image, of which several come as a 0/1 "
+            "indicator. sklearn.preprocessing.MultiLabelBinarizer makes one out of lists of labels."
+        )
+
+
+def _refuse_ragged_rows(y, name):
+    of_length = {length: row for row, length in reversed(_lengths(y).items())}
+    if len(of_length) > 1:
+        listed = ", ".join(f"{n} in row {row}" for n, row in sorted(of_length.items())[:5])
+        raise ValueError(
+            f"{name} holds rows of different lengths: {listed}. NaN stands for a number that is "
+            "missing."
+        )
 
 
 def warn_if_one_hot(indicator):

@@ -345,7 +345,8 @@ def classification_target(y, classes=None):
         raise ValueError(
             f"y of shape {y.shape} holds several columns of labels (multiclass-multioutput). "
             "CNNClassifier takes one column of labels, or a 0/1 indicator (multilabel). Fit one "
-            "classifier a column: sklearn.multioutput.MultiOutputClassifier does that."
+            "classifier a column: sklearn.multioutput.MultiOutputClassifier does that. "
+            "sklearn.preprocessing.MultiLabelBinarizer makes an indicator out of lists of labels."
         )
     if kind == "continuous-multioutput" and np.allclose(y.sum(axis=1), 1) and (y >= 0).all():
         raise ValueError(
