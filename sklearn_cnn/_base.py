@@ -66,6 +66,9 @@ from sklearn_cnn.training.net import Net
 from sklearn_cnn.training.optimizers import carry_over_state, set_first_lr
 from sklearn_cnn.training.samples import Samples, drop, read_weights
 
+# Images whose score says something, at the least.
+_FEWEST_HELD_OUT = 5
+
 # What an output of the network is of; of other targets a number.
 _OUTPUTS = {
     SingleLabel: "classes",
@@ -187,7 +190,8 @@ class BaseCNN(
             `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
             several columns NaN, one of several classes has a single image, or there is but one,
             `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X where
-            training goes on, are plainly on another scale.
+            training goes on, are plainly on another scale; or if `early_stopping=True` holds out
+            fewer than 5 images, or fewer than there are classes.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """
@@ -377,6 +381,13 @@ class BaseCNN(
                 ConvergenceWarning,
             )
             return samples, None
+        n_held_out, n_classes = len(split[1]), 0 if strata is None else len(np.unique(strata))
+        if n_held_out < max(_FEWEST_HELD_OUT, n_classes):
+            of_classes = f" of {n_classes} classes" if n_classes else ""
+            warn(
+                f"early_stopping=True goes by the score of {n_held_out} images{of_classes}, which "
+                "says little. Set a larger validation_fraction, or pass X_val and y_val."
+            )
         return samples.subset(split[0]), samples.subset(split[1])
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -221,6 +222,25 @@ def test_early_stopping_holds_out_validation_fraction(bars):
 
     classifier(early_stopping=True, validation_fraction=0.25, callbacks=[Sizes()]).fit(*bars)
     assert set(seen) == {(90, 30)}
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "fraction", "message"),
+    [
+        (2, 0.001, "the score of 2 images of 2 classes"),
+        (2, 0.05, None),
+        (6, 0.05, "the score of 5 images of 6 classes"),
+        (6, 0.06, None),
+    ],
+)
+def test_a_validation_part_that_says_little_warns(n_classes, fraction, message):
+    X = np.random.RandomState(0).randint(0, 256, (100, 4, 4), dtype=np.uint8)
+    stopping = classifier(early_stopping=True, validation_fraction=fraction, max_epochs=1)
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        stopping.fit(X, np.arange(100) % n_classes)
+    told = [str(warning.message) for warning in caught if "the score of" in str(warning.message)]
+    assert len(told) == (message is not None)
+    assert all(message in text and "validation_fraction" in text for text in told)
 
 
 def test_early_stopping_without_a_sample_to_spare_warns_and_trains():
