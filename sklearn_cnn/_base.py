@@ -507,6 +507,7 @@ class BaseCNN(
         are_missing = any(samples.has_missing_targets() for samples in of_samples)
         if self._target.is_map:
             are_weighted |= self._class_weights is not None
+            are_missing &= not getattr(loss.loss, "takes_missing", False)
         else:
             loss.leaves_out_missing = are_missing
         if loss.takes_weights or not (are_weighted or are_missing):

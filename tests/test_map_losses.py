@@ -159,6 +159,20 @@ def test_depths_are_learned_by_the_scale_invariant_loss():
         regressor.fit(X[3:], depths[3:], X_val=X[1:3], y_val=depths[1:3])
 
 
+@pytest.mark.parametrize(
+    ("loss", "instead"),
+    [
+        (nn.MultiMarginLoss(), "nn.CrossEntropyLoss"),
+        (nn.MultiLabelSoftMarginLoss(), "nn.BCEWithLogitsLoss"),
+    ],
+)
+def test_losses_of_images_alone_are_refused(loss, instead):
+    X, masks = shapes(8)
+    y = masks if instead == "nn.CrossEntropyLoss" else np.stack([masks > 0, masks > 1], axis=-1)
+    with pytest.raises(ValueError, match=rf"it is of images alone.* Use {instead}"):
+        map_classifier(loss=loss).fit(X, y)
+
+
 def test_losses_of_maps_are_not_for_labels_of_images():
     X, masks = shapes(8)
     with pytest.raises(ValueError, match="loss='dice' is not for a y with a value for each image"):

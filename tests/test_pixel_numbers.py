@@ -159,10 +159,21 @@ class TakesMissing(nn.Module):
         return losses if self.reduction == "none" else losses.mean()
 
 
+class MeanOfKnown(nn.Module):
+    """A loss without reduction, which leaves out missing numbers."""
+
+    takes_missing = True
+
+    def forward(self, outputs, targets):
+        return (outputs - targets).abs().nanmean()
+
+
 def test_a_loss_may_leave_out_missing_numbers_by_itself():
     learned = regressor(loss=TakesMissing()).fit(X, TestMissing.HOLES)
     assert np.isfinite(learned.loss_curve_).all()
     assert learned.loss_curve_[-1] < learned.loss_curve_[0] / 2
+    # one that could not be weighted has nothing to be left out either
+    regressor(loss=MeanOfKnown(), max_epochs=1).fit(X, TestMissing.HOLES)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])

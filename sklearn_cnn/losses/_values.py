@@ -45,6 +45,9 @@ _EXPECTATIONS = {
     nn.CTCLoss: "sequences of labels",
 }
 
+# Those of torch's that take no values of pixels.
+_OF_IMAGES_ALONE = (nn.MultiMarginLoss, nn.MultiLabelSoftMarginLoss)
+
 
 class BinaryHingeLoss(nn.Module):
     """Hinge loss of 0/1 targets, `max(0, 1 - s z)` for logits z and signs s.
@@ -354,6 +357,12 @@ def _weighted(loss, target, class_weights):
     """Return a loss that takes weights: of maps those of classes, of images those of samples."""
     if not target.is_map:
         return WeightedLoss(loss)
+    if isinstance(loss, _OF_IMAGES_ALONE):
+        instead = "BCEWithLogitsLoss" if target.holds == SEVERAL_LABELS else "CrossEntropyLoss"
+        raise ValueError(
+            f"loss={type(loss).__name__} does not fit here: it is of images alone, and y has a "
+            f"value for each pixel. Use nn.{instead}."
+        )
     if getattr(loss, "ignore_index", _NOT_COUNTED) != _NOT_COUNTED:
         raise ValueError(
             f"loss={type(loss).__name__}(ignore_index={loss.ignore_index}) is given the indices of "
@@ -414,7 +423,10 @@ def check_loss(loss, holds):
         return
     kind = loss if inspect.isclass(loss) else type(loss)
     if not issubclass(kind, nn.Module):
-        raise TypeError(f"loss must be a name or a torch.nn.Module, got {loss!r}.")
+        raise TypeError(
+            f"loss must be a name or a torch.nn.Module, got {loss!r}. A function becomes the "
+            "forward(outputs, targets) of a module."
+        )
     known = next((base for base in kind.__mro__ if base in _EXPECTATIONS), kind)
     is_torchs = known in _EXPECTATIONS or known.__module__.startswith("torch.nn.")
     expected = _EXPECTATIONS.get(known, "something else than outputs and targets")
@@ -429,7 +441,9 @@ def check_loss(loss, holds):
 
 
 def _losses_of(held):
-    return " or ".join(f"nn.{loss.__name__}" for loss, v in _EXPECTATIONS.items() if v == held)
+    fitting = [loss for loss, expected in _EXPECTATIONS.items() if expected == held]
+    names = " or ".join(f"nn.{loss.__name__}" for loss in fitting)
+    return names if held == NUMBERS else f"{names} (the first of pixels, too)"
 
 
 def _check_needs_nothing(kind):
