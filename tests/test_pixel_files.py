@@ -210,6 +210,21 @@ class TestDatasets:
         with pytest.raises(ValueError, match=r"another mask or map each time.*in_memory=True"):
             quick(in_memory=False).fit(dataset)
 
+    @pytest.mark.parametrize("kind", ["colours", "labels", "files"])
+    def test_masks_that_a_dataset_cannot_hold_are_y(self, masks, kind):
+        of_kind = {
+            "colours": [Image.fromarray(colours) for colours in COLOURS[MASKS]],
+            "labels": list(np.stack([MASKS == 1, MASKS == 2], axis=-1).astype(int)),
+            "files": list(masks),
+        }
+        dataset = Listed(list(zip(X, of_kind[kind], strict=True)))
+        for call in (quick(palette=PALETTE).fit, unpack_dataset):
+            with pytest.raises(TypeError, match=r"passed as y: X, y = zip\(\*dataset\)"):
+                call(dataset)
+        images, y = zip(*dataset, strict=True)
+        palette = PALETTE if kind == "colours" else None
+        assert quick(palette=palette).fit(list(images), list(y)).predict(X).shape[0] == 24
+
     def test_pairs_of_images_beside_y_are_refused(self, of_arrays):
         pairs = list(zip(X, X, strict=True))
         for items in (pairs, Listed(pairs)):

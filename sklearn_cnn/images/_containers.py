@@ -245,11 +245,17 @@ def refuse_others_than_pairs(cell):
     entries = cell if isinstance(cell, tuple) else [v for v in cell if not isinstance(v, str)]
     if any(map(is_plainly_image, entries)):
         kinds = ", ".join(type(value).__name__ for value in cell[:5])
+        advice = "Pass one image of each item, [item[0] for item in X], and labels as y. "
+        if len(cell) == 2 and all(map(is_image, cell)):
+            advice += (
+                "A mask or map within an item is a gray PIL image, or an array of shape (H, W); "
+                "colours, several values a pixel and files are passed as y: X, y = zip(*dataset), "
+                "then fit(list(X), list(y)). "
+            )
         raise TypeError(
             f"X holds items that are a {type(cell).__name__} of {len(cell)} ({kinds}), but an item "
-            "must be an image or an (image, label) tuple. Pass one image of each item, "
-            "[item[0] for item in X], and labels as y. Images that belong together are one image "
-            "of more channels: [np.dstack(item) for item in X] of arrays."
+            f"must be an image or an (image, label) tuple. {advice}Images that belong together are "
+            "one image of more channels: [np.dstack(item) for item in X] of arrays."
         )
 
 
