@@ -186,8 +186,12 @@ def test_learned_weights_of_an_encoder():
 
 def test_encoders_without_maps_of_several_sizes_are_refused():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2))
-    with pytest.raises(ValueError, match="no maps of several sizes"):
+    with pytest.raises(ValueError, match=r"half as large as the one before\. It has none"):
         UNet(encoder=TorchModule(flat)).build(3, (32, 32), 2)
+    with pytest.raises(ValueError, match="It has one alone, with sides of 1/2 of the image: two"):
+        UNet(encoder=ResNet((4, 8))).build(3, (32, 32), 2)
+    with pytest.raises(ValueError, match=r"encoder of a U-Net: it has no nn\.Linear at its end"):
+        UNet(encoder=TorchModule(nn.Conv2d(3, 4, 3))).build(3, (32, 32), 2)
     with pytest.raises(ValueError, match="returns maps already"):
         UNet(encoder=UNet()).resolve()
     with pytest.raises(ValueError, match="must hold 4 numbers"):

@@ -34,21 +34,28 @@ class Backbone(nn.Module):
     Raises
     ------
     ValueError
-        If it has no maps of two sizes at least, each half as large as the one before.
+        If it has no last layer as networks for classification have, or no maps of two sizes at
+        least, smaller than the image, each half as large as the one before.
     """
 
     def __init__(self, architecture, in_channels, image_size):
         super().__init__()
         image = pad_to_multiples(torch.zeros((1, in_channels, *image_size)), _LARGEST_STEP)
         self.trunk = architecture.build(in_channels, tuple(image.shape[2:]), 1)
-        for head in architecture.head_names(self.trunk):
+        for head in _head_names(architecture, self.trunk):
             self.trunk.set_submodule(head, nn.Identity())
         stages = _stages(self.trunk.eval(), image)
         if len(stages) < 2:
+            found = "none"
+            if stages:
+                found = (
+                    f"one alone, with sides of 1/{min(stages)} of the image: two or more are needed"
+                )
             raise ValueError(
-                f"{architecture} cannot be the encoder of a U-Net: it has no maps of several "
-                "sizes, each half as large as the one before. Use a convolutional network, such "
-                'as TorchvisionModel("resnet18").'
+                f"{architecture} cannot be the encoder of a U-Net, which joins maps smaller than "
+                f"the image, each half as large as the one before. It has {found}. Use a network "
+                "with more stages that halve the image, such as ResNet((16, 32, 64)) or "
+                'TorchvisionModel("resnet18").'
             )
         self.patch_size = min(stages)
         self.channels = [channels for _, channels in stages.values()]
@@ -67,6 +74,19 @@ class _Seen(dict):
 
     def __call__(self, _layer, _inputs, output):
         self[get_ident()] = output
+
+
+def _head_names(architecture, network):
+    """Return the last layers of a network for classification; a ValueError says if it is none."""
+    try:
+        return architecture.head_names(network)
+    except ValueError as error:
+        raise ValueError(
+            f"{architecture} cannot be the encoder of a U-Net: it has no nn.Linear at its end, as "
+            "networks for classification have, whose place the decoder takes. Use one of these, "
+            'such as TorchvisionModel("resnet18"), or a network of your own that returns maps as '
+            "the architecture itself, without UNet."
+        ) from error
 
 
 def _stages(network, image):
