@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_consistent_length
+from torch.utils.data import Dataset
 
 from sklearn_cnn._compat import (
     CallbackSupportMixin,
@@ -630,7 +631,10 @@ class _Given(NamedTuple):
 def _check_pair(X_val, y_val, sample_weight_val):
     if (X_val is None) != (y_val is None):
         given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-        raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        hint = ""
+        if isinstance(X_val, Dataset):
+            hint = " Both of a Dataset of pairs are X_val, y_val = unpack_dataset(dataset)."
+        raise ValueError(f"{given} is provided, but {missing} was not provided.{hint}")
     if X_val is None and sample_weight_val is not None:
         raise ValueError("sample_weight_val is provided, but X_val was not provided.")
 

@@ -25,8 +25,9 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
+from torch.utils.data import TensorDataset
 
-from sklearn_cnn import CNNClassifier, ImageReader
+from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
 from sklearn_cnn.metrics import mean_iou_score, pixel_accuracy_score
 from sklearn_cnn.model_selection import CachedEstimator
@@ -465,3 +466,46 @@ def test_what_does_not_count_is_no_class_of_partial_fit():
         model.partial_fit(X, masks, classes=np.unique(masks))
     np.testing.assert_array_equal(model.classes_, [0, 1, 2])
     assert 255 not in model.predict(X_TEST)
+
+
+@pytest.mark.parametrize(
+    ("masks", "advice"),
+    [
+        (MASKS[:, None], r"write y\[:, 0\]\."),
+        (list(MASKS[:, None]), r"write \[values\[0\] for values in y\]\."),
+        (np.stack([MASKS > 0, MASKS > 1], axis=1), r"write np\.moveaxis\(y, 1, -1\)\."),
+        (
+            list(np.stack([MASKS > 0, MASKS > 1], axis=1)),
+            r"write \[np\.moveaxis\(values, 0, -1\) for values in y\]\.",
+        ),
+    ],
+)
+def test_masks_in_the_layout_of_torch_are_refused_with_what_to_write(masks, advice):
+    with pytest.raises(
+        ValueError, match=rf"^y\[0\] has the shape .* first, as in torch, .*{advice}"
+    ):
+        map_classifier().fit(X, masks)
+    # a list holds images of its own
+    written = [np.moveaxis(values, 0, -1) for values in masks]
+    written = [values[..., 0] if values.shape[2] == 1 else values for values in written]
+    assert map_classifier(max_epochs=1).fit(X, written).predict(X).shape[:3] == MASKS.shape
+
+
+@pytest.mark.parametrize("contain", [np.asarray, list])
+def test_a_colour_that_is_none_of_the_palette_is_named_with_its_row(contain):
+    colours = np.repeat(MASKS[..., None], 3, axis=-1)
+    colours[:3][colours[:3] == 2] = 0
+    with pytest.raises(ValueError, match=r"^y\[3\]: it holds the colour \(2, 2, 2\) at row"):
+        map_classifier(palette={"sky": (0, 0, 0), "box": (1, 1, 1)}).fit(X, contain(colours))
+
+
+def test_a_dataset_as_validation_images_is_to_be_unpacked():
+    pairs = TensorDataset(torch.from_numpy(X), torch.from_numpy(MASKS))
+    with pytest.raises(ValueError, match=r"y_val was not provided\. .* unpack_dataset\(dataset\)"):
+        map_classifier().fit(X, MASKS, X_val=pairs)
+
+
+def test_masked_maps_are_filled_with_nan():
+    maps = np.ma.masked_equal(MASKS.astype(float), 0)
+    with pytest.raises(ValueError, match=r"\.filled\(np\.nan\) in maps"):
+        CNNRegressor(MapNet, max_epochs=1).fit(X, maps)

@@ -332,9 +332,12 @@ def as_numpy(X, name="X"):
         If X, or an entry of a list, is an array of NumPy's with values that are masked.
     """
     if any(map(_is_masked, X if isinstance(X, (list, tuple)) else [X])):
+        nan = ""
+        if name.startswith("y"):
+            nan = " (.filled(np.nan) in maps or several columns of numbers, which does not count)"
         raise ValueError(
             f"Input {name} contains masked values, and what is below the mask would be learned. "
-            "Put numbers in their place, by .filled(number), or leave those samples out."
+            f"Put numbers in their place, by .filled(number){nan}, or leave those samples out."
         )
     if isinstance(X, torch.Tensor):
         X = X.detach()

@@ -96,6 +96,10 @@ class Maps(ABC):
         Tensor or LazyImages of shape (n, H, W, n_values)
         """
 
+    @abstractmethod
+    def _with_values_last(self, n_values):
+        """Return what to write where the values of a pixel come first."""
+
     def of_images(self, own_sizes, size, options):
         """Return the maps of images that have been brought to a size.
 
@@ -125,6 +129,12 @@ class Maps(ABC):
         unlike = (own != size).any(axis=1) & own.all(axis=1)
         if unlike.any():
             row = start + int(unlike.argmax())
+            if values.ndim == 4 and values.shape[2:] == tuple(self.own_sizes[row]):
+                raise ValueError(
+                    f"{self.name_of(row)} has the shape {values.shape[1:]}, with the values of a "
+                    "pixel first, as in torch, but they come last: write "
+                    f"{self._with_values_last(values.shape[1])}."
+                )
             raise ValueError(
                 f"{self.name_of(row)} has {size[0]} x {size[1]} pixels (height x width), but its "
                 f"image has {self.own_sizes[row][0]} x {self.own_sizes[row][1]}. y with a value "
@@ -177,6 +187,9 @@ class StackedMaps(Maps):
     @property
     def are_scaled(self):
         return False
+
+    def _with_values_last(self, n_values):
+        return f"{self.name}[:, 0]" if n_values == 1 else f"np.moveaxis({self.name}, 1, -1)"
 
     def chunks(self):
         self._check_sizes(0, self.stack)
@@ -246,6 +259,10 @@ class SingleMaps(Maps):
 
     def name_of(self, row):
         return Name(self.name, self.cells).of(row)
+
+    def _with_values_last(self, n_values):
+        each = "values[0]" if n_values == 1 else "np.moveaxis(values, 0, -1)"
+        return f"[{each} for values in {self.name}]"
 
     def chunks(self):
         known = self._known_rows()
