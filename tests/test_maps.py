@@ -175,5 +175,26 @@ def test_names_of_scores_are_of_masks_or_of_numbers():
 def test_a_function_is_no_scorer():
     with pytest.raises(ValueError, match=r"write scoring=make_scorer\(mean_iou_score\)"):
         check_scoring(mean_iou_score, ["predict"])
+    names = "of masks 'mean_iou', 'dice', 'pixel_accuracy', of maps of numbers 'neg_abs_rel', 'del"
+    with pytest.raises(ValueError, match=names):
+        check_scoring("intersection", ["predict"])
     with pytest.raises(ValueError, match="Did you mean 'mean_iou'"):
         check_scoring("mean_iuo", ["predict"])
+
+
+@pytest.mark.parametrize("score", [mean_iou_score, dice_score, pixel_accuracy_score, depth_scores])
+def test_what_are_no_maps_is_refused_with_what_to_write(score):
+    maps = np.ones((2, 3, 4), dtype=int)
+    with pytest.raises(ValueError, match=r"pass \[y_true\] and \[y_pred\]"):
+        score(maps[0], maps[0])
+    with pytest.raises(ValueError, match=r"read files, \[np\.asarray\(Image\.open\(file\)\)"):
+        score(["0.png", "1.png"], maps)
+
+
+@pytest.mark.parametrize("score", [mean_iou_score, dice_score, pixel_accuracy_score])
+def test_text_is_not_compared_with_numbers(score):
+    numbers = np.zeros((2, 3, 4), dtype=int)
+    text = np.full(numbers.shape, "0")
+    for true, predicted in (numbers, text), (text, numbers):
+        with pytest.raises(ValueError, match="bring both to text, or both to numbers"):
+            score(true, predicted)

@@ -95,9 +95,12 @@ def test_a_function_is_passed_images_and_masks():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda images: images, "takes 1 positional argument but 2 were given"),
+        (
+            lambda images: images,
+            r"takes 1 positional argument but 2 were given\. .* return images and masks or maps",
+        ),
         (lambda images, _: images, "called with images and maps of shape"),
-        (lambda images, masks: (images, masks[:, :, :4]), "has to return both, of these shapes"),
+        (lambda images, masks: (images, masks[:, :, :4]), r"has to return a pair of both\. "),
     ],
 )
 def test_a_function_of_images_alone_is_refused(function, message):
@@ -157,3 +160,18 @@ def test_test_time_augmentation_turns_predictions_back():
     np.testing.assert_allclose(
         regressor.predict(X[:, :, ::-1])[:, :, ::-1], predicted, rtol=1e-5, atol=1e-5
     )
+
+
+def test_integers_of_one_byte_with_a_sign_have_minus_one_where_zeros_come_in():
+    augmentation = Augmentation(crop=4, fill="zeros")
+    of_bytes = augmentation.apply(X, MASKS, random_state=0)[1]
+    signed = augmentation.apply(X, MASKS.astype(np.int8), random_state=0)[1]
+    assert signed.dtype == np.int8
+    assert (of_bytes == 255).any()
+    np.testing.assert_array_equal(signed, of_bytes.astype(np.int8))
+
+
+def test_masks_of_text_are_to_be_numbered():
+    message = r"or \(12, 16, 20, k\), got <U4 of shape .*np\.unique\(y, return_inverse=True\)"
+    with pytest.raises(ValueError, match=message):
+        Augmentation(crop=4).apply(X, np.array(["sky", "box", "disc"])[MASKS])

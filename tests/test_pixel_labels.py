@@ -111,3 +111,8 @@ def test_masks_that_are_none(masks, message):
 def test_one_label_for_each_pixel_warns():
     with pytest.warns(UserWarning, match=r"a single 1 for each pixel.*y.argmax\(axis=-1\)"):
         map_classifier(max_epochs=1).fit(X, np.eye(3, dtype=int)[CLASSES])
+
+
+def test_text_is_no_indicator():
+    with pytest.raises(ValueError, match=r"holds 'no' at row 0, column 0, but several labels a"):
+        map_classifier().fit(X, np.where(MASKS == 1, "yes", "no"))

@@ -83,3 +83,9 @@ def test_what_does_not_go_together_is_refused(numbers):
         PredictionErrorDisplay.from_predictions(y_true, y_pred, n_outputs=0)
     with pytest.raises(ValueError, match="y_pred contains NaN"):
         PredictionErrorDisplay.from_predictions(y_true, y_true * np.nan)
+
+
+def test_maps_have_a_display_of_their_own():
+    maps = np.ones((2, 3, 4))
+    with pytest.raises(ValueError, match="value for each pixel: use PredictionsDisplay"):
+        PredictionErrorDisplay.from_predictions(maps, maps)

@@ -164,8 +164,8 @@ class Augmentation(BaseEstimator):
         X : ndarray of the shape of X
             The augmented images.
         y : ndarray of the shape of y
-            The moved coordinates, as float32, or the moved masks or maps, if y was given; 255, or
-            NaN of floats, where `fill="zeros"` lets in what does not count.
+            The moved coordinates, as float32, or the moved masks or maps, if y was given; 255, of
+            int8 -1, or of floats NaN, where `fill="zeros"` lets in what does not count.
 
         Raises
         ------
@@ -234,9 +234,13 @@ def _read_maps(y, shape):
     """Return masks or maps of images as a Tensor of shape (n, k, H, W)."""
     y = np.asarray(as_numpy(y, "y"))
     if y.shape[:3] != shape[:3] or y.ndim > 4 or y.dtype.kind not in "buif":
+        n, height, width = shape[:3]
+        advice = ""
+        if y.dtype.kind in "OSU":
+            advice = " Numbers of labels are np.unique(y, return_inverse=True)[1].reshape(y.shape)."
         raise ValueError(
             f"Masks or maps hold numbers for each pixel, of shape {shape[:3]} or "
-            f"{(*shape[:3], 'k')}, got {y.dtype} of shape {y.shape}."
+            f"({n}, {height}, {width}, k), got {y.dtype} of shape {y.shape}.{advice}"
         )
     return torch.from_numpy(np.array(y)).reshape(*shape[:3], -1).permute(0, 3, 1, 2)
 
@@ -245,7 +249,8 @@ def _moved(augmentation, moves, moving, are_maps):
     """Return coordinates or maps, which have gone with their images."""
     if not are_maps:
         return move_coordinates(augmentation, moves, moving)
-    outside = math.nan if moving.is_floating_point() else 255
+    of_integers = -1 if moving.dtype == torch.int8 else 255
+    outside = math.nan if moving.is_floating_point() else of_integers
     return moves.move_maps(moving, augmentation.fill, outside)
 
 

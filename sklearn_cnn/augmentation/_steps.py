@@ -127,7 +127,8 @@ class _CallableStep:
         try:
             augmented = self.function(images, *maps)
         except Exception as error:
-            raise self._failure(images, f"{type(error).__name__}: {error}") from error
+            found = f"{type(error).__name__}: {error}".rstrip(".")
+            raise self._failure(images, f"{found}.") from error
         if maps:
             augmented, targets = self._of_pair(augmented, images, maps[0])
         if not isinstance(augmented, torch.Tensor):
@@ -144,7 +145,7 @@ class _CallableStep:
             raise self._failure(
                 images,
                 "y has a value for each pixel, so it is called with images and maps of shape "
-                f"{tuple(maps.shape)}, {maps.dtype}, and has to return both, of these shapes.",
+                f"{tuple(maps.shape)}, {maps.dtype}, and has to return a pair of both.",
             )
         changed = torch.as_tensor(pair[1]).as_subclass(torch.Tensor)
         if not maps.is_floating_point():
@@ -166,9 +167,12 @@ class _CallableStep:
             )
 
     def _failure(self, images, found):
+        returned = "a tensor"
+        if self.target.is_map:
+            returned = "images and masks or maps, tensors"
         return ValueError(
             f"augmentation={self.function!r} failed on a batch of shape {tuple(images.shape)}, "
-            f"{images.dtype}: {found} The function has to return a tensor of the same shape and "
+            f"{images.dtype}: {found} The function has to return {returned} of the same shape and "
             "dtype. What prediction shall see too (resizing, scaling, normalizing) belongs into X, "
             "or is a part of the network; what mixes images and labels is Augmentation(mixup=0.2)."
         )

@@ -248,8 +248,26 @@ class _Pairs:
                 raise ValueError(
                     "Maps have shape (H, W), or (H, W, n_labels), in truth as in prediction, but "
                     f"y_true[{index}] has {true.shape} and y_pred[{index}] {predicted.shape}."
+                    f"{_advice(true)}"
+                )
+            if (true.dtype.kind == "U") != (predicted.dtype.kind == "U"):
+                raise ValueError(
+                    f"y_true[{index}] holds {true.dtype}, but y_pred[{index}] {predicted.dtype}: "
+                    "bring both to text, or both to numbers."
                 )
             yield true, predicted, weight
+
+
+def _advice(true):
+    """Return what to write instead of what is no map."""
+    if true.ndim == 0:
+        return (
+            " Metrics take arrays: read files, [np.asarray(Image.open(file)) for file in y_true], "
+            "or use the estimator's score, which reads them."
+        )
+    if true.ndim == 1:
+        return " If y_true is one map, pass [y_true] and [y_pred]."
+    return ""
 
 
 def _counting(mask, ignore_label):

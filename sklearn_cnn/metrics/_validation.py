@@ -290,7 +290,8 @@ def check_scoring(scoring, responses, of_numbers=False):
         question = did_you_mean(scoring, names)
         raise ValueError(
             f"scoring={scoring!r} is no scorer's name.{question} Write None, 'loss', a name out of "
-            "sklearn.metrics.get_scorer_names(), or a function of (estimator, X, y)."
+            f"sklearn.metrics.get_scorer_names(), of masks {', '.join(map(repr, _OF_MASKS))}, of "
+            f"maps of numbers {', '.join(map(repr, _OF_MAPS))}, or a function of (estimator, X, y)."
         )
     fitting, others = (_OF_MAPS, _OF_MASKS) if of_numbers else (_OF_MASKS, _OF_MAPS)
     if isinstance(scoring, str) and scoring in others:

@@ -7,7 +7,7 @@ from sklearn.metrics import PredictionErrorDisplay as PanelDisplay
 from sklearn.metrics import r2_score
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
-from sklearn_cnn.plots._kinds import names_of_columns
+from sklearn_cnn.plots._kinds import are_maps, names_of_columns
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.targets import check_numbers
 
@@ -144,13 +144,19 @@ class PredictionErrorDisplay:
         Raises
         ------
         ValueError
-            If shapes differ, `y_pred` is not finite, or a parameter is wrong.
+            If shapes differ, y has a value for each pixel, `y_pred` is not finite, or a parameter
+            is wrong.
         TypeError
             If `n_outputs`, `subsample` or `n_cols` is no integer.
         ImportError
             If matplotlib is not installed.
         """
         refuse_without_matplotlib()
+        if are_maps(y_pred):
+            raise ValueError(
+                "PredictionErrorDisplay is for one number or several an image, but y_pred has a "
+                "value for each pixel: use PredictionsDisplay."
+            )
         n_outputs = check_scalar(n_outputs, "n_outputs", Integral, min_val=1)
         check_consistent_length(y_true, y_pred)
         true = _columns(check_numbers(y_true, "y_true", allow_nan=True))
