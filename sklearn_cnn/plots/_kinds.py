@@ -231,7 +231,7 @@ def holds_numbers(y_true, y_pred):
 
 def are_maps(y):
     """Say whether y has a value for each pixel."""
-    return len(y) > 0 and np.ndim(y[0]) >= 2
+    return len(y) > 0 and np.ndim(next(iter(y))) >= 2
 
 
 def _holds_floats(y):
