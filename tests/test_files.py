@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_cnn import CNNClassifier, CNNFeatures, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.images import ReadOptions, _encoded, _reader, _sequences, read_images
+from sklearn_cnn.images import ReadOptions, _cached_files, _encoded, _reader, read_images
 from sklearn_cnn.images._lazy import LazyImages
 from sklearn_cnn.images._resizing import convert_channels, resize
 from sklearn_cnn.training.batches import read_ahead
@@ -616,13 +616,13 @@ def test_a_file_that_changes_while_the_network_trains(paths):
 
 
 def test_a_file_that_changes_between_two_looks_is_not_cached(tmp_path, paths, monkeypatch):
-    read_header = _sequences.read_header
+    read_header = _cached_files.read_header
 
     def read_changed(path):
         os.utime(path, ns=(0, 0))
         return read_header(path)
 
-    monkeypatch.setattr(_sequences, "read_header", read_changed)
+    monkeypatch.setattr(_cached_files, "read_header", read_changed)
     with pytest.raises(ValueError, match=r"^X\[0\], .* has changed"):
         small(memory=tmp_path / "cache").fit(paths, Y)
 

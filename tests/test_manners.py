@@ -379,7 +379,10 @@ def test_an_autocast_of_the_user_does_not_matter():
     assert same_weights(model, expected)
 
 
-@pytest.mark.parametrize("model", [classifier(), classifier(early_stopping=True)])
+# a part held out that is large enough to say something
+@pytest.mark.parametrize(
+    "model", [classifier(), classifier(early_stopping=True, validation_fraction=0.25)]
+)
 def test_nothing_is_printed_warned_or_written(model, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():

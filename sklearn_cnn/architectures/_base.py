@@ -169,11 +169,11 @@ class Architecture(BaseEstimator):
         """
         return (last_linear_name(network),)
 
-    @new_tensors_on_cpu()
     def _as_built(self, network):
         """Return an architecture that builds the layers of a network for images of any size."""
         return self
 
+    @new_tensors_on_cpu()
     def summary(self, image_shape, n_outputs=1):
         """Return a table of the layers of the network for images of a shape.
 
