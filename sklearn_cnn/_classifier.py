@@ -15,6 +15,7 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.images import MapFormat, Maps, as_maps
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
+from sklearn_cnn.metrics import mean_iou_score
 from sklearn_cnn.metrics._validation import accuracy, mean_iou
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
@@ -428,6 +429,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         return super().score(X, y, sample_weight)
 
     def _score_of(self, y, predicted):
+        if self._target.is_map:
+            # text comes as objects out of an ONNX file
+            predicted = predicted.astype(self.classes_.dtype)
+            return mean_iou_score(y, predicted, ignore_label=self._target.ignore_label)
         return accuracy_score(y, predicted)
 
     def _answer_facts(self):

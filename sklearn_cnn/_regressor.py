@@ -370,6 +370,9 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         return self._score_of(y, self.predict(X), sample_weight)
 
     def _score_of(self, y, predicted, sample_weight=None):
+        if self._target.is_map:
+            y, predicted = (np.reshape(m, (*np.shape(m)[:3], -1)) for m in (y, predicted))
+            return r2_of_maps(y, predicted, sample_weight)
         if isinstance(self._target, Quantiles):
             return mean_d2_pinball(y, predicted, self.quantile, sample_weight)
         return r2_of_known(check_numbers(y, allow_nan=True), predicted, sample_weight)

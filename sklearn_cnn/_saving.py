@@ -73,14 +73,15 @@ class SavingMixin(BaseEstimator):
             A copy on the CPU, in evaluation mode and float32. Maps pixels of the size of the
             training images, uint8 or floats, of shape (b, H, W, C), or (b, C, H, W) with
             `channel_axis=1`; (b, H*W*C), and (b, H, W) if they are gray, to the answer. For
-            "predict" of a classifier that is the index in `classes_`. Nothing is resized.
+            "predict" of a classifier that is the index in `classes_`. Nothing is resized: maps have
+            the size of the training images.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the estimator has no such method, or was fitted on a value for each pixel.
+            If the estimator has no such method.
 
         See Also
         --------
@@ -112,7 +113,8 @@ class SavingMixin(BaseEstimator):
             the estimator on them, and int8 is calibrated on them: some hundreds. None: float32 of
             four dimensions, and the file is compared on noise.
         y : array-like, default=None
-            Labels or numbers of X: the report then has scores.
+            Labels or numbers of X: the report then has scores. Masks and maps are arrays of the
+            size of the training images.
         output : {"auto", "predict_proba", "predict", "decision_function", "transform"}, \
                 default="auto"
             The method whose answer the file gives, test-time augmentation included; it is the name
@@ -141,10 +143,9 @@ class SavingMixin(BaseEstimator):
         TypeError
             If labels that the file would answer are neither numbers nor text.
         ValueError
-            If the estimator has no such method, or was fitted on a value for each pixel,
-            `precision="int8"` has no X, y cannot be scored, the network cannot be exported, or the
-            file would differ from the estimator by more than 1e-4 in probability or 1e-3 standard
-            deviations. Nothing is written then.
+            If the estimator has no such method, `precision="int8"` has no X, y cannot be scored,
+            the network cannot be exported, or the file would differ from the estimator by more
+            than 1e-4 in probability or 1e-3 standard deviations. Nothing is written then.
 
         Warns
         -----
@@ -186,12 +187,6 @@ class SavingMixin(BaseEstimator):
 
     def _exported_output(self, output):
         """Return the name of the method that an export answers as."""
-        if self._target.is_map and output != "transform":
-            raise ValueError(
-                f"Exports answer for images, but {type(self).__name__} was fitted on a value for "
-                "each pixel. module_ is a plain module of torch, from raw images (b, C, H, W) to "
-                "logits (b, n_outputs, H, W): pass it to torch.onnx.export or torch.export."
-            )
         names = [name for name in OUTPUTS if hasattr(self, name)]
         if output == "auto":
             return names[0]

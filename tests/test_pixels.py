@@ -314,12 +314,6 @@ class TestScikitLearn:
         clone(cached).fit(X, MASKS % 2)
         assert len(list(tmp_path.rglob("*"))) > len(kept)
 
-    def test_exports_refuse_maps(self, fitted, tmp_path):
-        with pytest.raises(ValueError, match=r"value for each pixel.*module_ is a plain module"):
-            fitted.export_module()
-        with pytest.raises(ValueError, match="value for each pixel"):
-            fitted.to_onnx(tmp_path / "model.onnx")
-
 
 def with_scorer(scoring):
     return cross_val_score(quick(), X, MASKS, cv=2, scoring=scoring, error_score="raise")

@@ -47,7 +47,7 @@ class ExportedModule(nn.Module):
 
         Returns
         -------
-        Tensor of shape (b,) or (b, k)
+        Tensor of shape (b,), (b, k), (b, H, W) or (b, H, W, k)
             What the method of the estimator returns; for labels their indices in `classes_`.
         """
         # a trace would say that it cannot hold what is asked here
@@ -83,6 +83,8 @@ def exported_module(core, target, output, image_shape, channel_axis):
         In evaluation mode.
     """
     answer = nn.Identity() if output == "transform" else _ANSWERS[output](target)
+    if target.is_map and output != "transform":
+        answer = nn.Sequential(answer, _ValuesLast())
     return ExportedModule(copy.deepcopy(core).cpu(), answer, image_shape, channel_axis).eval()
 
 
@@ -91,16 +93,20 @@ def answers_of(outputs, target, output):
 
     Parameters
     ----------
-    outputs : ndarray of shape (n, k)
+    outputs : ndarray of shape (n, k) or (n, k, H, W)
     target : SingleLabel, MultiLabel or Continuous
     output : {"predict_proba", "predict", "decision_function", "transform"}
 
     Returns
     -------
-    ndarray of shape (n,) or (n, k)
+    ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
     """
     if output == "transform":
         return outputs
+    if target.is_map:
+        keep = getattr(target, _KEEPS[output])
+        kept = keep(torch.from_numpy(outputs)).numpy()
+        return target.decode(kept) if output == "predict" else kept
     methods = {
         "predict_proba": "probabilities",
         "predict": "decode",
@@ -114,16 +120,22 @@ def labels_of(answers, target, output):
 
     Parameters
     ----------
-    answers : ndarray of shape (n,) or (n, k)
+    answers : ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
     target : SingleLabel, MultiLabel or Continuous
     output : {"predict_proba", "predict", "decision_function"}
 
     Returns
     -------
-    ndarray of shape (n,) or (n, k)
+    ndarray of the same shape, or without its last axis
     """
     if output == "predict":
         return answers
+    if target.is_map:
+        # what is kept of logits, which have the values of a pixel second
+        is_margin = answers.ndim == 3
+        scores = np.stack([-answers, answers]) if is_margin else np.moveaxis(answers, -1, 0)
+        least = 0.5 if output == "predict_proba" else 0.0
+        return target.decode(target.keep(torch.from_numpy(scores - least).movedim(0, 1)).numpy())
     if output == "predict_proba":
         # as logits have it: the largest, or all above zero
         return target.decode(answers - 0.5)
@@ -150,6 +162,21 @@ _ANSWERS = {
     "predict": _prediction,
     "decision_function": _decision,
 }
+
+
+# What of the logits of each pixel a method returns.
+_KEEPS = {
+    "predict_proba": "keep_probabilities",
+    "predict": "keep",
+    "decision_function": "keep_decision",
+}
+
+
+class _ValuesLast(nn.Module):
+    """Maps with the values of a pixel last, as the estimators return them."""
+
+    def forward(self, maps):
+        return maps.permute(0, 2, 3, 1) if maps.ndim == 4 else maps
 
 
 class _Margin(nn.Module):
@@ -186,8 +213,10 @@ class _ToUnits(nn.Module):
         rounding = np.finfo(np.float32).eps * np.abs(target.mean)
         is_exact = (rounding < 1e-5 * target.scale) & (np.abs(np.log10(target.scale)) < 30)
         dtype = torch.float32 if is_exact.all() else torch.float64
-        self.register_buffer("scale", torch.tensor(target.scale, dtype=dtype))
-        self.register_buffer("mean", torch.tensor(target.mean, dtype=dtype))
+        # of maps the values of a pixel are the second axis
+        shape = (-1, 1, 1) if target.is_map else (-1,)
+        self.register_buffer("scale", torch.tensor(target.scale, dtype=dtype).reshape(shape))
+        self.register_buffer("mean", torch.tensor(target.mean, dtype=dtype).reshape(shape))
 
     def forward(self, outputs):
         y = outputs.to(self.scale.dtype) * self.scale + self.mean

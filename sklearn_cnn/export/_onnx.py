@@ -17,6 +17,7 @@ from sklearn_cnn.export._report import compare
 from sklearn_cnn.images import parse
 from sklearn_cnn.runtime.replaced_files import replace_file
 from sklearn_cnn.runtime.warnings import warn
+from sklearn_cnn.targets import SingleLabel
 from sklearn_cnn.training.batches import read_ahead
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 
@@ -168,13 +169,13 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
     """
     _imported()
     outputs = predict_outputs(module.core, images, torch.device("cpu")).numpy()
-    refuse_not_finite(np.isfinite(outputs).all(axis=1))
+    refuse_not_finite(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
     expected = answers_of(outputs, target, options.output)
 
     # the export takes seconds: what ends without a file does so before it
     if y is not None:
         score_of(y, labels_of(expected, target, options.output))
-    has_labels = options.output == "predict" and hasattr(target, "classes") and expected.ndim == 1
+    has_labels = options.output == "predict" and isinstance(target, SingleLabel)
     labels = _storable(target.classes) if has_labels else None
 
     def batches():

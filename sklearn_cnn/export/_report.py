@@ -20,14 +20,17 @@ class OnnxReport:
     n_images : int
         Images that both were asked about.
     difference : float
-        Largest difference: in probability; for labels the share of images with another one; else
-        in standard deviations of y, or in the typical size (root mean square) of the answers.
+        Largest difference: in probability; for labels the share of images, or pixels, with another
+        one; else in standard deviations of y, or in the typical size (root mean square) of the
+        answers.
     unit : str
         What the difference is measured in.
     agreement : float or None
-        Share of images that get the same label; None of numbers and features.
+        Share of images, or pixels, that get the same label; None of numbers and features.
     score, estimator_score : float or None
         That of the method `score`, of the file and of the estimator, where y was given.
+    is_map : bool, default=False
+        Whether each pixel has an answer.
     """
 
     precision: str
@@ -38,12 +41,14 @@ class OnnxReport:
     agreement: float | None
     score: float | None
     estimator_score: float | None
+    is_map: bool = False
 
     def __str__(self):
         parts = [f"{self.precision}: {self.n_bytes / 1e6:.2f} MB"]
         parts.append(f"largest difference {self.difference:.2g} {self.unit}")
         if self.agreement is not None:
-            parts.append(f"same label for {self.agreement:.2%} of {self.n_images} images")
+            of_what = "the pixels of " * self.is_map
+            parts.append(f"same label for {self.agreement:.2%} of {of_what}{self.n_images} images")
         if self.score is not None:
             parts.append(f"score {self.score:.4f}, of the estimator {self.estimator_score:.4f}")
         return "; ".join(parts)
@@ -54,7 +59,7 @@ def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
 
     Parameters
     ----------
-    answers, expected : ndarray of shape (n,) or (n, k)
+    answers, expected : ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
         Of the file and of the estimator.
     y : array-like or None
         True labels or numbers.
@@ -76,17 +81,25 @@ def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
         labels, known = (labels_of(array, target, output) for array in (answers, expected))
         is_regression = isinstance(target, Continuous)
         if not is_regression:
-            agreement = 1 - _share_of_others(labels, known)
+            agreement = 1 - _share_of_others(labels, known, target.is_map)
         if y is not None:
             score, estimator_score = float(score_of(y, labels)), float(score_of(y, known))
     return OnnxReport(
-        precision, n_bytes, len(expected), difference, unit, agreement, score, estimator_score
+        precision,
+        n_bytes,
+        len(expected),
+        difference,
+        unit,
+        agreement,
+        score,
+        estimator_score,
+        target.is_map,
     )
 
 
 def _difference(answers, expected, target, output):
     if output == "predict" and not isinstance(target, Continuous):
-        return _share_of_others(answers, expected), "of the labels"
+        return _share_of_others(answers, expected, target.is_map), "of the labels"
     largest = np.abs(answers - expected)
     if output == "predict_proba":
         return float(largest.max()), "in probability"
@@ -96,7 +109,7 @@ def _difference(answers, expected, target, output):
     return float(largest.max() / (typical or 1.0)), "of the typical answer"
 
 
-def _share_of_others(labels, known):
-    """Return the share of images whose labels are not the known ones."""
+def _share_of_others(labels, known, is_map):
+    """Return the share of images, or of entries of maps, whose labels are not the known ones."""
     is_other = labels != known
-    return float(np.mean(is_other if is_other.ndim == 1 else is_other.any(axis=1)))
+    return float(np.mean(is_other if is_map or is_other.ndim == 1 else is_other.any(axis=1)))
