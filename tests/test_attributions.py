@@ -18,7 +18,11 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from small_networks import network
@@ -244,8 +248,6 @@ def test_networks_in_pipelines_and_searches_are_found():
         np.testing.assert_allclose(found, known, rtol=1e-3, atol=1e-5)
     passing = make_pipeline("passthrough", network()).fit(X, y)
     assert attributions(passing, X).shape == X.shape
-    numbers = TransformedTargetRegressor(network(CNNRegressor), func=np.log, inverse_func=np.exp)
-    assert attributions(numbers.fit(X, y + 1.0), X).shape == X.shape
 
 
 @pytest.fixture(scope="module")
@@ -351,15 +353,19 @@ def test_pixels_on_another_scale_warn(striped):
     [
         ({"method": "saliency"}, "hires_cam, grad_cam, integrated_gradients, occlusion, got 'sal"),
         ({"target": 7}, r"target=7 is not a class: they are \[0, 1\]"),
+        ({"target": True}, r"target=True is not a class: they are \[0, 1\]"),
         ({"target": [0, 1]}, r"one for each of 12 images, but has shape \(2,\)"),
         ({"window": 3}, "window is for occlusion, but method='hires_cam'"),
         ({"layer": "1", "method": "occlusion"}, "layer is for hires_cam and grad_cam"),
-        ({"layer": "no_such"}, "layer='no_such' is no layer of the network, whose last"),
+        ({"layer": "no_such"}, "layer='no_such' is no layer of the network: the last"),
         ({"method": "occlusion", "window": 0}, "window == 0"),
         ({"method": "occlusion", "window": 25}, "window == 25"),
         ({"method": "occlusion", "window": (1, 2, 3)}, "height and width"),
         ({"method": "integrated_gradients", "n_steps": 0}, "n_steps == 0"),
         ({"method": "integrated_gradients", "baseline": [1, 2]}, r"baseline of shape \(2,\)"),
+        ({"method": "occlusion", "baseline": np.zeros((12, SIDE, SIDE))}, "serves all images"),
+        ({"method": "occlusion", "baseline": np.nan}, "baseline must hold finite numbers, got nan"),
+        ({"method": "occlusion", "baseline": "mean"}, "got 'mean'. None is the mean"),
     ],
 )
 def test_wrong_arguments_are_refused(params, message, striped):
@@ -374,6 +380,34 @@ def test_a_window_is_a_number_of_pixels(striped):
         attributions(classifier, X, method="occlusion", window=2.5)
     with pytest.raises(TypeError, match="n_steps must be an instance of int"):
         attributions(classifier, X, method="integrated_gradients", n_steps=2.5)
+    with pytest.raises(TypeError, match="n_steps must be an instance of int, not bool"):
+        attributions(classifier, X, method="integrated_gradients", n_steps=True)
+
+
+def test_a_baseline_may_be_a_flat_row():
+    X = np.stack([noise(6, 8, seed=seed) for seed in range(8)])
+    base = noise(6, 8, seed=9)
+    for channel_axis, images, row in (
+        (-1, X, base.ravel()),
+        (1, X.transpose(0, 3, 1, 2), base.transpose(2, 0, 1).ravel()),
+    ):
+        model = network(channel_axis=channel_axis).fit(images, [0, 1] * 4)
+        found, known = (
+            attributions(model, images, method="occlusion", baseline=given) for given in (row, base)
+        )
+        np.testing.assert_array_equal(found, known)
+
+
+def test_a_layer_has_a_name(striped):
+    classifier, X, _, _ = striped
+    known = attributions(classifier, X, layer="0")
+    np.testing.assert_array_equal(attributions(classifier, X, layer="network.0"), known)
+    layers = dict(classifier.module_.network.named_modules())
+    with pytest.raises(TypeError, match=r"the name of a layer.* object of type Conv2d"):
+        attributions(classifier, X, layer=layers["0"])
+    linear = next(name for name, layer in layers.items() if isinstance(layer, nn.Linear))
+    with pytest.raises(ValueError, match=r"and not maps.*the last ones with maps are \['"):
+        attributions(classifier, X, layer=linear)
 
 
 def test_a_target_that_has_to_be_said(segmenter):
@@ -409,6 +443,33 @@ def test_what_has_no_network_of_its_own_is_refused():
     for model in (pipeline, ensemble.fit(X.reshape(8, -1), y)):
         with pytest.raises(ValueError, match=f"{type(model).__name__} does not predict with one"):
             attributions(model, X)
+
+
+def test_what_changes_the_answers_of_a_network_is_refused():
+    X, y, _ = striped_patches(12)
+    rows, inner = X.reshape(12, -1), network(image_shape=(SIDE, SIDE))
+    for model in (
+        FixedThresholdClassifier(inner, threshold=0.9),
+        TunedThresholdClassifierCV(inner),
+    ):
+        model.fit(rows, y)
+        with pytest.raises(ValueError, match=r"predicts by a threshold.* Pass its estimator_\."):
+            attributions(model, rows)
+        assert attributions(model.estimator_, rows).shape == X.shape
+    numbers = TransformedTargetRegressor(network(CNNRegressor), func=np.log, inverse_func=np.exp)
+    numbers.fit(X, y + 1.0)
+    with pytest.raises(ValueError, match=r"Pass its regressor_, .* units of the transformed y"):
+        attributions(numbers, X)
+    assert attributions(numbers.regressor_, X).shape == X.shape
+
+
+def test_what_holds_no_estimator_says_what_to_pass(striped):
+    classifier, X, y, _ = striped
+    with pytest.raises(TypeError, match="pass the CNNClassifier or CNNRegressor, and not its mod"):
+        attributions(classifier.module_, X)
+    search = GridSearchCV(network(), {"max_epochs": [1]}, cv=2, refit=False).fit(X, y)
+    with pytest.raises(ValueError, match="Fit it with refit=True"):
+        attributions(search, X)
 
 
 def test_without_captum_the_error_says_what_to_install(striped, monkeypatch):

@@ -4,14 +4,17 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.utils import check_scalar
 
 from sklearn_cnn.architectures._assembly import twin_of
 from sklearn_cnn.images import Extremes
 from sklearn_cnn.inspection._layers import layer_of_maps
-from sklearn_cnn.inspection._network import as_network_sees, find_network
+from sklearn_cnn.inspection._network import as_network_sees, from_the_outside
 from sklearn_cnn.inspection._outputs import Attributed, target_indices
 from sklearn_cnn.runtime.device import new_tensors_on_cpu, prediction_batch_size
+from sklearn_cnn.runtime.fitted import is_network_estimator
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.targets import Continuous
 from sklearn_cnn.training.prediction import prediction_batches, refuse_not_finite
@@ -51,7 +54,9 @@ def attributions(
     ----------
     estimator : estimator
         A fitted `CNNClassifier` or `CNNRegressor`, or a Pipeline or search with one. It is asked
-        without test-time augmentation.
+        without test-time augmentation. Of what changes its answers, by a threshold or by a
+        transformation of y, pass the network inside: `.estimator_`, or `.regressor_`, whose
+        attributions are in the units of the transformed y.
     X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
         Images, as its `predict` takes them; files and PIL images too.
     method : {"hires_cam", "grad_cam", "integrated_gradients", "occlusion"}, default="hires_cam"
@@ -68,13 +73,13 @@ def attributions(
         Which class, or which column of y from 0 on; or one for each image. None: the predicted
         class; of several labels the likeliest. It has to be said of several numbers, and of masks.
     layer : str, default=None
-        For "hires_cam" and "grad_cam": the layer whose maps are looked at, as `named_modules()` of
-        the network has it. None: the last one before pooling that all of the image goes through,
-        of four pixels or more on the longer side if there is one; with a value for each pixel the
-        last one of the smallest such maps.
-    baseline : float or array-like of shape (C,), (H, W) or (H, W, C), default=None
-        For "integrated_gradients" and "occlusion": what pixels are compared with, or covered by.
-        None: the mean of a channel by which the network standardizes pixels.
+        For "hires_cam" and "grad_cam": the name of the layer whose maps are looked at, as
+        `estimator.module_.network.named_modules()` has it. None: the last one before pooling that
+        all of the image goes through, of four pixels or more on the longer side if there is one;
+        with a value for each pixel the last one of the smallest such maps.
+    baseline : float or array-like of shape (C,), (H, W), (H, W, C) or (H*W*C,), default=None
+        For "integrated_gradients" and "occlusion": what pixels are compared with, or covered by, of
+        all images. None: the mean of a channel by which the network standardizes pixels.
     n_steps : int, default=None
         For "integrated_gradients": images on the way. None is 50.
     window : int or tuple of (int, int), default=None
@@ -97,7 +102,7 @@ def attributions(
         unknown, `target` is none of the classes or columns, or has to be said, an argument is
         wrong or of another method, or the network has no maps for "hires_cam" and "grad_cam".
     TypeError
-        If `n_steps` or `window` is no integer.
+        If `n_steps` or `window` is no integer, `layer` no text, or `estimator` a torch module.
     ImportError
         If captum is not installed.
 
@@ -137,14 +142,35 @@ def attributions(
 
 def the_network(estimator):
     """Return the one network inside a fitted estimator; a ValueError if there is none."""
-    network = find_network(estimator)
-    if network is None:
-        raise ValueError(
-            "Pixels are attributed what one CNNClassifier or CNNRegressor predicts, by itself, at "
-            f"the end of a Pipeline or in a search, but {type(estimator).__name__} does not "
-            "predict with one alone. Pass a network out of it."
+    if isinstance(estimator, torch.nn.Module):
+        raise TypeError(
+            f"estimator is a torch module, {type(estimator).__name__}: pass the CNNClassifier or "
+            "CNNRegressor, and not its module_."
         )
-    return network
+    for outer in from_the_outside(estimator):
+        if isinstance(outer, (FixedThresholdClassifier, TunedThresholdClassifierCV)):
+            raise ValueError(
+                f"{type(outer).__name__} predicts by a threshold, and not the class of the largest "
+                "output, which is what is attributed to pixels. Pass its estimator_."
+            )
+        if isinstance(outer, TransformedTargetRegressor):
+            raise ValueError(
+                "TransformedTargetRegressor changes what its network predicts, which is what is "
+                "attributed to pixels. Pass its regressor_, for attributions in the units of the "
+                "transformed y."
+            )
+    if is_network_estimator(outer):
+        return outer
+    if getattr(outer, "refit", True) is False:
+        raise ValueError(
+            f"{type(outer).__name__} was fitted with refit=False, and holds no network. Fit it "
+            "with refit=True."
+        )
+    raise ValueError(
+        "Pixels are attributed what one CNNClassifier or CNNRegressor predicts, by itself, at "
+        f"the end of a Pipeline or in a search, but {type(estimator).__name__} does not "
+        "predict with one alone. Pass a network out of it."
+    )
 
 
 def check_method(method, options):
@@ -183,7 +209,9 @@ def attribute(network, X, method, target, options):
     asked = target_indices(network._target, target, len(images))
     module = twin_of(network.module_).eval()
     attributed = Attributed(module, network._target)
-    baseline = _baseline(module, options["baseline"], network.image_shape_).to(device)
+    baseline = _baseline(
+        *(module, options["baseline"], network.image_shape_, network.channel_axis)
+    ).to(device)
     batch_size = prediction_batch_size(network.image_shape_[:2], device.type)
     explain = _METHODS[method](attributed, baseline, batch_size, options)
     maps, indices, are_finite = [], [], []
@@ -265,8 +293,7 @@ def _integrated_gradients(attributed, baseline, batch_size, options):
     """Return what maps pixels (b, C, H, W) to their attributions (b, H, W)."""
     from captum.attr import IntegratedGradients
 
-    n_steps = _N_STEPS if options["n_steps"] is None else options["n_steps"]
-    n_steps = check_scalar(n_steps, "n_steps", Integral, min_val=1)
+    n_steps = _N_STEPS if options["n_steps"] is None else _count(options["n_steps"], "n_steps")
     integrated = IntegratedGradients(attributed)
 
     def explain(pixels, of_images):
@@ -319,26 +346,40 @@ def _window(window, size):
     sides = tuple(window) if isinstance(window, (tuple, list)) else (window, window)
     if len(sides) != 2:
         raise ValueError(f"window must be one side, or height and width, got {window!r}.")
-    return tuple(
-        check_scalar(side, "window", Integral, min_val=1, max_val=most)
-        for side, most in zip(sides, size, strict=True)
-    )
+    return tuple(_count(side, "window", most=most) for side, most in zip(sides, size, strict=True))
 
 
-def _baseline(module, baseline, image_shape):
+def _count(value, name, most=None):
+    """Return an integer of one or more; True is none, though Python has it so."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an instance of int, not bool.")
+    return check_scalar(value, name, Integral, min_val=1, max_val=most)
+
+
+def _baseline(module, baseline, image_shape, channel_axis):
     """Return what pixels are compared with, as a tensor of shape (1, C, H, W)."""
     height, width, channels = image_shape
     if baseline is None:
         # networks of others may standardize in a way of their own
         mean = getattr(module.standardize, "mean", torch.zeros(1))
         return mean.detach().float().reshape(1, -1, 1, 1).expand(1, channels, height, width)
-    given = np.asarray(baseline, dtype=np.float32)
+    given = np.asarray(baseline)
+    if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
+        raise ValueError(
+            f"baseline must hold finite numbers, got {baseline!r:.80}. None is the mean by which "
+            "the network standardizes pixels."
+        )
+    if given.shape == (height * width * channels,):
+        # the order of flat rows
+        by_channel = given.reshape(channels, height, width)
+        given = np.moveaxis(by_channel, 0, 2) if channel_axis == 1 else given.reshape(image_shape)
+    given = given.astype(np.float32)
     given = given[..., None] if given.ndim == 2 else given
     try:
         values = np.broadcast_to(given, image_shape)
     except ValueError as error:
         raise ValueError(
             f"baseline of shape {np.shape(baseline)} is no number, ({channels},), "
-            f"({height}, {width}) or {image_shape}."
+            f"({height}, {width}) or {image_shape}: one baseline serves all images."
         ) from error
     return torch.from_numpy(values.copy()).permute(2, 0, 1)[None]

@@ -85,6 +85,8 @@ def layer_of_maps(module, images, is_map, name=None):
     ------
     ValueError
         If there is no such layer, or it returns no maps.
+    TypeError
+        If `name` is no text.
     """
     calls, outputs = _calls(module, images)
     if name is not None:
@@ -181,17 +183,23 @@ def _calls(module, images):
 
 
 def _named(module, calls, name):
-    if name not in dict(module.network.named_modules()):
-        names = [call.name for call in calls if call.are_maps]
-        raise ValueError(
-            f"layer={name!r} is no layer of the network, whose last ones with maps are "
-            f"{names[-_MOST_NAMED:]}."
+    if not isinstance(name, str):
+        raise TypeError(
+            "layer must be the name of a layer, as module_.network.named_modules() has it, got "
+            f"an object of type {type(name).__name__}."
         )
+    known = dict(module.network.named_modules())
+    # as module_.named_modules() has it
+    name = name if name in known else name.removeprefix("network.")
+    names = [call.name for call in calls if call.are_maps]
+    last = f"the last ones with maps are {names[-_MOST_NAMED:]}."
+    if name not in known:
+        raise ValueError(f"layer={name!r} is no layer of the network: {last}")
     call = next((call for call in reversed(calls) if call.name == name), None)
     if call is None or not call.are_maps:
         found = "no tensor" if call is None else f"the shape {tuple(call.output.shape)}"
         raise ValueError(
             f"layer={name!r} returns {found}, and not maps (n, C, H, W), which hires_cam and "
-            f"grad_cam look at. {_ELSE}"
+            f"grad_cam look at: {last} {_ELSE}"
         )
     return call.layer

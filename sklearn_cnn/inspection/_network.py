@@ -80,7 +80,7 @@ def find_innermost(estimator):
     NotFittedError
         If the estimator is not fitted.
     """
-    *_, innermost = _from_the_outside(estimator)
+    *_, innermost = from_the_outside(estimator)
     return innermost
 
 
@@ -98,7 +98,7 @@ def as_network_sees(estimator, X):
     -------
     array-like
     """
-    for outer in _from_the_outside(estimator):
+    for outer in from_the_outside(estimator):
         if isinstance(outer, Pipeline):
             # "passthrough" and samplers, which act in fit alone, have no transform
             for _, step in outer.steps[:-1]:
@@ -106,7 +106,7 @@ def as_network_sees(estimator, X):
     return X
 
 
-def _from_the_outside(estimator):
+def from_the_outside(estimator):
     """Yield a fitted estimator, the one inside it that it predicts with, the one inside that."""
     while estimator is not None:
         check_is_fitted(estimator)

@@ -48,7 +48,13 @@ def target_indices(target, asked, n_images):
             f"but has shape {given.shape}."
         )
     index = {value: position for position, value in enumerate(known)}
-    unknown = [value for value in given.tolist() if value not in index]
+    # to Python True is 1, which is no more than an accident
+    are_bools = any(isinstance(value, bool) for value in known)
+    unknown = [
+        value
+        for value in given.tolist()
+        if value not in index or (isinstance(value, bool) and not are_bools)
+    ]
     if unknown:
         what = "a class" if has_classes else "an output"
         raise ValueError(f"target={unknown[0]!r} is not {what}: they are {_shown(known)}.")
