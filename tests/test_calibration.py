@@ -80,6 +80,41 @@ def test_what_is_no_probability_is_refused(wrong):
         expected_calibration_error([0, 1], [[0.5, 0.5], [wrong, 0.5]])
 
 
+@pytest.mark.parametrize(
+    ("y_true", "params", "message"),
+    [
+        ([0, 1], {"n_bins": 0}, "n_bins == 0"),
+        ([0, 1], {"sample_weight": [1, -1]}, "weights that are not negative, and not all 0"),
+        ([0, 1], {"sample_weight": [0, 0]}, "weights that are not negative, and not all 0"),
+        ([0, 1], {"labels": [1, 1]}, r"labels=\[1, 1\] names a label twice"),
+        ([0, 1], {"labels": ["0", 1]}, "labels holds text and other labels"),
+        ([0, "cat"], {}, "y_true holds text and other labels"),
+        (np.array([0, "cat"], dtype=object), {}, "y_true holds text and other labels"),
+        (["cat", None], {}, "y_true contains NaN: row 1 is None"),
+        ([0, np.nan], {}, "y_true contains NaN"),
+        ([0, 2], {"labels": ["a", "b"]}, r"y_true holds 0, which is not in labels=\['a', 'b'\]"),
+    ],
+)
+def test_wrong_arguments_are_refused(y_true, params, message):
+    with pytest.raises(ValueError, match=message):
+        expected_calibration_error(y_true, [[0.5, 0.5], [0.2, 0.8]], **params)
+
+
+def test_probabilities_sum_to_one():
+    with pytest.raises(ValueError, match=r"Row 1 of y_proba sums to 1\.3, but"):
+        expected_calibration_error([0, 1], [[0.5, 0.5], [0.5, 0.8]])
+    # half precision rounds
+    halves = np.array([[0.3333, 0.6667], [0.1, 0.9]], dtype=np.float16)
+    expected = 1 - (0.6667 + 0.9) / 2
+    error = expected_calibration_error([1, 1], halves, labels=[0, 1])
+    assert error == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_number_of_bins_is_an_integer():
+    with pytest.raises(TypeError, match="n_bins must be an instance of int, not float"):
+        expected_calibration_error([0, 1], [[0.5, 0.5], [0.2, 0.8]], n_bins=2.5)
+
+
 @pytest.mark.parametrize("drawn", [bars_and_discs, coloured_shapes])
 def test_scorers_score_networks_by_it(drawn):
     X, y = drawn(40)
