@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from drawn import SIDE, bars_and_discs, placed_discs, several_shapes
 from drawn_pixels import map_classifier, shapes
 from image_files import noise, write_images
@@ -90,7 +91,7 @@ def test_a_target_an_image_goes_with_its_image(fitted, drawn):
     of_other = fitted.predict_proba(X).min(axis=1)
     lines = [title.split("\n")[-1] for title in titles(display)]
     assert lines == [f"target {other[row]} ({of_other[row]:.2f})" for row in display.indices]
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="target must hold one for each of 20 images of X, but"):
         AttributionDisplay.from_estimator(fitted, X, target=other[:6])
 
 
@@ -250,6 +251,43 @@ def test_attributions_that_are_there_are_stretched_over_the_images():
     assert first.colorbar_.ax.get_ylim() == (0, 1)
 
 
+def test_attributions_may_be_flat_or_tensors_with_a_gradient():
+    X, found = np.zeros((2, 3, 4)), np.arange(24.0).reshape(2, 3, 4)
+    flat = AttributionDisplay.from_attributions(X, found.reshape(2, 12))
+    np.testing.assert_array_equal(flat.attributions, found)
+    tensors = AttributionDisplay.from_attributions(X, torch.tensor(found, requires_grad=True))
+    np.testing.assert_array_equal(tensors.attributions, found)
+
+
+def test_a_target_may_be_what_titles_call_it(fitted, drawn):
+    X, _ = drawn
+    params = {"n_images": 2, "method": "integrated_gradients"}
+    by_label, by_name = (
+        AttributionDisplay.from_estimator(
+            fitted, X, target=target, display_labels=["a bar", "a disc"], **params
+        )
+        for target in ("disc", "a disc")
+    )
+    np.testing.assert_array_equal(by_name.attributions, by_label.attributions)
+    assert by_name.titles == by_label.titles
+    X, centres = placed_discs(20)
+    frame = pd.DataFrame(centres, columns=["row", "column"])
+    several = network(CNNRegressor).fit(X, centres)
+    by_index, by_name = (
+        AttributionDisplay.from_estimator(several, X, frame, target=target, **params)
+        for target in (1, "column")
+    )
+    np.testing.assert_array_equal(by_name.attributions, by_index.attributions)
+
+
+def test_codes_of_labels_are_no_labels(fitted, drawn):
+    X, y = drawn
+    codes = (y == "disc").astype(int)
+    for display in (AttributionDisplay, PredictionsDisplay):
+        with pytest.raises(ValueError, match=r"\['bar', 'disc'\], but \[0, 1\]\. Pass the labels"):
+            display.from_estimator(fitted, X, codes)
+
+
 def test_the_gallery_takes_the_place_of_the_axes_passed(fitted, drawn):
     figure, (left, right) = plt.subplots(1, 2)
     display = AttributionDisplay.from_estimator(fitted, drawn[0], ax=left, n_images=3, n_cols=2)
@@ -285,10 +323,12 @@ def test_attributions_that_cannot_be_drawn_are_refused():
         AttributionDisplay.from_attributions(X, np.zeros((2, 4, 4, 3)))
     with pytest.raises(ValueError, match=r"attributions\[1\] holds NaN"):
         AttributionDisplay.from_attributions(X, [np.zeros((4, 4)), np.full((4, 4), np.nan)])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match=r"attributions must hold one for each of 2 .* holds 3"):
         AttributionDisplay.from_attributions(X, np.zeros((3, 4, 4)))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match=r"titles must hold one for each of 2 images .* holds 1"):
         AttributionDisplay.from_attributions(X, X, titles=["one"])
+    with pytest.raises(ValueError, match=r"\(15,\), but .* reshape it to \(height, width\)"):
+        AttributionDisplay.from_attributions(X, np.zeros((2, 15)))
     with pytest.raises(ValueError, match="at least one image, but X is empty"):
         AttributionDisplay.from_attributions(X[:0], X[:0])
 

@@ -230,6 +230,17 @@ def test_the_largest_errors_come_first():
     assert titles(display)[0] == "true 2\npredicted 0"
 
 
+def test_titles_tell_true_and_predicted_numbers_apart():
+    def title(true, predicted):
+        return titles(PredictionsDisplay.from_predictions(np.zeros((1, 2, 2)), true, predicted))[0]
+
+    assert title([51234.0], [50987.4]) == "true 51234\npredicted 50987"
+    assert title([12.0], [12.04]) == "true 12\npredicted 12.04"
+    assert title([2.0], [2.0]) == "true 2\npredicted 2"
+    assert title([1.5e9], [2e9]) == "true 1.5e+09\npredicted 2e+09"
+    assert title([[51234.0, 3.0]], [[50987.0, 7.0]]) == "0: 51234 → 50987 (worst)\n1: 3 → 7"
+
+
 def test_several_numbers_count_in_their_own_scale():
     # standard deviations of 1 and 100
     y_true = np.array([[-1.0, -100], [1, -100], [-1, 100], [1, 100]])

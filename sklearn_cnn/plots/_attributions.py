@@ -4,9 +4,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import is_regressor
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_cnn._compat import num_samples, safe_indexing
+from sklearn_cnn.images import as_numpy
 from sklearn_cnn.inspection._attributions import attribute, check_method, the_network
 from sklearn_cnn.inspection._network import as_network_sees
 from sklearn_cnn.plots._gallery import (
@@ -20,7 +21,14 @@ from sklearn_cnn.plots._gallery import (
     refuse_keypoints,
     wrapped,
 )
-from sklearn_cnn.plots._kinds import KeyPoints, Labels, Numbers, names_of_classes, names_of_columns
+from sklearn_cnn.plots._kinds import (
+    KeyPoints,
+    Labels,
+    Numbers,
+    names_of_classes,
+    names_of_columns,
+    numbers_apart,
+)
 from sklearn_cnn.plots._map_kinds import MapsOfNumbers, Masks
 from sklearn_cnn.plots._panels import make_panels, refuse_without_matplotlib
 from sklearn_cnn.plots._pixels import images_at, names_at, to_unit_range
@@ -169,9 +177,10 @@ class AttributionDisplay:
 default="hires_cam"
             See `sklearn_cnn.inspection.attributions`, as for the next five.
         target : label, int or array-like of shape (n,), default=None
-            Which class, or which column of y from 0 on; or one for each image of X: `target=y` asks
-            what speaks for the truth. None: the predicted class; of several labels the likeliest.
-            It has to be said of several numbers, and of masks.
+            Which class, or which column of y from 0 on, or what titles call it; or one class or
+            column for each image of X: `target=y` asks what speaks for the truth. None: the
+            predicted class; of several labels the likeliest. It has to be said of several numbers,
+            and of masks.
         layer : str, default=None
             For "hires_cam" and "grad_cam".
         baseline : float or array-like of shape (C,), (H, W) or (H, W, C), default=None
@@ -229,13 +238,16 @@ default="hires_cam"
             chosen = choose(X, kind, n_images, order or "worst", random_state)
         else:
             chosen = _choose_without_truth(X, n_images, order, random_state)
-        if np.ndim(target) == 1:
-            check_consistent_length(X, target)
+        names = _names_of_outputs(network._target, y, keypoints, display_labels)
+        if isinstance(target, str):
+            target = _index_or_class(network._target, target, names)
+        elif np.ndim(target) == 1:
+            _check_length(target, "target", X)
             target = np.asarray(target)[chosen]
         seen = as_network_sees(estimator, safe_indexing(X, chosen))
         maps, outputs = attribute(network, seen, method, target, options)
         images = _images_of(network, seen)
-        of_outputs = _Outputs(network, seen, outputs, y, keypoints, display_labels)
+        of_outputs = _Outputs(network, seen, outputs, names, keypoints)
         return cls(
             images=images,
             attributions=list(maps),
@@ -268,8 +280,9 @@ default="hires_cam"
         ----------
         X : array-like of shape (n, H*W*C), (n, H, W), (n, H, W, C) or (n, C, H, W)
             Images, as in `CNNClassifier.fit`; files and PIL images too.
-        attributions : array-like of shape (n, h, w) or list of ndarray of shape (h, w)
-            Those of each image, in any size: they are stretched over it.
+        attributions : array-like of shape (n, h, w) or (n, H*W), or list of such of an image
+            Those of each image, in any size: they are stretched over it. Flat ones have as many
+            numbers as the image has pixels. Tensors of torch too.
         titles : list of str, default=None
             What stands above each image.
         label : str, default="Attribution"
@@ -305,11 +318,17 @@ default="hires_cam"
             If matplotlib is not installed.
         """
         refuse_without_matplotlib()
-        check_consistent_length(X, attributions, titles)
+        _check_length(attributions, "attributions", X)
+        if titles is not None:
+            _check_length(titles, "titles", X)
         chosen = _choose_without_truth(X, n_images, None, None)
-        maps = [_checked(attributions[row], f"attributions[{row}]") for row in chosen]
+        images = images_at(X, chosen, image_shape, channel_axis)
+        maps = [
+            _checked(attributions[row], f"attributions[{row}]", image.shape[:2])
+            for row, image in zip(chosen, images, strict=True)
+        ]
         return cls(
-            images=images_at(X, chosen, image_shape, channel_axis),
+            images=images,
             attributions=maps,
             titles=[""] * len(chosen) if titles is None else [titles[row] for row in chosen],
             indices=chosen,
@@ -392,19 +411,13 @@ default="hires_cam"
 class _Outputs:
     """What the outputs that are attributed are called, and what is predicted for them."""
 
-    def __init__(self, network, seen, outputs, y, keypoints, display_labels):
+    def __init__(self, network, seen, outputs, names, keypoints):
         self.target, self.outputs, self.keypoints = network._target, outputs, keypoints
+        self.names = names
         self.predicted = network.predict(seen)
         self.probabilities = None
         if not self.target.is_map and hasattr(network, "predict_proba"):
             self.probabilities = network.predict_proba(seen)
-        n_outputs = self.target.n_outputs
-        if keypoints and not hasattr(y, "columns"):
-            self.names = [f"{'xy'[column % 2]}{column // 2}" for column in range(n_outputs)]
-        elif isinstance(self.target, (Continuous, MultiLabel)):
-            self.names = names_of_columns(y, n_outputs, display_labels)
-        else:
-            self.names = names_of_classes(display_labels, self.target.classes)
 
     def title(self, position, kind, row):
         """Return truth and prediction, where there is a truth, and the target."""
@@ -412,10 +425,11 @@ class _Outputs:
         if isinstance(self.target, Continuous) and self.target.n_outputs == 1:
             # the one number stands there already
             return lines[0] if lines else f"predicted {self._value(position)}"
-        name, value = self.names[self.outputs[position]], self._value(position)
+        output = self.outputs[position]
+        name, value = self.names[output], self._value(position)
         if isinstance(kind, Numbers) and not self.keypoints:
-            true = kind.y_true[row, self.outputs[position]]
-            return f"target {name}: {true:.3g} → {value}"
+            pair = numbers_apart(kind.y_true[row, output], kind.y_pred[row, output])
+            return f"target {name}: {' → '.join(pair)}"
         if isinstance(kind, Labels) and kind.y_pred[row] == kind.classes[self.outputs[position]]:
             # its probability stands beside the prediction
             value = ""
@@ -433,7 +447,7 @@ class _Outputs:
             size = self.target.n_outputs
             # of maps the mean over pixels
             value = predicted.reshape(-1, size)[:, output].mean()
-            return f"{'mean ' * self.target.is_map}{value:.3g}"
+            return f"{'mean ' * self.target.is_map}{numbers_apart(value)[0]}"
         if self.target.is_map:
             if isinstance(self.target, MultiLabel):
                 share = np.mean(predicted[..., output])
@@ -451,6 +465,35 @@ class _Outputs:
         if isinstance(kind, KeyPoints):
             points["true_points"] = kind.true_points[chosen]
         return {name: of_images[of_target][:, None] for name, of_images in points.items()}
+
+
+def _names_of_outputs(target, y, keypoints, display_labels):
+    """Return what to call the classes, or the columns of y."""
+    n_outputs = target.n_outputs
+    if keypoints and not hasattr(y, "columns"):
+        return [f"{'xy'[column % 2]}{column // 2}" for column in range(n_outputs)]
+    if isinstance(target, (Continuous, MultiLabel)):
+        return names_of_columns(y, n_outputs, display_labels)
+    return names_of_classes(display_labels, target.classes)
+
+
+def _index_or_class(target, name, names):
+    """Return the class or column that is called so, or the name itself where none is."""
+    if isinstance(target, (Continuous, MultiLabel)):
+        known = list(range(target.n_outputs))
+    else:
+        known = target.classes.tolist()
+    is_called = name in names and name not in known
+    return known[names.index(name)] if is_called else name
+
+
+def _check_length(values, name, X):
+    """Raise a ValueError unless there are as many values as images."""
+    n_values, n_images = num_samples(values), num_samples(X)
+    if n_values != n_images:
+        raise ValueError(
+            f"{name} must hold one for each of {n_images} images of X, but holds {n_values}."
+        )
 
 
 def _are_wrong(kind, chosen):
@@ -491,13 +534,17 @@ def _gray(image):
     return image[..., :3].mean(axis=2)
 
 
-def _checked(attribution, name):
+def _checked(attribution, name, size):
     """Return finite attributions as an array of two dimensions."""
-    attribution = np.asarray(attribution)
+    attribution = np.asarray(as_numpy(attribution))
+    if attribution.shape == (size[0] * size[1],):
+        attribution = attribution.reshape(size)
     if attribution.ndim != 2:
+        advice = (
+            "sum over the channels" if attribution.ndim > 2 else "reshape it to (height, width)"
+        )
         raise ValueError(
-            f"{name} has shape {attribution.shape}, but there is one number a pixel: sum over the "
-            "channels."
+            f"{name} has shape {attribution.shape}, but there is one number a pixel: {advice}."
         )
     if not np.isfinite(attribution).all():
         raise ValueError(f"{name} holds NaN or infinite numbers.")

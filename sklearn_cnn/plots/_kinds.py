@@ -1,5 +1,7 @@
 """Kinds of predictions: how wrong each is, and how truth and prediction read in a title."""
 
+import math
+
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
@@ -11,6 +13,32 @@ from sklearn_cnn.targets import (
     check_numbers,
     classification_target,
 )
+
+# Of single precision, in which networks predict.
+_MOST_DIGITS = 7
+_MOST_LISTED = 10
+
+
+def numbers_apart(*numbers):
+    """Return a number or two as text: all digits before the point, and so many that they differ.
+
+    Parameters
+    ----------
+    *numbers : float
+        Finite ones, or NaN.
+
+    Returns
+    -------
+    list of str
+    """
+    sizes = [abs(float(number)) for number in numbers]
+    n_before = max((int(math.log10(size)) + 1 for size in sizes if size >= 1), default=0)
+    fewest = max(3, n_before if n_before <= _MOST_DIGITS else 0)
+    for n_digits in range(fewest, _MOST_DIGITS + 1):
+        texts = [f"{number:.{n_digits}g}" for number in numbers]
+        if len(set(texts)) == len(numbers) or numbers[0] == numbers[-1]:
+            break
+    return texts
 
 
 class Labels:
@@ -39,6 +67,12 @@ class Labels:
             hint = " Pass as classes= which label each of its columns is of."
             classes = np.unique(np.concatenate([self.y_true, self.y_pred]))
         self.classes = np.asarray(classes)
+        if not (self.y_true[:, None] == self.classes).any():
+            shown, known = (_first_of(values) for values in (np.unique(self.y_true), self.classes))
+            raise ValueError(
+                f"y holds none of the classes that are predicted, {known}, but {shown}. Pass the "
+                "labels themselves."
+            )
         self.y_proba = _of_shape(y_proba, (len(self.y_true), len(self.classes)), hint=hint)
         compares = decision is not None and self._compares_classes(decision)
         self.decision = decision if compares else None
@@ -178,9 +212,9 @@ class Numbers:
         """Return truth and prediction; of several numbers true → predicted, and which is worst."""
         true, predicted = self.y_true[row], self.y_pred[row]
         if len(true) == 1:
-            return f"true {true[0]:.3g}\npredicted {predicted[0]:.3g}"
+            return "true {}\npredicted {}".format(*numbers_apart(true[0], predicted[0]))
         of_outputs = zip(self._names, true, predicted, strict=True)
-        lines = [f"{name}: {number:.3g} → {other:.3g}" for name, number, other in of_outputs]
+        lines = [f"{name}: {' → '.join(numbers_apart(*pair))}" for name, *pair in of_outputs]
         worst = int(np.nan_to_num(self._scaled_errors[row]).argmax())
         lines[worst] += " (worst)"
         if len(lines) > self._MOST_SHOWN:
@@ -283,6 +317,12 @@ def _of_shape(values, shape, name="y_proba", hint=""):
     if values.shape != shape:
         raise ValueError(f"{name} has shape {values.shape}, but y_true asks for {shape}.{hint}")
     return values
+
+
+def _first_of(values):
+    """Return values as text, the first of many."""
+    more = f" and {len(values) - _MOST_LISTED} more" if len(values) > _MOST_LISTED else ""
+    return f"{values[:_MOST_LISTED].tolist()}{more}"
 
 
 def names_of_classes(display_labels, classes):
