@@ -28,11 +28,11 @@ def load():
     return train["file"], train_masks, test["file"], test_masks
 
 
-def make_estimator(max_epochs=110, random_state=0):
+def make_estimator(max_epochs=220, random_state=0):
     """Return the classifier of pixels; cells look alike from every side.
 
     Membranes are a few pixels wide: the network works at the full size, and the loss looks at
-    the rarer class as much as at the other. Held out of the training sections, that and more epochs
+    the rarer class as much as at the other. Held out of the training sections, that and 110 epochs
     have an IoU of 0.689, the defaults with 40 epochs 0.661.
     """
     return CNNClassifier(
@@ -47,7 +47,7 @@ def make_estimator(max_epochs=110, random_state=0):
     )
 
 
-def main(n_images=None, max_epochs=110):
+def main(n_images=None, max_epochs=220):
     """Learn the membranes, and look at the worst sections."""
     X_train, y_train, X_test, y_test = load()
     classifier = make_estimator(max_epochs).fit(X_train[:n_images], y_train[:n_images])
