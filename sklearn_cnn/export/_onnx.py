@@ -12,8 +12,8 @@ import torch
 from sklearn.utils import check_consistent_length
 
 from sklearn_cnn._version import __version__
-from sklearn_cnn.export._module import answers_of, labels_of
-from sklearn_cnn.export._report import compare
+from sklearn_cnn.export._module import answers_of
+from sklearn_cnn.export._report import compare, expect
 from sklearn_cnn.images import parse
 from sklearn_cnn.runtime.replaced_files import replace_file
 from sklearn_cnn.runtime.warnings import warn
@@ -170,11 +170,9 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
     _imported()
     outputs = predict_outputs(module.core, images, torch.device("cpu")).numpy()
     refuse_not_finite(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
-    expected = answers_of(outputs, target, options.output)
-
     # the export takes seconds: what ends without a file does so before it
-    if y is not None:
-        score_of(y, labels_of(expected, target, options.output))
+    answers = answers_of(outputs, target, options.output)
+    expected = expect(answers, y, score_of, target, options.output)
     has_labels = options.output == "predict" and isinstance(target, SingleLabel)
     labels = _storable(target.classes) if has_labels else None
 

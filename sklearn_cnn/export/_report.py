@@ -1,6 +1,7 @@
 """What an export says of itself: size, difference from the estimator, what rounding costs."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,13 +55,33 @@ class OnnxReport:
         return "; ".join(parts)
 
 
+class Expected(NamedTuple):
+    """What the estimator answers, and what follows from it."""
+
+    answers: np.ndarray
+    # None of features, which have none
+    labels: np.ndarray | None
+    # None where no truth was given
+    score: float | None
+
+
+def expect(answers, y, score_of, target, output):
+    """Return the `Expected` of the estimator's answers; raise what `score_of` does.
+
+    Parameters are those of `compare`.
+    """
+    labels = None if output == "transform" else labels_of(answers, target, output)
+    return Expected(answers, labels, None if y is None else float(score_of(y, labels)))
+
+
 def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
     """Return the report on the answers of a file.
 
     Parameters
     ----------
-    answers, expected : ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
-        Of the file and of the estimator.
+    answers : ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
+        Of the file.
+    expected : Expected
     y : array-like or None
         True labels or numbers.
     score_of : callable
@@ -75,24 +96,23 @@ def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
     -------
     OnnxReport
     """
-    difference, unit = _difference(answers, expected, target, output)
-    agreement = score = estimator_score = None
+    difference, unit = _difference(answers, expected.answers, target, output)
+    agreement = score = None
     if output != "transform":
-        labels, known = (labels_of(array, target, output) for array in (answers, expected))
-        is_regression = isinstance(target, Continuous)
-        if not is_regression:
-            agreement = 1 - _share_of_others(labels, known, target.is_map)
+        labels = labels_of(answers, target, output)
+        if not isinstance(target, Continuous):
+            agreement = 1 - _share_of_others(labels, expected.labels, target.is_map)
         if y is not None:
-            score, estimator_score = float(score_of(y, labels)), float(score_of(y, known))
+            score = float(score_of(y, labels))
     return OnnxReport(
         precision,
         n_bytes,
-        len(expected),
+        len(answers),
         difference,
         unit,
         agreement,
         score,
-        estimator_score,
+        expected.score,
         target.is_map,
     )
 
