@@ -70,12 +70,14 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
         juts out, or by filling up with zeros.
-    augmentation : str, Augmentation or callable, default=None
-        How training images are changed at random: a name out of `available_augmentations()`,
-        an `Augmentation` object, or a function that maps a batch of images of shape
-        (b, C, H, W), uint8 or float32, to one of the same shape and dtype; torchvision's v2
-        transforms do. Masks move along; a function is then one of images and masks. In training
-        only. Parameters of an object are set by `augmentation__<name>`.
+    augmentation : "auto", str, Augmentation, callable or None, default="auto"
+        How training images are changed at random. "auto": from scratch they are shifted by up to
+        an eighth of each side; images of masks, of fewer than 8 pixels a side, and for learned
+        weights are not changed. None: none is. Else a name out of `available_augmentations()`, an
+        `Augmentation` object, or a function that maps a batch of images of shape (b, C, H, W),
+        uint8 or float32, to one of the same shape and dtype; torchvision's v2 transforms do. Masks
+        move along; a function is then one of images and masks. In training only. Parameters of an
+        object are set by `augmentation__<name>`.
     test_time_augmentation : bool, default=False
         Whether predictions are means of the logits of an image and of its mirror image. It
         may be set after `fit`; validation scores in training and `transform` are without it.
@@ -213,6 +215,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         logits.
     lr_, weight_decay_ : float
         What `lr` and `weight_decay` came to.
+    augmentation_ : Augmentation, callable or None
+        What `augmentation` came to.
     max_epochs_ : int
         What `max_epochs` came to.
     batch_size_ : int
@@ -282,7 +286,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         image_shape=None,
         channel_axis=-1,
         resize_mode="squash",
-        augmentation=None,
+        augmentation="auto",
         test_time_augmentation=False,
         loss="auto",
         label_smoothing=0.0,

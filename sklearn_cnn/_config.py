@@ -1,7 +1,6 @@
 """Parameters → one resolved, immutable configuration, before an image is opened."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +34,6 @@ class Config:
     architecture : Architecture
         Ready to build, its parameters checked and its learned weights read, unless training goes
         on.
-    augmentation : Augmentation, callable or None
     read : ReadOptions
     recipe : Recipe
         What takes the place of "auto".
@@ -57,7 +55,6 @@ class Config:
     """
 
     architecture: Architecture
-    augmentation: Any
     read: ReadOptions
     recipe: Recipe
     lr_schedule: str
@@ -106,8 +103,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     check_label_smoothing(p.get("label_smoothing", 0.0), p["loss"])
     check_quantile(p.get("quantile", 0.5), p["loss"])
     check_scoring(p["scoring"], _responses(p["loss"], holds), of_numbers=NUMBERS in holds)
-    augmentation = as_augmentation(p["augmentation"])
-    check_kind_of_y(augmentation, holds)
+    check_kind_of_y(as_augmentation(p["augmentation"]), holds)
     check_class_weight(p.get("class_weight"))
     check_palette(p.get("palette"))
     check_callbacks(p["callbacks"] or [], p["lr_schedule"])
@@ -119,7 +115,6 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), *lr_and_weight_decay(p, recipe))
     return Config(
         architecture=architecture,
-        augmentation=augmentation,
         read=read_options(p, estimator_name, architecture),
         lr_schedule=p["lr_schedule"],
         recipe=recipe,

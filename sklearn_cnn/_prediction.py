@@ -13,7 +13,7 @@ from sklearn_cnn._config import prediction_options, read_options
 from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._assembly import head_name, penultimate
 from sklearn_cnn.architectures._heads import n_inputs_of_head
-from sklearn_cnn.augmentation import flip_average
+from sklearn_cnn.augmentation import as_augmentation, flip_average, resolve_automatic
 from sklearn_cnn.images import (
     Extremes,
     Maps,
@@ -75,6 +75,16 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def max_epochs_(self):
         """The epochs of a fit, in place of "auto"."""
         return self.net_.max_epochs
+
+    @property
+    def augmentation_(self):
+        """How training images are changed, in place of "auto"."""
+        return resolve_automatic(
+            as_augmentation(self.augmentation),
+            self._target,
+            self.image_shape_[:2],
+            from_scratch=not self._fitted_architecture.has_learned_weights,
+        )
 
     @property
     def device_(self):

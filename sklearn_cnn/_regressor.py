@@ -54,12 +54,13 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
         juts out, or by filling up with zeros.
-    augmentation : str, Augmentation or callable, default=None
-        How training images are changed at random: a name out of `available_augmentations()`,
-        an `Augmentation` object, or a function that maps a batch of images of shape
-        (b, C, H, W), uint8 or float32, to one of the same shape and dtype; torchvision's v2
-        transforms do. Maps move along; a function is then one of images and maps. In training
-        only. Parameters of an object are set by `augmentation__<name>`.
+    augmentation : "auto", str, Augmentation, callable or None, default="auto"
+        How training images are changed at random. "auto" and None: they are not, for numbers may
+        be places or sizes. Else a name out of `available_augmentations()`, an `Augmentation`
+        object, or a function that maps a batch of images of shape (b, C, H, W), uint8 or float32,
+        to one of the same shape and dtype; torchvision's v2 transforms do. Maps move along; a
+        function is then one of images and maps. In training only. Parameters of an object are set
+        by `augmentation__<name>`.
     test_time_augmentation : bool, default=False
         Whether predictions are means over an image and its mirror image; coordinates are
         mirrored back as `augmentation` says. It may be set after `fit`; validation scores in
@@ -180,6 +181,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         logits.
     lr_, weight_decay_ : float
         What `lr` and `weight_decay` came to.
+    augmentation_ : Augmentation, callable or None
+        What `augmentation` came to.
     max_epochs_ : int
         What `max_epochs` came to.
     batch_size_ : int
@@ -243,7 +246,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         image_shape=None,
         channel_axis=-1,
         resize_mode="squash",
-        augmentation=None,
+        augmentation="auto",
         test_time_augmentation=False,
         loss="auto",
         quantile=0.5,

@@ -10,6 +10,7 @@ from listed import Listed
 from PIL import Image
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
@@ -17,7 +18,7 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, available_augmentations
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, Finetuned, UNet
 from sklearn_cnn.augmentation import augmentation_step
 from sklearn_cnn.losses import MixedTargets, WeightedLoss, resolve_loss
 from sklearn_cnn.targets import Continuous, MultiLabel, SingleLabel
@@ -46,6 +47,57 @@ def points(n):
     """Draw discs; y holds their centres, as x and y."""
     X, centres = placed_discs(n)
     return X, centres[:, ::-1]
+
+
+# ------------------------------------------------------------------------- without an argument
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_by_default_images_of_labels_are_shifted(several, tmp_path):
+    X, y = several_shapes(40) if several else bars_and_discs(40)
+    params = {"max_epochs": 2, "random_state": 0}
+    automatic = CNNClassifier(SMALL, **params).fit(X, y)
+    assert automatic.augmentation == "auto"
+    assert repr(automatic.augmentation_) == "Augmentation(crop=0.125)"
+    assert same_weights(automatic, classifier(Augmentation(crop=0.125)).fit(X, y))
+    assert not same_weights(automatic, classifier().fit(X, y))
+    automatic.save(tmp_path / "model")
+    assert repr(CNNClassifier.load(tmp_path / "model").augmentation_) == "Augmentation(crop=0.125)"
+
+
+@pytest.mark.parametrize("shape", [(7, 12), (1, 40)])
+def test_by_default_small_images_and_strips_stay_as_they_are(shape):
+    X = np.random.default_rng(0).integers(0, 256, (40, *shape), dtype=np.uint8)
+    y = np.arange(40) % 2
+    automatic = classifier("auto").fit(X, y)
+    assert automatic.augmentation_ is None
+    assert same_weights(automatic, classifier().fit(X, y))
+
+
+def test_by_default_images_of_numbers_stay_as_they_are():
+    X, y = points(40)
+    for targets in (y, y[:, 0]):
+        automatic = CNNRegressor(SMALL, max_epochs=2, random_state=0).fit(X, targets)
+        assert automatic.augmentation_ is None
+        assert same_weights(automatic, regressor().fit(X, targets))
+
+
+def test_by_default_images_of_masks_stay_as_they_are():
+    X, _ = bars_and_discs(8)
+    automatic = CNNClassifier(UNet((4, 8)), max_epochs=1, random_state=0).fit(X, X > 128)
+    assert automatic.augmentation_ is None
+
+
+def test_by_default_images_for_learned_weights_stay_as_they_are():
+    X, y = bars_and_discs(40)
+    source = FrozenEstimator(classifier().fit(X, y))
+    tuned = CNNClassifier(Finetuned(source), max_epochs=1, random_state=0).fit(X, y)
+    assert tuned.augmentation_ is None
+
+
+def test_auto_has_no_parameters_to_set():
+    with pytest.raises(ValueError, match=r"'auto' has no parameters.* Write augmentation=Augm"):
+        CNNClassifier().set_params(augmentation__crop=2)
 
 
 # -------------------------------------------------------------------------------- in training

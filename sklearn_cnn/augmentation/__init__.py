@@ -4,6 +4,7 @@ from sklearn_cnn.augmentation._augmentation import Augmentation
 from sklearn_cnn.augmentation._presets import (
     as_augmentation,
     available_augmentations,
+    resolve_automatic,
     with_parameters,
 )
 from sklearn_cnn.augmentation._steps import augmentation_step, check_kind_of_y, why_not_resized
@@ -16,6 +17,7 @@ __all__ = [
     "available_augmentations",
     "check_kind_of_y",
     "flip_average",
+    "resolve_automatic",
     "why_not_resized",
     "with_parameters",
 ]

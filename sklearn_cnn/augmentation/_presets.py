@@ -4,6 +4,7 @@ from sklearn.base import clone
 
 from sklearn_cnn.augmentation._augmentation import Augmentation, check_parameters
 from sklearn_cnn.runtime.suggestions import did_you_mean
+from sklearn_cnn.targets import Continuous
 
 # How they were chosen: benchmarks/results/augmentation.md
 _PRESETS = {
@@ -11,6 +12,11 @@ _PRESETS = {
     "photos": Augmentation(flip=True, crop=0.125, brightness=0.3, contrast=0.3),
     "symbols": Augmentation(crop=0.08, rotation=10, scale=0.1, fill="edge"),
 }
+
+# What "auto" does to images of labels, and the side below which it does nothing: a shift by an
+# eighth would be less than a pixel, and strips, one pixel high, are often no pictures.
+_AUTOMATIC = Augmentation(crop=0.125)
+_SMALLEST_SIDE = 8
 
 
 def available_augmentations():
@@ -37,6 +43,8 @@ def available_augmentations():
 def as_augmentation(spec):
     """Return what a value of `augmentation=` stands for: a name is replaced by its object.
 
+    "auto" stays: see `resolve_automatic`.
+
     Raises
     ------
     ValueError
@@ -49,6 +57,29 @@ def as_augmentation(spec):
     if isinstance(augmentation, Augmentation):
         check_parameters(augmentation)
     return augmentation
+
+
+def resolve_automatic(spec, target, size, *, from_scratch):
+    """Return a value of `augmentation=`, or what stands for it where it is "auto".
+
+    Labels stay what they are when an image is shifted a little; numbers may be places or sizes.
+
+    Parameters
+    ----------
+    spec : None, str, Augmentation or callable
+    target : SingleLabel, MultiLabel or Continuous
+    size : tuple of (int, int)
+        Height and width of an image.
+    from_scratch : bool
+        Whether the network starts without learned weights: these have seen enough, and what a
+        frozen trunk makes of images that stay as they are is computed once.
+    """
+    if not (isinstance(spec, str) and spec == "auto"):
+        return spec
+    has_labels = not target.is_map and not isinstance(target, Continuous)
+    if from_scratch and has_labels and min(size) >= _SMALLEST_SIDE:
+        return clone(_AUTOMATIC)
+    return None
 
 
 def with_parameters(spec):
@@ -70,11 +101,11 @@ def with_parameters(spec):
 
 
 def _named(spec):
-    if not isinstance(spec, str):
+    if not isinstance(spec, str) or spec == "auto":
         return spec
     if spec not in _PRESETS:
         raise ValueError(
             f"There is no augmentation named {spec!r}.{did_you_mean(spec, _PRESETS)} "
-            f"The names are {sorted(_PRESETS)}."
+            f"The names are {sorted(_PRESETS)}, and 'auto'."
         )
     return clone(_PRESETS[spec])
