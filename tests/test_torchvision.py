@@ -1,17 +1,22 @@
 """torchvision's networks: each of its families is built, trained a step and refused."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import torchvision
+from drawn_pixels import shapes
 from safetensors.torch import save_file
+from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import TorchvisionModel, as_architecture
+from sklearn_cnn.architectures import Finetuned, TorchvisionModel, as_architecture
 from sklearn_cnn.architectures._heads import as_stem_weight, last_linear_name
 from sklearn_cnn.architectures._torchvision import torchvision_names
 from sklearn_cnn.images import pixel_statistics
+from sklearn_cnn.inspection import attributions
 
 TORCH = torch.torch_version.TorchVersion(torch.__version__)
 READS_PTH = pytest.mark.skipif(TORCH < (2, 10), reason="torch.load is not safe below 2.10")
@@ -360,3 +365,118 @@ def test_weights_of_networks_for_segmentation_out_of_a_file(name, n_outputs, tmp
         part.rpartition(".")[0] for part, p in network.named_parameters() if p.requires_grad
     }
     assert learning == set(heads)
+
+
+# their auxiliary heads
+
+
+WITH_AUX = TorchvisionModel("deeplabv3_mobilenet_v3_large", aux_loss=True)
+
+
+@pytest.fixture(scope="module")
+def masked():
+    return shapes(6, size=(32, 32))
+
+
+@pytest.fixture(scope="module")
+def with_aux(masked):
+    return CNNClassifier(WITH_AUX, max_epochs=1, batch_size=6, random_state=0).fit(*masked)
+
+
+def same_weights(first, second):
+    first, second = first.module_.state_dict(), second.module_.state_dict()
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("name", SEGMENTATION[1:])
+def test_an_auxiliary_head_computes_in_training_what_torchvisions_own_does(name):
+    theirs = torchvision.models.get_model(name, num_classes=3, weights_backbone=None, aux_loss=True)
+    ours = TorchvisionModel(name, aux_loss=True).build(3, (32, 48), 3)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 3, 32, 48)
+    outputs = []
+    for network in ours, theirs:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            outputs.append(network.train()(images))
+    assert outputs[0].keys() == outputs[1].keys()
+    assert all(torch.equal(outputs[0][head], outputs[1][head]) for head in outputs[1])
+    assert torch.equal(ours.eval()(images), theirs.eval()(images)["out"])
+
+
+def test_nothing_but_training_computes_an_auxiliary_head(masked, with_aux):
+    calls, X = [], masked[0]
+    # copies of the network take the hook with them
+    handle = with_aux.module_.network.aux_classifier.register_forward_hook(
+        lambda *_: calls.append(1)
+    )
+    try:
+        with_aux.predict(X), with_aux.transform(X), with_aux.score(*masked)
+        for method in "hires_cam", "occlusion":
+            attributions(with_aux, X[:1], method=method, target=1)
+        with_aux.export_module()(torch.from_numpy(X))
+        assert calls == []
+        with_aux.module_.train()(torch.from_numpy(X)[:, None])
+        assert calls == [1]
+    finally:
+        handle.remove()
+        with_aux.module_.eval()
+
+
+def test_a_saved_auxiliary_head_goes_on_learning(masked, with_aux, tmp_path):
+    with_aux.save(tmp_path / "model.cnn")
+    models = [copy.deepcopy(with_aux), CNNClassifier.load(tmp_path / "model.cnn")]
+    for model in models:
+        model.partial_fit(*masked).set_params(warm_start=True).fit(*masked)
+    assert same_weights(*models)
+    before, after = (model.module_.network.aux_classifier for model in (with_aux, models[0]))
+    assert not torch.equal(before[-1].weight, after[-1].weight)
+
+
+@pytest.mark.parametrize("n_outputs", [3, 21])
+@pytest.mark.parametrize("aux_loss", [True, False])
+def test_the_auxiliary_head_of_a_file_is_kept_if_it_is_asked_for(tmp_path, n_outputs, aux_loss):
+    learned = torchvision.models.get_model(
+        WITH_AUX.name, num_classes=21, weights_backbone=None, aux_loss=True
+    ).state_dict()
+    save_file(learned, tmp_path / "weights.safetensors")
+    model = TorchvisionModel(
+        WITH_AUX.name, weights=tmp_path / "weights.safetensors", aux_loss=aux_loss
+    )
+    network = model.build(3, (32, 32), n_outputs)
+    state, heads = network.state_dict(), model.head_names(network)
+    assert heads == (("aux_classifier.4",) if aux_loss else ()) + ("classifier.4",)
+    assert any(name.startswith("aux_classifier") for name in state) == aux_loss
+    for part, weight in state.items():
+        if n_outputs == 21 or part.rpartition(".")[0] not in heads:
+            assert torch.equal(weight, learned[part])
+        else:
+            assert len(weight) == n_outputs
+    # both last layers learn first, and faster than the rest
+    learning = {p.rpartition(".")[0] for p, w in network.named_parameters() if w.requires_grad}
+    assert learning == set(heads)
+    plan = model.fine_tuning(network)
+    slow = {name.rpartition(".")[0] for name in plan.lr_ratios}
+    assert slow.isdisjoint(heads)
+    assert "backbone.0.0" in slow
+
+
+def test_a_file_without_an_auxiliary_head_is_refused_where_it_is_asked_for(tmp_path):
+    learned = torchvision.models.get_model(WITH_AUX.name, num_classes=3, weights_backbone=None)
+    save_file(learned.state_dict(), tmp_path / "weights.safetensors")
+    model = TorchvisionModel(WITH_AUX.name, weights=tmp_path / "weights.safetensors", aux_loss=True)
+    with pytest.raises(ValueError, match="they lack aux_classifier"):
+        model.build(3, (32, 32), 3)
+
+
+def test_an_auxiliary_head_is_new_for_another_task(masked, with_aux):
+    X, masks = masked
+    tuned = CNNClassifier(Finetuned(FrozenEstimator(with_aux)), max_epochs=1, random_state=0)
+    network = tuned.fit(X, masks > 0).module_.network
+    assert len(network.aux_classifier[-1].weight) == len(network.classifier[-1].weight) == 2
+
+
+@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "resnet18"])
+def test_networks_without_an_auxiliary_head_are_named(name):
+    with pytest.raises(ValueError, match=rf"aux_loss=True .* {name} does not have"):
+        CNNClassifier(TorchvisionModel(name, aux_loss=True)).fit(images(32), [0, 1, 0, 1])

@@ -32,6 +32,35 @@ def check_logits(outputs, n_images, shape, network="The network"):
     )
 
 
+def checked_outputs(outputs, n_images, shape):
+    """Return what a network returned in training as float32, if it is logits of a batch.
+
+    Networks with an auxiliary head return a dict, as torchvision's do: the logits, "out", and those
+    of that head, "aux".
+
+    Parameters
+    ----------
+    outputs : Tensor or dict of Tensor
+    n_images : int
+    shape : tuple of int
+        As `check_logits` takes them.
+
+    Returns
+    -------
+    Tensor or dict of Tensor
+        As `WeightedLoss` takes them.
+
+    Raises
+    ------
+    ValueError
+        As `check_logits`.
+    """
+    if isinstance(outputs, dict) and outputs.keys() == {"out", "aux"}:
+        return {head: checked_outputs(outputs[head], n_images, shape) for head in ("out", "aux")}
+    check_logits(outputs, n_images, shape)
+    return outputs.float()
+
+
 def _advice(found, shape):
     """Return what to write where outputs have one shape and should have another."""
     is_map, returns_map = len(shape) == 3, len(found) == 4
@@ -50,8 +79,9 @@ def _advice(found, shape):
             "by torch.nn.functional.interpolate say."
         )
     return (
-        "A constructor that names num_classes or n_outputs is passed the number; outputs of "
-        "auxiliary heads have to be left out."
+        "A constructor that names num_classes or n_outputs is passed the number; outputs of an "
+        "auxiliary head have to be left out, but in training, where a network may return "
+        '{"out": logits, "aux": logits of that head}.'
     )
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn import functional
 
 from sklearn_cnn._compat import validate_parameter_constraints
 from sklearn_cnn.architectures._heads import (
@@ -24,7 +25,7 @@ from sklearn_cnn.runtime.suggestions import did_you_mean
 
 # Networks with outputs for training beside the head, which a loss on logits has no use for.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
-_AUXILIARY_PARTS = ("aux1.", "aux2.", "AuxLogits.", "aux_classifier.")
+_AUXILIARY_PARTS = ("aux1.", "aux2.", "AuxLogits.")
 
 # MaxViT divides its maps into 7 x 7 windows after halving the image five times.
 _MAXVIT_STEP = 7 * 32
@@ -84,6 +85,10 @@ class TorchvisionModel(ModelByName):
     unfreeze_after : int, "auto" or None, default="auto"
         Epochs after which the frozen parts learn too. None: never. "auto": never what `freeze`
         names; with `freeze="auto"` after two thirds of them, so that the last layer learns first.
+    aux_loss : bool, default=False
+        Whether an FCN or DeepLabV3 learns from an auxiliary head too, which makes maps of what
+        the middle of the network sees. Half its loss is added to that of the last layer [1]_, in
+        training alone: nothing else computes it.
 
     Notes
     -----
@@ -95,9 +100,14 @@ class TorchvisionModel(ModelByName):
     A last layer of another number of outputs than in `weights` starts at random. The first
     convolution sums its weights over the channels for gray images, and repeats them in turn,
     scaled, for more channels than three. Position embeddings of vision transformers are
-    interpolated to the size of the images. Outputs for training only (GoogLeNet, Inception,
-    networks for segmentation) are left out. SqueezeNet ends in a Linear behind the mean over the
-    image instead of a convolution before it.
+    interpolated to the size of the images. Outputs for training only are left out of GoogLeNet
+    and Inception. SqueezeNet ends in a Linear behind the mean over the image instead of a
+    convolution before it.
+
+    References
+    ----------
+    .. [1] torchvision, references/segmentation/train.py; of the auxiliary loss see H. Zhao et al.,
+       "Pyramid scene parsing network", CVPR 2017, where it counts 0.4.
 
     Examples
     --------
@@ -112,7 +122,27 @@ class TorchvisionModel(ModelByName):
         # a member of torchvision's enumerations
         "weights": [str, os.PathLike, Enum, None],
         **FINE_TUNING_CONSTRAINTS,
+        "aux_loss": ["boolean"],
     }
+
+    def __init__(
+        self,
+        name,
+        *,
+        weights=None,
+        freeze="auto",
+        head_lr_ratio="auto",
+        unfreeze_after="auto",
+        aux_loss=False,
+    ):
+        super().__init__(
+            name,
+            weights=weights,
+            freeze=freeze,
+            head_lr_ratio=head_lr_ratio,
+            unfreeze_after=unfreeze_after,
+        )
+        self.aux_loss = aux_loss
 
     @property
     def output(self):  # type: ignore[override]
@@ -151,6 +181,11 @@ class TorchvisionModel(ModelByName):
                 f"segmentation.{did_you_mean(self.name, all_torchvision_names())} The names are "
                 "those of torchvision.models.list_models(torchvision.models), and of "
                 "torchvision.models.segmentation."
+            )
+        if self.aux_loss and (self.name.startswith("lraspp") or not self._returns_maps):
+            raise ValueError(
+                f"aux_loss=True is for FCN and DeepLabV3, whose auxiliary head {self.name} does "
+                "not have. Write aux_loss=False."
             )
         check_unfreezing(self._frozen, self.unfreeze_after)
         resolved = type(self)(**self.get_params(deep=False))
@@ -247,13 +282,15 @@ class TorchvisionModel(ModelByName):
         Returns
         -------
         tuple of str
-            The last Linear; of networks for segmentation the convolutions that make the logits.
+            The last Linear; of networks for segmentation the convolutions that make the logits,
+            those of an auxiliary head first.
         """
         if not self._returns_maps:
             return super().head_names(network)
         if self.name.startswith("lraspp"):
             return "classifier.low_classifier", "classifier.high_classifier"
-        return (f"classifier.{len(network.classifier) - 1}",)
+        parts = ("aux_classifier", "classifier") if self.aux_loss else ("classifier",)
+        return tuple(f"{part}.{len(network.get_submodule(part)) - 1}" for part in parts)
 
     def without_weights(self):
         """Return an architecture that builds the same layers with random weights.
@@ -263,7 +300,7 @@ class TorchvisionModel(ModelByName):
         TorchvisionModel
             One with `weights=None`.
         """
-        return TorchvisionModel(self.name, freeze=self.freeze)
+        return TorchvisionModel(self.name, freeze=self.freeze, aux_loss=self.aux_loss)
 
     def _make(self, in_channels, image_size, n_outputs, is_random):
         """Return the network with random weights."""
@@ -279,13 +316,15 @@ class TorchvisionModel(ModelByName):
             arguments = {"input_size": image_size}
         elif self._returns_maps:
             # by default the backbone's weights would be downloaded
-            arguments = {"weights_backbone": None}
+            arguments = {"weights_backbone": None, "aux_loss": self.aux_loss}
         network = torchvision_models().get_model(self.name, num_classes=n_outputs, **arguments)
         if self.name.startswith("squeezenet"):
             network.classifier = nn.Sequential(
                 nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, n_outputs)
             )
-        if self._returns_maps:
+        if self.aux_loss:
+            network = SegmentationNetwork(network)
+        elif self._returns_maps:
             network.register_forward_hook(_without_names)
         replace_stem(network, in_channels)
         self._check_size(network.eval(), in_channels, image_size)
@@ -367,9 +406,8 @@ class TorchvisionModel(ModelByName):
 
     def _adapted(self, state, network, image_size):
         """Return a state dict whose first convolution and positions suit the images."""
-        state = {
-            name: tensor for name, tensor in state.items() if not name.startswith(_AUXILIARY_PARTS)
-        }
+        left_out = _AUXILIARY_PARTS if self.aux_loss else (*_AUXILIARY_PARTS, "aux_classifier.")
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(left_out)}
         if self.name.startswith("squeezenet"):
             state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
         state = with_stem_of(network, state)
@@ -381,6 +419,36 @@ class TorchvisionModel(ModelByName):
             transformer = torchvision_models().vision_transformer
             state = transformer.interpolate_embeddings(image_size[0], network.patch_size, state)
         return state
+
+
+class SegmentationNetwork(nn.Module):
+    """An FCN or DeepLabV3 of torchvision's layers, whose auxiliary head is for training alone.
+
+    torchvision's own network computes it in each prediction too.
+
+    Parameters
+    ----------
+    network : nn.Module
+        torchvision's, with an auxiliary head.
+    """
+
+    def __init__(self, network):
+        super().__init__()
+        self.backbone = network.backbone
+        self.classifier = network.classifier
+        self.aux_classifier = network.aux_classifier
+
+    def forward(self, images):
+        """Return logits; in training a dict of them, "out", and those of the head, "aux"."""
+        maps, size = self.backbone(images), images.shape[-2:]
+        out = _interpolated(self.classifier(maps["out"]), size)
+        if not self.training:
+            return out
+        return {"out": out, "aux": _interpolated(self.aux_classifier(maps["aux"]), size)}
+
+
+def _interpolated(logits, size):
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 def _without_names(_network, _inputs, outputs):

@@ -14,6 +14,10 @@ from sklearn_cnn.runtime.warnings import warn
 # What torch's losses leave out; their `ignore_index`.
 _NOT_COUNTED = -100
 
+# What the loss of an auxiliary head counts beside that of the last layer, as in torchvision's
+# references/segmentation/train.py.
+_AUX_WEIGHT = 0.5
+
 # Losses whose targets can be mixed with the uniform distribution.
 _SMOOTHED = ("auto", "log_loss", "dice+log_loss")
 
@@ -152,8 +156,12 @@ class WeightedLoss(nn.Module):
         """Return the mean over the batch of the weighted losses of its samples.
 
         The loss of `MixedTargets` is the sum of their two. Of targets that hold NaN it is the mean
-        over the numbers that are there.
+        over the numbers that are there. Of the logits of two heads, a dict of "out" and "aux", it
+        is that of the first plus half that of the second.
         """
+        if isinstance(logits, dict):
+            out, aux = (self(logits[head], target, weight) for head in ("out", "aux"))
+            return out + _AUX_WEIGHT * aux
         if isinstance(target, MixedTargets):
             first = self(logits, target.first, target.first_weight)
             return first + self(logits, target.second, target.second_weight)
@@ -226,7 +234,7 @@ class MapLoss(WeightedLoss):
 
     def forward(self, logits, target, weight=None):
         """Return the mean, over what counts in the batch, of the losses times their weights."""
-        if isinstance(target, MixedTargets):
+        if isinstance(logits, dict) or isinstance(target, MixedTargets):
             return super().forward(logits, target, weight)
         target, counts = self.read(target)
         if target.is_floating_point() and not getattr(self.loss, "takes_missing", False):

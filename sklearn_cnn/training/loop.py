@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_cnn._compat import compilations_unlimited
 from sklearn_cnn.architectures._assembly import is_frozen_except
 from sklearn_cnn.architectures._fine_tuning import to_train_mode
-from sklearn_cnn.architectures._logits import check_logits
+from sklearn_cnn.architectures._logits import checked_outputs
 from sklearn_cnn.runtime.device import autocast
 from sklearn_cnn.runtime.memory import freed_memory_kept
 from sklearn_cnn.runtime.warnings import warn
@@ -282,9 +282,9 @@ def train_step(net, module, batch, plan, accumulation, hooks):
         try:
             for (images, targets, weights), share in accumulation.parts(batch):
                 with autocast(net.device, plan.precision):
-                    logits = module(images)
-                check_logits(logits, len(images), plan.shape)
-                loss = net.criterion_(logits.float(), targets, weights)
+                    outputs = module(images)
+                outputs = checked_outputs(outputs, len(images), plan.shape)
+                loss = net.criterion_(outputs, targets, weights)
                 loss = loss if share == 1 else loss * share
                 loss.backward()
                 total = loss.detach() if total is None else total + loss.detach()
