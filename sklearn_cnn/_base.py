@@ -485,7 +485,7 @@ class BaseCNN(
             batch_size=resolve_batch_size(config.batch_size, len(samples)),
             generator=torch.Generator(device).manual_seed(seed),
             augmentation=augmentation_step(
-                self.augmentation_, self._target, net.criterion_, samples
+                self._resolved_augmentation(net.module_), self._target, net.criterion_, samples
             ),
         )
         watch = ContentionWatch.of_training(device, batches.samples.images, plan.compile)

@@ -79,12 +79,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     @property
     def augmentation_(self):
         """How training images are changed, in place of "auto"."""
-        return resolve_automatic(
-            as_augmentation(self.augmentation),
-            self._target,
-            self.image_shape_[:2],
-            from_scratch=not self._fitted_architecture.has_learned_weights,
-        )
+        return self._resolved_augmentation(self.module_)
 
     @property
     def device_(self):
@@ -264,6 +259,16 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _logit_module(self):
         """Return what maps images to what predictions are made of."""
         return self._averaged(self.module_) if self.test_time_augmentation else self.module_
+
+    def _resolved_augmentation(self, module):
+        """Return what `augmentation` comes to where a module is trained."""
+        is_learned = self._fitted_architecture.has_learned_weights
+        return resolve_automatic(
+            as_augmentation(self.augmentation),
+            self._target,
+            self.image_shape_[:2],
+            from_scratch=not is_learned and all(p.requires_grad for p in module.parameters()),
+        )
 
     def _averaged(self, module):
         """Return a module with test-time augmentation."""

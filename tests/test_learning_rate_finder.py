@@ -55,7 +55,7 @@ def test_the_suggestion_learns():
     display = LearningRateFinderDisplay.from_estimator(network(), images[:200], y[:200])
     rate = display.suggested_lr
     scores = {
-        lr: network(lr=lr, max_epochs=8).fit(images[:200], y[:200]).score(images[200:], y[200:])
+        lr: network(lr=lr, max_epochs=4).fit(images[:200], y[:200]).score(images[200:], y[200:])
         for lr in (rate / 100, rate)
     }
     assert scores[rate] > scores[rate / 100]

@@ -234,7 +234,7 @@ def test_what_is_code_does_not_come_back_and_is_named(tmp_path):
     assert caught[0].filename == __file__
     for name in "callbacks", "augmentation", "loss":
         assert f"{name}=" in str(caught[0].message)
-    assert (loaded.callbacks, loaded.augmentation, loaded.loss) == (None, None, "auto")
+    assert (loaded.callbacks, loaded.augmentation, loaded.loss) == (None, "auto", "auto")
     assert_same(loaded, model)
 
 

@@ -57,8 +57,8 @@ def test_predictions_do_not_depend_on_the_images_around(architecture, shape, n_i
     model = CNNClassifier(architecture, max_epochs=1, random_state=0).fit(X, y)
     expected = model.predict_proba(X)
     np.testing.assert_array_equal(model.predict_proba(X), expected)
-    # kernels of some CPUs sum an image that is alone in another order: 1.3e-6 was seen
-    close = functools.partial(np.testing.assert_allclose, atol=3e-6)
+    # kernels of some CPUs sum an image that is alone in another order: 4.3e-6 was seen
+    close = functools.partial(np.testing.assert_allclose, atol=6e-6)
     shuffled = RNG.permutation(len(X))
     close(model.predict_proba(X[shuffled]), expected[shuffled])
     for n in (1, 2, 3, 7):

@@ -388,6 +388,7 @@ def test_float32_gives_what_plain_torch_gives(bars):
         max_epochs=5,
         batch_size=len(X),
         precision="float32",
+        augmentation=None,
         device="cpu",
     ).fit(X, y)
     images, labels = torch.from_numpy(X).float()[:, None], torch.from_numpy(y)

@@ -71,8 +71,8 @@ def resolve_automatic(spec, target, size, *, from_scratch):
     size : tuple of (int, int)
         Height and width of an image.
     from_scratch : bool
-        Whether the network starts without learned weights: these have seen enough, and what a
-        frozen trunk makes of images that stay as they are is computed once.
+        Whether all of the network learns, from random weights: learned ones have seen enough, and
+        what a frozen trunk makes of images that stay as they are is computed once.
     """
     if not (isinstance(spec, str) and spec == "auto"):
         return spec
