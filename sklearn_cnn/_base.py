@@ -242,8 +242,8 @@ class BaseCNN(
         """Return the configuration that the parameters come to; no image is opened for it."""
         self._validate_params()
         parameters = {**self.get_params(deep=False), **fixed}
-        recipe = self._recipe if goes_on else None
-        return resolve(parameters, type(self).__name__, self._holds, recipe)
+        last = (self._recipe, self._interpolation) if goes_on else ()
+        return resolve(parameters, type(self).__name__, self._holds, *last)
 
     def _net_to_go_on_with(self, config):
         """Return the net of the last fit; raise if the parameters ask for another network."""
@@ -417,7 +417,7 @@ class BaseCNN(
             self._architecture = clone(architecture.without_weights())
             self._fitted_architecture = clone(architecture)
             self._fine_tuning = fine_tuning_of(architecture, module)
-            self._recipe = config.recipe
+            self._recipe, self._interpolation = config.recipe, config.read.interpolation
             self._pixel_range = PixelRange.of(pixels)
         else:
             extremes = samples.extremes()

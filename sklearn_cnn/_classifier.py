@@ -69,7 +69,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         them: -1 for (H, W, C), 1 for (C, H, W).
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
-        juts out, or by filling up with zeros.
+        juts out, or by filling up with zeros. Pixels are interpolated as the learned weights of
+        the architecture recommend, without them bilinearly.
     augmentation : "auto", str, Augmentation, callable or None, default="auto"
         How training images are changed at random. "auto": from scratch they are shifted by up to
         an eighth of each side; images of masks, of fewer than 8 pixels a side, and for learned

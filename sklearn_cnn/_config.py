@@ -72,7 +72,7 @@ class Config:
     verbose: bool
 
 
-def resolve(parameters, estimator_name, holds, recipe=None):
+def resolve(parameters, estimator_name, holds, recipe=None, interpolation=None):
     """Return the configuration of an estimator.
 
     Parameters
@@ -86,6 +86,8 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     recipe : Recipe, default=None
         That of the last fit where training goes on from its network: nothing that the architecture
         starts from is read then.
+    interpolation : str, default=None
+        That of the last fit where training goes on; None: what the architecture recommends.
 
     Returns
     -------
@@ -115,7 +117,7 @@ def resolve(parameters, estimator_name, holds, recipe=None):
     make_optimizer(p["optimizer"], skip_init(nn.Linear, 1, 1), *lr_and_weight_decay(p, recipe))
     return Config(
         architecture=architecture,
-        read=read_options(p, estimator_name, architecture),
+        read=read_options(p, estimator_name, architecture, interpolation),
         lr_schedule=p["lr_schedule"],
         recipe=recipe,
         max_epochs=resolve_auto(p["max_epochs"], recipe.max_epochs),
@@ -153,8 +155,8 @@ def lr_and_weight_decay(parameters, recipe):
     return resolve_auto(p["lr"], recipe.lr), decay
 
 
-def read_options(parameters, estimator_name, architecture):
-    """Return how an estimator of these parameters reads X in `fit`."""
+def read_options(parameters, estimator_name, architecture, interpolation=None):
+    """Return how an estimator of these parameters reads X in `fit`; see `resolve`."""
     p, why_not = parameters, why_not_resized(parameters["augmentation"])
     check_image_shape(p["image_shape"])
     return ReadOptions(
@@ -168,10 +170,11 @@ def read_options(parameters, estimator_name, architecture):
         verbose=bool(p["verbose"]),
         why_not_resized=why_not,
         recommended_size=None if why_not else architecture.recommended_size(),
+        interpolation=interpolation or architecture.recommended_interpolation(),
     )
 
 
-def prediction_options(parameters, estimator_name, architecture):
+def prediction_options(parameters, estimator_name, architecture, interpolation):
     """Return how an estimator that was fitted with an architecture reads X in prediction."""
-    options = read_options(parameters, estimator_name, architecture)
+    options = read_options(parameters, estimator_name, architecture, interpolation)
     return replace(options, handle_broken="error")

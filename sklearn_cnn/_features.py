@@ -64,7 +64,8 @@ class CNNFeatures(
         them: -1 for (H, W, C), 1 for (C, H, W).
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
-        juts out, or by filling up with zeros.
+        juts out, or by filling up with zeros. Pixels are interpolated as the learned weights of
+        the architecture recommend, without them bilinearly.
     layer : str, default="penultimate"
         What returns the features: "penultimate", the input of the network's last layer, or the
         name of a layer as `named_modules()` of the network has it. Maps are averaged over their
@@ -235,7 +236,7 @@ class CNNFeatures(
             If X is one image or path instead of a batch, or holds what is no image.
         """
         check_is_fitted(self)
-        return self._features(self._read(X, self._recommended_size, reset=False))
+        return self._features(self._read(X, reset=False))
 
     @new_tensors_on_cpu()
     def _fit(self, X):
@@ -249,7 +250,9 @@ class CNNFeatures(
                 'learned weights, such as TorchvisionModel("resnet18", weights="DEFAULT").'
             )
         reset_fitted(self)
-        images = self._read(X, architecture.recommended_size(), reset=True)
+        self._recommended_size = architecture.recommended_size()
+        self._interpolation = architecture.recommended_interpolation()
+        images = self._read(X, reset=True)
         self.image_shape_ = tuple(images.shape[1:])
         pixels = pixel_statistics(images, torch.arange(len(images)))
         # random weights, where there are some, are the same each time
@@ -258,13 +261,12 @@ class CNNFeatures(
             initialize(architecture, module, pixels)
         self.module_, self._head_name = module, head_name(architecture, module)
         self._pixel_range = PixelRange.of(pixels)
-        self._recommended_size = architecture.recommended_size()
         with torch.no_grad():
             features = self._extractor()(pixels.sample[:1].permute(0, 3, 1, 2))
         self._n_features_out = features.shape[1]
         return images
 
-    def _read(self, X, recommended_size, reset):
+    def _read(self, X, reset):
         check_image_shape(self.image_shape)
         options = ReadOptions(
             self.image_shape,
@@ -274,7 +276,8 @@ class CNNFeatures(
             in_memory="auto",
             estimator_name=type(self).__name__,
             verbose=bool(self.verbose),
-            recommended_size=recommended_size,
+            recommended_size=self._recommended_size,
+            interpolation=self._interpolation,
         )
         return read_images(
             X,

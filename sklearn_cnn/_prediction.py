@@ -42,6 +42,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     # what y is, see `targets`
     _target: Any
     _pixel_range: PixelRange
+    _interpolation: str
     _precision: str
     _prediction_precision: str
     # of the estimators: what y is of images that were read
@@ -245,7 +246,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return how X is read."""
         # not get_params, which reads signatures: a tenth of the time of one small image
         parameters, name = vars(self), type(self).__name__
-        return prediction_options(parameters, name, self._fitted_architecture)
+        fitted = self._fitted_architecture, self._interpolation
+        return prediction_options(parameters, name, *fitted)
 
     def _compare_scale(self, extremes):
         """Warn if pixels of X are plainly on another scale than those of the last fit."""
@@ -300,7 +302,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return X, y, sample_weight
         check_is_fitted(self)
         parameters, name = vars(self), type(self).__name__
-        options = read_options(parameters, name, self._fitted_architecture)
+        fitted = self._fitted_architecture, self._interpolation
+        options = read_options(parameters, name, *fitted)
         read = read_images(X, options, expected=self.image_shape_)
         if self._target.is_map:
             read = with_broken_maps(read, self._values_of(X, y, read.images, options))

@@ -53,7 +53,8 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         them: -1 for (H, W, C), 1 for (C, H, W).
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
-        juts out, or by filling up with zeros.
+        juts out, or by filling up with zeros. Pixels are interpolated as the learned weights of
+        the architecture recommend, without them bilinearly.
     augmentation : "auto", str, Augmentation, callable or None, default="auto"
         How training images are changed at random. "auto" and None: they are not, for numbers may
         be places or sizes. Else a name out of `available_augmentations()`, an `Augmentation`

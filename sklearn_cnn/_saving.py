@@ -44,6 +44,7 @@ class SavingMixin(BaseEstimator):
     # what y is, see `targets`
     _target: Any
     _pixel_range: PixelRange
+    _interpolation: str
     # of the estimators: the images of X, whether they are on the scale of fit's, what maps images
     # to features and to logits, y and predictions to a score, and what a file says of its answer
     _read_like_fit: Callable
@@ -173,6 +174,7 @@ class SavingMixin(BaseEstimator):
             "estimator": type(self).__name__,
             "image_shape": shape,
             "channel_axis": self.channel_axis,
+            "interpolation": self._interpolation,
             **self._answer_facts(),
         }
         module = self.export_module(output)

@@ -109,6 +109,20 @@ def test_a_search_in_two_processes_decodes_each_file_once(tmp_path, paths):
     assert np.array_equal(search.predict_proba(paths), alone.predict_proba(paths))
 
 
+def test_what_is_resized_in_two_ways_is_kept_apart(tmp_path, paths, decoded):
+    for _ in range(2):
+        for interpolation in "bilinear", "bicubic":
+            how = {"image_shape": (6, 5), "interpolation": interpolation}
+            images = read(paths, tmp_path / "cache", **how)
+            expected = read_images(IMAGES, ReadOptions(**how)).images
+            assert torch.equal(images[:], expected)
+    assert len(decoded) == 2 * N
+    # images that keep their size are the same
+    for interpolation in "bilinear", "bicubic":
+        read(paths, tmp_path / "cache", interpolation=interpolation)
+    assert len(decoded) == 3 * N
+
+
 def test_the_network_is_the_same_with_and_without(tmp_path, paths):
     for early_stopping in (False, True):
         one = small(memory=tmp_path / "cache", early_stopping=early_stopping).fit(paths, Y)

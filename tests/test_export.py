@@ -145,6 +145,7 @@ def test_channels_are_where_the_estimator_has_them(axis, tmp_path):
     np.testing.assert_allclose(answer(tmp_path / "m.onnx", images), expected, rtol=1e-4, atol=1e-6)
     about = metadata(tmp_path / "m.onnx")
     assert (about["image_shape"], about["channel_axis"]) == ([32, 40, 3], axis)
+    assert about["interpolation"] == "bilinear"
 
 
 def test_a_module_is_a_copy(fitted):

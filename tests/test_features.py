@@ -8,6 +8,8 @@ import pytest
 import torch
 from image_files import noise, write_images
 from learned import lite0
+from listed import Listed
+from PIL import Image
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
@@ -18,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
-from sklearn_cnn import CNNClassifier, CNNFeatures
-from sklearn_cnn.architectures import ConvNet, TorchModule, TorchvisionModel
+from sklearn_cnn import CNNClassifier, CNNFeatures, ImageReader
+from sklearn_cnn.architectures import ConvNet, TorchModule, TorchvisionModel, UNet
 from sklearn_cnn.runtime import progress
 
 N = 12
@@ -251,6 +253,32 @@ def test_estimators_resize_alike(mixed):
     assert model.predict(paths[:3]).shape == (3,)
 
 
+@pytest.mark.parametrize("kind", ["files", "arrays", "PIL", "Dataset"])
+def test_images_are_interpolated_as_the_architecture_says(kind, mixed, tmp_path):
+    images, paths = mixed
+    pictures = [Image.fromarray(image) for image in images]
+    X = {"files": paths, "arrays": images, "PIL": pictures, "Dataset": Listed(pictures)}[kind]
+    shape = {"image_shape": (12, 10), "resize_mode": "pad", "flatten": False}
+    bicubic = ImageReader(interpolation="bicubic", **shape).fit_transform(paths)
+    bilinear = ImageReader(**shape).fit_transform(paths)
+    assert np.array_equal(ImageReader(interpolation="bicubic", **shape).fit_transform(X), bicubic)
+    assert not np.array_equal(bilinear, bicubic)
+    how = {"image_shape": (12, 10), "resize_mode": "pad", "memory": str(tmp_path / "cache")}
+    for interpolation, pixels in {"bilinear": bilinear, "bicubic": bicubic}.items():
+        architecture = learned().set_params(interpolation=interpolation)
+        features = CNNFeatures(architecture, **how)
+        expected = CNNFeatures(architecture).fit_transform(pixels)
+        np.testing.assert_allclose(features.fit_transform(X), expected, rtol=1e-5)
+        np.testing.assert_allclose(features.transform(X), expected, rtol=1e-5)
+        for in_memory in True, False:
+            model = CNNClassifier(architecture, max_epochs=1, random_state=0, in_memory=in_memory)
+            by_hand = clone(model).fit(pixels, Y)
+            model.set_params(**how).fit(X, Y)
+            assert model.loss_curve_ == by_hand.loss_curve_
+            expected = by_hand.predict_proba(pixels)
+            np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-5)
+
+
 def test_without_learned_weights_several_sizes_are_an_error(mixed):
     images, paths = mixed
     for X in images, paths:
@@ -262,6 +290,24 @@ def test_sizes_are_torchvisions_own():
     assert TorchvisionModel("resnet18", weights="DEFAULT").recommended_size() == (224, 224)
     assert TorchvisionModel("inception_v3", weights="DEFAULT").recommended_size() == (299, 299)
     assert TorchvisionModel("resnet18").recommended_size() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "expected"),
+    [
+        ("resnet18", "DEFAULT", "bilinear"),
+        ("efficientnet_b0", "DEFAULT", "bicubic"),
+        ("efficientnet_b0", None, "bilinear"),
+        ("vit_b_16", "IMAGENET1K_V1", "bilinear"),
+        ("vit_b_16", "IMAGENET1K_SWAG_E2E_V1", "bicubic"),
+        ("lraspp_mobilenet_v3_large", "DEFAULT", "bilinear"),
+    ],
+)
+def test_interpolation_is_torchvisions_own(name, weights, expected):
+    model = TorchvisionModel(name, weights=weights)
+    assert model.recommended_interpolation() == expected
+    if weights and name != "lraspp_mobilenet_v3_large":
+        assert UNet(encoder=model).recommended_interpolation() == expected
 
 
 def test_photos_are_told_apart_by_features_of_imagenet():

@@ -290,6 +290,13 @@ def test_a_range_of_pixels_is_three_numbers(pixels):
     refused({**content, "pixels": pixels}, tensors, "pixels")
 
 
+@pytest.mark.parametrize("name", ["nearest", 3, None, ["bicubic"]])
+def test_images_are_resized_in_a_known_way(name):
+    content, tensors = classifier()
+    content["images"]["interpolation"] = name
+    refused(content, tensors, r"images\.interpolation is ")
+
+
 def test_every_kind_of_damage():
     # python tests/fuzz_model_files.py runs many more
     counts = fuzz.run(n_structures=300, n_flips=100, n_truncations=20)

@@ -15,13 +15,15 @@ import pandas as pd
 import pytest
 import torch
 from drawn import bars_and_discs, placed_discs, several_shapes
+from image_files import noise
+from PIL import Image
 from safetensors.torch import save_file
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, plots
+from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor, ImageReader, plots
 from sklearn_cnn.architectures import (
     Architecture,
     ConvNet,
@@ -32,6 +34,8 @@ from sklearn_cnn.architectures import (
     _registry,
     register_architecture,
 )
+from sklearn_cnn.persistence import dumps, loads
+from sklearn_cnn.persistence._container import pack, unpack
 
 X, Y = bars_and_discs(40)
 # torch's, but those that `fit` refuses, and Muon, which takes matrices only.
@@ -484,3 +488,27 @@ def test_an_augmentation_comes_back_with_what_prediction_needs_of_it(tmp_path):
     loaded = CNNRegressor.load(tmp_path / "model.safetensors")
     assert loaded.augmentation.get_params() == {**points.get_params(), "flip_index": [0]}
     assert np.array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_images_are_resized_as_before(tmp_path):
+    images = [Image.fromarray(noise(12, 16, seed=seed)) for seed in range(8)]
+    labels = np.arange(8) % 2
+    architecture = TorchModule(Net, interpolation="bicubic")
+    model = classifier(architecture=architecture, image_shape=(9, 7)).fit(images, labels)
+    # the network that is passed says nothing of it
+    loaded = saved_and_loaded(model, tmp_path, Net)
+    assert_same(loaded, model, images)
+    for source in model, loaded:
+        tuned = Finetuned(FrozenEstimator(source)).resolve()
+        assert tuned.recommended_interpolation() == "bicubic"
+    # nor does it where training goes on
+    pixels = ImageReader((9, 7), interpolation="bicubic", flatten=False).fit_transform(images)
+    assert_same(loaded.partial_fit(images, labels), model.partial_fit(pixels, labels), images)
+
+    content, tensors = unpack(dumps(model))
+    # of a file that an older version wrote
+    assert content["images"].pop("interpolation") == "bicubic"
+    older = loads(pack(content, tensors), CNNClassifier, Net)
+    pixels = ImageReader((9, 7), flatten=False).fit_transform(images)
+    expected = model.decision_function(pixels)
+    np.testing.assert_array_equal(older.decision_function(images), expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from sklearn_cnn.images._resizing import convert_channels, resize
 
@@ -46,14 +47,15 @@ def test_one_colour_stays_that_colour(mode, size, dtype):
     torch.testing.assert_close(resized, colour.expand(2, *size, 3), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_pad_frames_the_whole_image_with_zeros(dtype):
+def test_pad_frames_the_whole_image_with_zeros(dtype, interpolation):
     images = numbered(2, 4, 8, 3, dtype)
-    padded = resize(images, (8, 8), "pad")
+    padded = resize(images, (8, 8), "pad", interpolation)
     assert torch.equal(padded[:, 2:6], images)
     assert not padded[:, :2].any()
     assert not padded[:, 6:].any()
-    upright = resize(images.transpose(1, 2), (8, 8), "pad")
+    upright = resize(images.transpose(1, 2), (8, 8), "pad", interpolation)
     assert torch.equal(upright, padded.transpose(1, 2))
 
 
@@ -108,12 +110,46 @@ def test_a_checkerboard_shrinks_to_gray(mode, dtype):
     assert (small - 127.5).abs().max() <= 3
 
 
+# torch has weights of 16 bits where Pillow has 22: of noise in both directions two levels
+@pytest.mark.parametrize(("interpolation", "tolerance"), [("bilinear", 1), ("bicubic", 2)])
 @pytest.mark.parametrize("size", [(9, 7), (40, 31), (64, 64)])
-def test_squash_agrees_with_pillow(size):
+def test_squash_agrees_with_pillow(size, interpolation, tolerance):
     images = numbered(1, 33, 47, 3)
-    resized = resize(images, size, "squash")[0].numpy()
-    pillow = Image.fromarray(images[0].numpy()).resize(size[::-1], Image.Resampling.BILINEAR)
-    assert np.abs(resized.astype(int) - np.asarray(pillow).astype(int)).max() <= 1
+    resized = resize(images, size, "squash", interpolation)[0].numpy()
+    filter_ = Image.Resampling[interpolation.upper()]
+    pillow = Image.fromarray(images[0].numpy()).resize(size[::-1], filter_)
+    assert np.abs(resized.astype(int) - np.asarray(pillow).astype(int)).max() <= tolerance
+
+
+@pytest.mark.parametrize("size", [(96, 128), (224, 224)])
+def test_a_photo_in_bicubic_is_pillows_within_a_level(size):
+    photo = load_sample_image("china.jpg")
+    pillow = np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
+    resized = resize(torch.tensor(photo)[None], size, interpolation="bicubic")[0].numpy()
+    assert np.abs(resized.astype(int) - pillow).max() <= 1
+    bilinear = resize(torch.tensor(photo)[None], size)[0].numpy()
+    assert np.abs(bilinear.astype(int) - pillow).max() > 10
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(5, 4), (18, 24), (64, 31)])
+def test_bicubic_floats_are_the_bytes_that_were_clipped(mode, size):
+    # black and white, where every edge overshoots
+    images = numbered(3, 12, 16, 3) // 128 * 255
+    expected = resize(images, size, mode, "bicubic").float() / 255
+    resized = resize(images.float() / 255, size, mode, "bicubic")
+    torch.testing.assert_close(resized, expected, rtol=0, atol=3 / 255)
+    assert resized.min() >= 0
+    assert resized.max() <= 1
+
+
+def test_bicubic_floats_stay_in_the_range_of_their_image():
+    images = torch.stack([numbered(1, 8, 8, 1, torch.float32)[0] * 16, torch.full((8, 8, 1), 0.5)])
+    images[0] -= 1000
+    resized = resize(images, (20, 20), interpolation="bicubic")
+    assert resized[0].min() == images[0].min()
+    assert resized[0].max() == images[0].max()
+    torch.testing.assert_close(resized[1], torch.full((20, 20, 1), 0.5))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -6,11 +6,13 @@ import functools
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_cnn import CNNClassifier, CNNRegressor
-from sklearn_cnn.architectures import TimmModel, TorchModule, TorchvisionModel
+from sklearn_cnn import CNNClassifier, CNNFeatures, CNNRegressor, ImageReader
+from sklearn_cnn.architectures import Finetuned, TimmModel, TorchModule, TorchvisionModel
 
 timm = pytest.importorskip("timm", reason="needs timm (extra test)")
 
@@ -126,6 +128,38 @@ def test_pixels_are_standardized_as_timm_says(learned, tmp_path):
         fit(TimmModel("test_vit", weights=tmp_path / "w.safetensors"), X.astype(float))
 
 
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_a_photo_is_resized_and_standardized_as_timm_does_it(name, learned, tmp_path):
+    learned(name, tmp_path / "w.safetensors")
+    architecture = TimmModel(name, weights=tmp_path / "w.safetensors")
+    photo = Image.fromarray(load_sample_image("flower.jpg"))
+    small = photo.resize((100, 80))
+    # photos of several sizes get the size of the weights
+    features = CNNFeatures(architecture, layer="penultimate").fit([photo, small])
+    known = timm.models.get_pretrained_cfg(name)
+    assert known.interpolation == {"test_vit": "bicubic", "test_resnet": "bilinear"}[name]
+    assert features.image_shape_ == (160, 160, 3)
+    transform = timm.data.create_transform(
+        known.input_size,
+        mean=known.mean,
+        std=known.std,
+        interpolation=known.interpolation,
+        crop_pct=1.0,
+        crop_mode="squash",
+    )
+    reader = ImageReader(
+        (160, 160), interpolation=architecture.recommended_interpolation(), flatten=False
+    )
+    pixels = torch.from_numpy(reader.fit_transform([photo, small]))
+    ours = features.module_.standardize(pixels.permute(0, 3, 1, 2))
+    theirs = torch.stack([transform(photo), transform(small)])
+    level = 1 / 255 / min(known.std)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1.01 * level)
+    expected = CNNFeatures(architecture).fit_transform(pixels.numpy())
+    np.testing.assert_allclose(features.transform([photo, small]), expected, rtol=1e-4, atol=1e-5)
+    assert TimmModel(name).recommended_interpolation() == "bilinear"
+
+
 def test_the_trunk_learns_slower_and_later(learned, tmp_path):
     learned("test_resnet", tmp_path / "w.safetensors")
     architecture = TimmModel(
@@ -144,11 +178,19 @@ def test_the_trunk_learns_slower_and_later(learned, tmp_path):
 
 def test_a_saved_model_needs_no_weights(learned, tmp_path):
     learned("test_vit", tmp_path / "w.safetensors")
-    model = fit(TimmModel("test_vit", weights=str(tmp_path / "w.safetensors")))
+    # which is resized in bicubic interpolation
+    photos = [Image.fromarray(image).resize((50, 40)) for image in X]
+    weights = str(tmp_path / "w.safetensors")
+    model = fit(TimmModel("test_vit", weights=weights), photos, image_shape=(32, 32))
     model.save(tmp_path / "model.safetensors")
     (tmp_path / "w.safetensors").unlink()
     loaded = CNNClassifier.load(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(loaded.predict_proba(photos), model.predict_proba(photos))
+    reader = ImageReader((32, 32), interpolation="bicubic", flatten=False)
+    pixels = reader.fit_transform(photos)
+    np.testing.assert_array_equal(loaded.predict_proba(photos), loaded.predict_proba(pixels))
+    tuned = Finetuned(tmp_path / "model.safetensors").resolve()
+    assert tuned.recommended_interpolation() == "bicubic"
     assert loaded.architecture.get_params() == model.architecture.get_params()
 
 

@@ -147,6 +147,16 @@ class Architecture(BaseEstimator):
         """
         return
 
+    def recommended_interpolation(self):
+        """Return how images are resized that are not of the network's size.
+
+        Returns
+        -------
+        {"bilinear", "bicubic"}
+            "bilinear", the default, or what learned weights were trained with.
+        """
+        return "bilinear"
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

@@ -184,6 +184,16 @@ class Finetuned(LearnedArchitecture):
         """Whether it starts from learned weights, and not from random ones."""
         return True
 
+    def recommended_interpolation(self):
+        """Return how images are resized.
+
+        Returns
+        -------
+        {"bilinear", "bicubic"}
+            What the images of the source were resized by.
+        """
+        return self._learned().interpolation
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 
@@ -218,8 +228,9 @@ class Finetuned(LearnedArchitecture):
         if isinstance(self.source, (str, os.PathLike)):
             return _network_reader[0](self.source)
         estimator = self._frozen_estimator()
-        n_channels = estimator.image_shape_[2]
-        return LearnedNetwork(estimator.module_, estimator._architecture, n_channels)
+        n_channels, interpolation = estimator.image_shape_[2], estimator._interpolation
+        architecture = estimator._architecture
+        return LearnedNetwork(estimator.module_, architecture, n_channels, interpolation)
 
     def _frozen_estimator(self):
         """Return the fitted estimator that the source holds."""
@@ -250,11 +261,14 @@ class LearnedNetwork(NamedTuple):
         What builds such a network with random weights.
     n_channels : int
         Of the images that it was fitted on.
+    interpolation : str
+        How these were resized.
     """
 
     module: Any
     architecture: Architecture
     n_channels: int
+    interpolation: str
 
 
 def set_network_reader(read: Callable):

@@ -198,6 +198,16 @@ class TimmModel(ModelByName):
         """
         return tuple(self._configuration().input_size[1:]) if self.weights else None
 
+    def recommended_interpolation(self):
+        """Return how images are resized.
+
+        Returns
+        -------
+        {"bilinear", "bicubic"}
+            What timm names for the weights; "bilinear" without weights.
+        """
+        return self._configuration().interpolation if self.weights else "bilinear"
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

@@ -7,7 +7,7 @@ import os
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_cnn._compat import validate_parameter_constraints
+from sklearn_cnn._compat import StrOptions, validate_parameter_constraints
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._constructors import (
     arguments_of,
@@ -37,7 +37,7 @@ from sklearn_cnn.architectures._learned import (
 from sklearn_cnn.architectures._weights import load_into, read_weights_file
 
 # Parameters of a `TorchModule` itself; all others are arguments of the constructor.
-_OWN = ("weights", "mean", "std", "head", *FINE_TUNING_CONSTRAINTS)
+_OWN = ("weights", "mean", "std", "interpolation", "head", *FINE_TUNING_CONSTRAINTS)
 # Height and width of images that most networks learned on ImageNet with.
 _USUAL_SIZE = (224, 224)
 
@@ -71,6 +71,8 @@ class TorchModule(LearnedArchitecture):
         dtype uint8 are divided by 255 first, and floats outside of [0, 1] are refused. None:
         pixels of any scale are standardized by mean and standard deviation of the training
         images.
+    interpolation : {"bilinear", "bicubic"}, default="bilinear"
+        How images are resized: as those were that the weights learned from.
     head : str, default=None
         The layer that is made to fit y where it has another number of outputs: "auto", the last
         `nn.Linear`, or the name of an `nn.Linear` or of a convolution of 1 x 1. None: "auto" with
@@ -114,6 +116,7 @@ class TorchModule(LearnedArchitecture):
         "weights": [str, os.PathLike, None],
         "mean": [tuple, list, None],
         "std": [tuple, list, None],
+        "interpolation": [StrOptions({"bilinear", "bicubic"})],
         "head": [str, None],
         **FINE_TUNING_CONSTRAINTS,
     }
@@ -128,6 +131,7 @@ class TorchModule(LearnedArchitecture):
         weights=None,
         mean=None,
         std=None,
+        interpolation="bilinear",
         head=None,
         freeze="auto",
         head_lr_ratio="auto",
@@ -138,6 +142,7 @@ class TorchModule(LearnedArchitecture):
         self.weights = weights
         self.mean = mean
         self.std = std
+        self.interpolation = interpolation
         self.head = head
         self.freeze = freeze
         self.head_lr_ratio = head_lr_ratio
@@ -304,6 +309,16 @@ class TorchModule(LearnedArchitecture):
         """
         is_learned = self.weights is not None or self.mean is not None
         return _USUAL_SIZE if is_learned else None
+
+    def recommended_interpolation(self):
+        """Return how images are resized.
+
+        Returns
+        -------
+        {"bilinear", "bicubic"}
+            The parameter `interpolation`.
+        """
+        return self.interpolation
 
     def head_names(self, network):
         """Return which layer of a network is its last one.

@@ -271,6 +271,16 @@ class TorchvisionModel(ModelByName):
         [side] = self._preset().crop_size
         return side, side
 
+    def recommended_interpolation(self):
+        """Return how images are resized.
+
+        Returns
+        -------
+        {"bilinear", "bicubic"}
+            What torchvision tested the weights with; "bilinear" without weights.
+        """
+        return "bilinear" if self.weights is None else self._preset().interpolation.value
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

@@ -269,6 +269,16 @@ class UNet(Architecture):
         """
         return None if self.encoder is None else self._encoder.recommended_size()
 
+    def recommended_interpolation(self):
+        """Return how images are resized.
+
+        Returns
+        -------
+        {"bilinear", "bicubic"}
+            That of the encoder; "bilinear" without one.
+        """
+        return "bilinear" if self.encoder is None else self._encoder.recommended_interpolation()
+
     def head_names(self, network):
         """Return which layers of a network are its last ones.
 

@@ -100,7 +100,7 @@ def read_stack(X, options, name):
             f"asks for {wanted[2]}. Images are resized, their channels are not converted.{remedy}"
         )
     refuse_resizing(options, found.size, name)
-    return resize(_as_tensor(X), wanted[:2], options.resize_mode)
+    return resize(_as_tensor(X), wanted[:2], options.resize_mode, options.interpolation)
 
 
 def _depth(X):

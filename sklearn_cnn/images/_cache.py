@@ -33,7 +33,7 @@ _NO_FALLOCATE = {errno.EINVAL, errno.EOPNOTSUPP}
 _ZEROS = bytes(1 << 20)
 
 
-def decoded_folder(memory, size, with_alpha, resize_mode):
+def decoded_folder(memory, size, with_alpha, resize_mode, interpolation="bilinear"):
     """Return the folder that holds images of a size.
 
     Parameters
@@ -45,6 +45,7 @@ def decoded_folder(memory, size, with_alpha, resize_mode):
     with_alpha : bool
         Whether they have four channels.
     resize_mode : str
+    interpolation : str, default="bilinear"
 
     Returns
     -------
@@ -55,6 +56,8 @@ def decoded_folder(memory, size, with_alpha, resize_mode):
         "own" if size is None else "x".join(map(str, size)),
         *(["alpha"] if with_alpha else []),
         resize_mode,
+        # folders of bilinear images had no word for it, nor has any of images as they are
+        *([] if size is None or interpolation == "bilinear" else [interpolation]),
         f"v{_VERSION}",
     ]
     return cache_folder(memory, "-".join(parts))

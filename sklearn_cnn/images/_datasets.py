@@ -123,6 +123,7 @@ def open_dataset(items, options, expected, name):
         options.resize_mode,
         name_of,
         kept_dtype,
+        options.interpolation,
         n_threads=1,
     )
 

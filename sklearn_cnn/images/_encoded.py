@@ -31,12 +31,13 @@ class Wanted(NamedTuple):
     size : tuple of (int, int) or None
         Height and width.
     channels : {1, 3, 4} or None
-    resize_mode : str
+    resize_mode, interpolation : str
     """
 
     size: tuple[int, int] | None
     channels: int | None
     resize_mode: str
+    interpolation: str
 
     @classmethod
     def by(cls, options, expected):
@@ -50,7 +51,8 @@ class Wanted(NamedTuple):
             )
         if channels is None and expected is not None and expected[2] in (1, 3, 4):
             channels = expected[2]
-        return cls(None if shape is None else tuple(shape[:2]), channels, options.resize_mode)
+        size = None if shape is None else tuple(shape[:2])
+        return cls(size, channels, options.resize_mode, options.interpolation)
 
     @property
     def with_alpha(self):
@@ -79,8 +81,10 @@ class Wanted(NamedTuple):
             size = found[0].height, found[0].width
         channels = self.channels or max(item.channels for item in found)
         shape = len(items), *size, channels
-        dtype = kept_dtype(found[0].dtype)
-        return DecodedImages(items, self.decode, shape, self.resize_mode, name.of, dtype)
+        how, dtype = self.resize_mode, kept_dtype(found[0].dtype)
+        return DecodedImages(
+            items, self.decode, shape, how, name.of, dtype, interpolation=self.interpolation
+        )
 
     def decode(self, item):
         """Return the pixels of an ImageFile or Picture."""

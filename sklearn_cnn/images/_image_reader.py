@@ -33,6 +33,8 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     resize_mode : {"squash", "crop", "pad"}, default="squash"
         How images reach `image_shape`: by ignoring the aspect ratio, by cutting off what
         juts out, or by filling up with zeros.
+    interpolation : {"bilinear", "bicubic"}, default="bilinear"
+        How pixels are computed where images are resized, with antialiasing.
     flatten : bool, default=True
         Whether each image becomes a row, as scikit-learn's estimators take it.
     memory : str, path or joblib.Memory, default=None
@@ -77,6 +79,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
+        "interpolation": [StrOptions({"bilinear", "bicubic"})],
         "flatten": ["boolean"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
         "handle_broken": [StrOptions({"error", "skip"})],
@@ -91,6 +94,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         channel_axis=-1,
         resize_mode="squash",
+        interpolation="bilinear",
         flatten=True,
         memory=None,
         handle_broken="error",
@@ -99,6 +103,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.image_shape = image_shape
         self.channel_axis = channel_axis
         self.resize_mode = resize_mode
+        self.interpolation = interpolation
         self.flatten = flatten
         self.memory = memory
         self.handle_broken = handle_broken
@@ -193,6 +198,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             handle_broken=self.handle_broken if reset else "error",
             estimator_name=type(self).__name__,
             verbose=bool(self.verbose),
+            interpolation=self.interpolation,
         )
         read = read_images(
             X,

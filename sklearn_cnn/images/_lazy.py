@@ -99,6 +99,7 @@ class DecodedImages(LazyImages):
     name : callable
         Maps a row to what an error calls the item.
     dtype : torch.dtype, default=torch.uint8
+    interpolation : {"bilinear", "bicubic"}, default="bilinear"
     n_threads : int or None, default=None
         Threads that decode; None takes as many as torch may use.
     """
@@ -111,11 +112,12 @@ class DecodedImages(LazyImages):
         resize_mode,
         name: Callable,
         dtype=torch.uint8,
+        interpolation="bilinear",
         n_threads=None,
     ):
         super().__init__(shape, dtype)
         self._items, self._decode, self._name = items, decode, name
-        self._resize_mode = resize_mode
+        self._resize_mode, self._interpolation = resize_mode, interpolation
         # asked here, since a thread that reads ahead may have a limit of its own
         self._n_threads = n_threads or torch.get_num_threads()
 
@@ -174,7 +176,8 @@ class DecodedImages(LazyImages):
     def _image(self, row):
         height, width, channels = self._image_shape
         pixels = self._decode(self._items[row])
-        resized = resize(pixels[None], (height, width), self._resize_mode)[0]
+        size, mode = (height, width), self._resize_mode
+        resized = resize(pixels[None], size, mode, self._interpolation)[0]
         return convert_channels(resized, channels)
 
 

@@ -20,6 +20,8 @@ class ReadOptions:
         Why images of another size than `image_shape` are refused.
     recommended_size : tuple of (int, int) or None
         Height and width that images of several sizes are resized to without `image_shape`.
+    interpolation : {"bilinear", "bicubic"}
+        How pixels are computed where images are resized.
     """
 
     image_shape: tuple[int, ...] | None = None
@@ -32,3 +34,4 @@ class ReadOptions:
     verbose: bool = False
     why_not_resized: str | None = None
     recommended_size: tuple[int, int] | None = None
+    interpolation: str = "bilinear"

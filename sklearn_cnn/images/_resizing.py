@@ -11,7 +11,7 @@ _CHUNK = 256
 _LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device="cpu")
 
 
-def resize(images, size, mode="squash"):
+def resize(images, size, mode="squash", interpolation="bilinear"):
     """Resize a batch of images with antialiasing.
 
     Parameters
@@ -22,6 +22,9 @@ def resize(images, size, mode="squash"):
     mode : {"squash", "crop", "pad"}, default="squash"
         "squash" ignores the aspect ratio; "crop" covers the target and cuts what juts out,
         evenly; "pad" fits inside the target and fills up with zeros, evenly.
+    interpolation : {"bilinear", "bicubic"}, default="bilinear"
+        Bicubic pixels that overshoot are clipped: bytes to 0 to 255, floats to 0 to 1, or to the
+        range of their image where that is wider.
 
     Returns
     -------
@@ -33,9 +36,8 @@ def resize(images, size, mode="squash"):
     resized = images.new_empty((len(images), *size, images.shape[3]))
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK].permute(0, 3, 1, 2)
-        resized[start : start + _CHUNK] = _resize_chunk(chunk, size, mode, _scale).permute(
-            0, 2, 3, 1
-        )
+        scaled = _resize_chunk(chunk, size, mode, _SCALES[interpolation])
+        resized[start : start + _CHUNK] = scaled.permute(0, 2, 3, 1)
     return resized
 
 
@@ -126,9 +128,23 @@ def _resize_chunk(chunk: torch.Tensor, size, mode, scale: Callable, outside=0):
     return pad(scaled_up, (left, right, top, bottom), value=outside)
 
 
-def _scale(chunk, size):
+def _scale(chunk, size, mode="bilinear"):
     # what torchvision's resize comes to, whose own work takes as long as scaling a small photo
-    return interpolate(chunk, size=tuple(size), mode="bilinear", antialias=True)
+    return interpolate(chunk, size=tuple(size), mode=mode, antialias=True)
+
+
+def _scale_bicubic(chunk, size):
+    if chunk.dtype == torch.uint8:
+        # torch clips and rounds bytes after each direction, as Pillow does
+        return _scale(chunk, size, "bicubic")
+    low = chunk.amin(dim=(1, 2, 3), keepdim=True).clamp(max=0)
+    high = chunk.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+    for step in ((chunk.shape[2], size[1]), size):
+        chunk = _scale(chunk, step, "bicubic").clamp(low, high)
+    return chunk
+
+
+_SCALES: dict[str, Callable] = {"bilinear": _scale, "bicubic": _scale_bicubic}
 
 
 def _take_nearest(chunk, size):

@@ -85,7 +85,9 @@ def _open_encoded(cells, options, expected, name, broken):
     how = "unresized" if options.why_not_resized else wanted.resize_mode
     # decoders turn their OSErrors into BrokenImageError: one that comes here is the cache's
     try:
-        folder = decoded_folder(options.memory, wanted.size, wanted.with_alpha, how)
+        folder = decoded_folder(
+            options.memory, wanted.size, wanted.with_alpha, how, wanted.interpolation
+        )
         if folder is not None and all(map(_containers.is_path, cells)):
             return _open_cached(options, ImageCache(folder), cells, wanted, named, broken)
     except OSError as error:

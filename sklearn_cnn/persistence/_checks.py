@@ -32,6 +32,10 @@ class Record:
             raise ValueError(f"{self._name} has no {key!r}")
         return check(self._entries.pop(key), f"{self._name}.{key}", *arguments)
 
+    def take_or(self, default, key, check, *arguments):
+        """Return an entry as `take` does, or a default where there is none."""
+        return self.take(key, check, *arguments) if key in self._entries else default
+
     def end(self):
         """Raise if there are entries that nobody takes."""
         if self._entries:

@@ -226,10 +226,10 @@ def load_network(path):
         content = Record(values, "content")
         kind = content.take("estimator", text)
         structure = content.take("architecture", decode_structure, None, kind)
-        shape, *_ = content.take("images", decode_images)
+        shape, *_, interpolation = content.take("images", decode_images)
         target = content.take("target", decode_target, TARGETS)
         module = build_module(structure, shape, target, _part(tensors, _MODULE))
-    return LearnedNetwork(module, structure, shape[2])
+    return LearnedNetwork(module, structure, shape[2], interpolation)
 
 
 @contextmanager

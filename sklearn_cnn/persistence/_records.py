@@ -39,28 +39,31 @@ _KINDS: dict[str, type[Continuous]] = {
     "maps": PixelNumbers,
 }
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
+_INTERPOLATIONS = ("bilinear", "bicubic")
 _LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**20
 
 
 def decode_images(entries, name):
-    """Return the shape of images, and the number and names of scikit-learn's features, or None."""
+    """Return the shape of images, the number and names of features, or None, and how to resize."""
     record = Record(entries, name)
     shape = record.take("shape", list_of, integer, 1, _LARGEST_SIDE)
     if len(shape) != 3:
         raise ValueError(f"{name}.shape is not height, width and channels")
     n_features = record.take("n_features", optional, integer, 1, math.prod(shape))
     names = record.take("feature_names", optional, list_of, text)
+    # older files do not say what was the only way
+    interpolation = record.take_or("bilinear", "interpolation", one_of, _INTERPOLATIONS)
     record.end()
     if n_features not in (None, 1, math.prod(shape)):
         raise ValueError(f"{name}.n_features does not agree with the images")
     if names is not None and len(names) != n_features:
         raise ValueError(f"{name}.feature_names are not as many as the features")
-    return tuple(shape), n_features, names
+    return tuple(shape), n_features, names, interpolation
 
 
-def set_images(estimator, shape, n_features, names):
+def set_images(estimator, shape, n_features, names, interpolation):
     """Set what `decode_images` returned."""
-    estimator.image_shape_ = shape
+    estimator.image_shape_, estimator._interpolation = shape, interpolation
     if n_features is not None:
         estimator.n_features_in_ = n_features
     if names is not None:
@@ -74,6 +77,7 @@ def encode_images(estimator):
         "shape": list(estimator.image_shape_),
         "n_features": getattr(estimator, "n_features_in_", None),
         "feature_names": None if names is None else names.tolist(),
+        "interpolation": estimator._interpolation,
     }
 
 
