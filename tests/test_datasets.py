@@ -9,10 +9,11 @@ import torch
 from image_files import noise, write_images
 from PIL import Image
 from sklearn.model_selection import cross_val_score
+from torch import nn
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from sklearn_cnn import CNNClassifier, unpack_dataset
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, TorchModule
 
 N = 12
 IMAGES = np.stack([noise(8, 7, seed=seed) for seed in range(N)])
@@ -202,6 +203,58 @@ def test_images_of_two_sizes():
     with pytest.raises(ValueError, match=r"2 sizes: \(8, 7\), \(9, 9\)"):
         small().fit(Pairs(cells))
     assert small(image_shape=(8, 7)).fit(Pairs(cells)).image_shape_ == (8, 7, 3)
+
+
+class Network(nn.Sequential):
+    """A small one for images of any size; with a mean its learned weights are for 224 x 224."""
+
+    def __init__(self, in_channels, num_classes):
+        pool = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, num_classes)
+        super().__init__(nn.Conv2d(in_channels, 2, 3), *pool)
+
+
+def learned(**params):
+    network = TorchModule(Network, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic")
+    return CNNClassifier(network, max_epochs=1, random_state=0, **params)
+
+
+@pytest.mark.parametrize("in_memory", ["auto", False])
+@pytest.mark.parametrize("make", [torch.from_numpy, Image.fromarray])
+def test_of_several_sizes_it_gets_the_size_that_learned_weights_recommend(make, in_memory):
+    cells = [make(image) for image in (*IMAGES[:-1], noise(9, 9))]
+    dataset = Counted(cells)
+    fitted = learned(in_memory=in_memory).fit(dataset)
+    assert fitted.image_shape_ == (224, 224, 3)
+    # the same as of a list
+    assert np.array_equal(fitted.predict_proba(Pairs(cells)), fitted.predict_proba(cells))
+    assert fitted.loss_curve_ == learned().fit(cells, Y).loss_curve_
+    assert fitted.predict(Pairs([make(noise(5, 6))], None)).shape == (1,)
+    if in_memory:
+        assert dataset.n_passes() == 1
+
+
+@pytest.mark.parametrize("labels", [Y, None])
+def test_of_one_size_it_keeps_that_and_is_read_once(cells, labels):
+    dataset = Counted(cells, labels)
+    fitted = learned().fit(dataset, Y if labels is None else None)
+    assert fitted.image_shape_ == (8, 7, 3)
+    assert dataset.n_passes() == 1
+    assert fitted.loss_curve_ == learned().fit(IMAGES, Y).loss_curve_
+    one_more = learned(in_memory=False).fit(Pairs(cells, labels), Y if labels is None else None)
+    assert one_more.loss_curve_ == fitted.loss_curve_
+
+
+def test_broken_content_is_left_out_of_the_look_at_sizes(tmp_path):
+    paths = write_images(tmp_path, [*IMAGES[:-1], noise(9, 9)])
+    cells = [Path(path).read_bytes() for path in paths]
+    cells[1] = cells[1][:20]
+    fitted = learned(handle_broken="skip").fit(Pairs(cells))
+    assert fitted.image_shape_ == (224, 224, 3)
+    assert fitted.skipped_rows_.tolist() == [1]
+    cells[-1] = cells[0]
+    assert learned(handle_broken="skip").fit(Pairs(cells)).image_shape_ == (8, 7, 3)
+    with pytest.raises(ValueError, match=r"^X\[1\]: it cannot be decoded"):
+        learned().fit(Pairs(cells))
 
 
 @pytest.mark.parametrize("whole", [np.uint8, np.int64, Image.fromarray])

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_cnn import CNNClassifier, CNNFeatures, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
-from sklearn_cnn.images import ReadOptions, _cached_files, _encoded, _reader, read_images
+from sklearn_cnn.images import ReadOptions, _cached_files, _encoded, _options, read_images
 from sklearn_cnn.images._lazy import LazyImages
 from sklearn_cnn.images._resizing import convert_channels, resize
 from sklearn_cnn.training.batches import read_ahead
@@ -367,15 +367,15 @@ def test_a_memmap_beyond_the_free_memory_is_streamed(tmp_path, monkeypatch, dtyp
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     kept = small().fit(mapped, Y)
     assert not isinstance(read(mapped), LazyImages)
-    monkeypatch.setattr(_reader, "free_memory", lambda: mapped.nbytes)
+    monkeypatch.setattr(_options, "free_memory", lambda: mapped.nbytes)
     assert isinstance(read(mapped), LazyImages)
     assert_same_fit(kept, small().fit(mapped, Y), mapped)
 
 
 def test_files_beyond_the_free_memory_are_streamed(paths, monkeypatch):
-    monkeypatch.setattr(_reader, "free_memory", lambda: 2 * np.stack(IMAGES).nbytes)
+    monkeypatch.setattr(_options, "free_memory", lambda: 2 * np.stack(IMAGES).nbytes)
     assert not isinstance(read(paths), LazyImages)
-    monkeypatch.setattr(_reader, "free_memory", lambda: 2 * np.stack(IMAGES).nbytes - 1)
+    monkeypatch.setattr(_options, "free_memory", lambda: 2 * np.stack(IMAGES).nbytes - 1)
     assert isinstance(read(paths), LazyImages)
     assert not isinstance(read(paths, in_memory=True), LazyImages)
 

@@ -21,10 +21,12 @@ from torchvision import tv_tensors
 from sklearn_cnn import (
     CNNClassifier,
     CNNRegressor,
+    ImageReader,
     find_broken,
     load_image_table,
     unpack_dataset,
 )
+from sklearn_cnn.architectures import TorchModule
 
 X, MASKS = shapes()
 DEPTHS = np.array([5000, 1500, 3000], dtype=np.uint16)[MASKS]
@@ -198,6 +200,21 @@ class TestDatasets:
         again = quick(image_shape=(16, 20)).fit(images, masks)
         assert fitted.loss_curve_ == again.loss_curve_
         assert fitted.predict_original_size(Listed(pairs))[0].shape == (32, 20)
+
+    def test_of_several_sizes_they_get_the_size_that_learned_weights_recommend(self):
+        pairs = list(zip(X, MASKS, strict=True))[:4]
+        pairs[1] = X[1].repeat(2, axis=0), MASKS[1].repeat(2, axis=0)
+        network = TorchModule(MapNet, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic")
+        model = quick(architecture=network)
+        fitted = clone(model).fit(Listed(pairs))
+        assert fitted.image_shape_ == (224, 224, 1)
+        images, masks = unpack_dataset(Listed(pairs))
+        assert fitted.loss_curve_ == model.fit(images, masks).loss_curve_
+        reader = ImageReader((224, 224), interpolation="bicubic", flatten=False)
+        expected = fitted.predict(reader.fit_transform(images))
+        np.testing.assert_array_equal(fitted.predict(Listed(pairs)), expected)
+        sizes = [maps.shape for maps in fitted.predict_original_size(Listed(pairs))]
+        assert sizes == [mask.shape for mask in masks]
 
     def test_masks_that_change_from_time_to_time_are_refused(self):
         class Flipped(Listed):

@@ -1,5 +1,6 @@
 """torch Datasets as X: each item is read once, image and label together."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,9 +9,14 @@ import numpy as np
 from sklearn_cnn.images import _arrays, _containers
 from sklearn_cnn.images._encoded import Name, Wanted, attempt, look_at
 from sklearn_cnn.images._lazy import DecodedImages
+from sklearn_cnn.images._options import keeps_in_memory
+from sklearn_cnn.images._own_sizes import size_of
 from sklearn_cnn.images._refusals import refuse_mixed_sizes, refuse_no_batch
 from sklearn_cnn.images._resizing import convert_channels
 from sklearn_cnn.images._shape import refuse_resizing
+
+# Of PIL's colours.
+_BYTES_A_PIXEL = 4
 
 
 class DatasetItems:
@@ -29,9 +35,10 @@ class DatasetItems:
     """
 
     def __init__(self, dataset: Any, options, with_labels, name):
-        self._dataset, self._name = dataset, name
+        self._dataset, self._options, self._name = dataset, options, name
         self.first = dataset[0]
-        self._is_first_unread = True
+        # what was looked at, and not yet read for its image
+        self._unread = {0: self.first}
         if with_labels and not _containers.is_pair(self.first):
             _containers.refuse_others_than_pairs(self.first)
             _containers.refuse_missing_labels(options)
@@ -42,15 +49,34 @@ class DatasetItems:
         return len(self._dataset)
 
     def __getitem__(self, row):
-        if row == 0 and self._is_first_unread:
-            item, self._is_first_unread = self.first, False
-        else:
-            item = self._dataset[row]
+        item = self._unread.pop(row) if row in self._unread else self._dataset[row]
         if self._labels is not None:
             self._labels[row] = _containers.label_of(item, row, self._name)
         elif self._maps is not None:
             self._check_map(item, row, self._maps[row])
         return item
+
+    def are_mixed(self):
+        """Say whether images have several sizes; the second size ends the look at them.
+
+        Items that were looked at are not read again, if there is memory for all of them.
+        """
+        sizes = set()
+        for row in range(len(self)):
+            item = self[row]
+            image = _containers.image_of(item)
+            size = size_of(image, self._options)
+            if row == 0:
+                n_bytes = getattr(image, "nbytes", _BYTES_A_PIXEL * math.prod(size))
+                # beside them the images that are made of them
+                are_kept = keeps_in_memory(self._options, 2 * len(self) * n_bytes)
+            if are_kept:
+                self._unread[row] = item
+            # what cannot be read is named when it is read
+            sizes |= {size} - {(0, 0)}
+            if len(sizes) > 1:
+                return True
+        return False
 
     def _check_map(self, item, row, noted):
         label = np.asarray(_containers.label_of(item, row, self._name))

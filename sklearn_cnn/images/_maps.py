@@ -23,8 +23,7 @@ from sklearn_cnn.images._map_files import (
     open_cached_maps,
     read_map,
 )
-from sklearn_cnn.images._options import ReadOptions
-from sklearn_cnn.images._reader import keeps_in_memory
+from sklearn_cnn.images._options import ReadOptions, keeps_in_memory
 from sklearn_cnn.images._resizing import resize_map
 from sklearn_cnn.runtime.warnings import warn
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn_cnn.runtime.memory import fits, free_memory
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -35,3 +37,10 @@ class ReadOptions:
     why_not_resized: str | None = None
     recommended_size: tuple[int, int] | None = None
     interpolation: str = "bilinear"
+
+
+def keeps_in_memory(options, n_bytes):
+    """Say whether images that take so much are kept in memory or read anew each time."""
+    if options.in_memory == "auto":
+        return fits(n_bytes, free_memory())
+    return options.in_memory

@@ -34,11 +34,12 @@ def own_sizes(X, options, images):
             own[:] = array_shape(np.shape(X), options.channel_axis, options.image_shape).size
         return own
     for row in range(len(own)):
-        own[row] = _size_of(_containers.image_of(parsed.cells[row]), options)
+        own[row] = size_of(_containers.image_of(parsed.cells[row]), options)
     return own
 
 
-def _size_of(cell, options):
+def size_of(cell, options):
+    """Return height and width of an image; (0, 0) of a file that cannot be read."""
     if _containers.is_array(cell):
         return array_shape((1, *cell.shape), options.channel_axis, options.image_shape).size
     try:

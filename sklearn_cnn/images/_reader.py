@@ -11,10 +11,10 @@ from sklearn_cnn.images import _arrays
 from sklearn_cnn.images._containers import parse, refuse_missing_labels
 from sklearn_cnn.images._encoded import Name, leave_out, reading_bar
 from sklearn_cnn.images._lazy import DecodedImages, LazyImages, MappedImages
+from sklearn_cnn.images._options import keeps_in_memory
 from sklearn_cnn.images._refusals import refuse_empty
 from sklearn_cnn.images._sequences import read_cells
 from sklearn_cnn.images._shape import ImageShape, warn_of_signals
-from sklearn_cnn.runtime.memory import fits, free_memory
 
 # Images that are decoded at a time where all are looked at but not kept.
 _CHUNK = 1024
@@ -131,13 +131,6 @@ def _read_numbers(X, options, expected, check_features, name):
     if is_mapped and not keeps_in_memory(options, images.nbytes):
         return MappedImages(images)
     return images
-
-
-def keeps_in_memory(options, n_bytes):
-    """Say whether images that take so much are kept in memory or read anew each time."""
-    if options.in_memory == "auto":
-        return fits(n_bytes, free_memory())
-    return options.in_memory
 
 
 def _decoded(images, options, broken):

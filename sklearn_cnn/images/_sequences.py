@@ -57,6 +57,8 @@ def read_cells(cells: Any, options, expected, name, broken, with_labels):
         if not _containers.is_path(first):
             if expected is None and _containers.is_array(first):
                 warn_of_signals(first.shape, options, are_stacked=False)
+            if options.image_shape is None and options.recommended_size and items.are_mixed():
+                options = replace(options, image_shape=options.recommended_size)
             return open_dataset(items, options, expected, name), items.labels
         cells = [items[row] for row in range(len(items))]
     if expected is None and not with_labels:
