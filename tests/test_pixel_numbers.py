@@ -1,5 +1,7 @@
 """A number for each pixel, or several: fitting, predicting, what is missing, units."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,18 @@ class TestMissing:
         known = MASKS_TEST != 2
         expected = r2_score(holed[known], fitted.predict(X_TEST)[known])
         assert fitted.score(X_TEST, holed) == pytest.approx(expected, abs=1e-5)
+
+    def test_numbers_that_no_pixel_holds_are_not_scored(self):
+        y = np.stack([DEPTHS, DEPTHS / 7], axis=-1)
+        model = regressor(max_epochs=1).fit(X, y)
+        holed = y.copy()
+        holed[..., 1] = np.nan
+        expected = r2_score(DEPTHS.ravel(), model.predict(X)[..., 0].ravel())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert model.score(X, holed) == pytest.approx(expected, abs=1e-5)
+        with pytest.raises(ValueError, match="No pixel of y counts"):
+            model.score(X, y, sample_weight=np.zeros(len(X)))
 
     def test_validation_leaves_it_out(self):
         holed = np.where(MASKS_TEST == 2, np.nan, DEPTHS_TEST)

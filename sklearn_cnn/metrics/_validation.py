@@ -135,11 +135,18 @@ def r2_of_pixels():
 def r2_of_maps(y, outputs, sample_weight=None):
     """Return R² over all pixels that are not NaN: the mean over the numbers of a pixel.
 
+    One that no pixel holds does not count.
+
     Parameters
     ----------
     y, outputs : ndarray of shape (n, H, W, k)
     sample_weight : array-like of shape (n,) or None
         Weights of the images.
+
+    Raises
+    ------
+    ValueError
+        If no pixel of weight counts.
     """
     check_consistent_length(y, outputs, sample_weight)
     weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
@@ -152,12 +159,15 @@ def r2_of_maps(y, outputs, sample_weight=None):
         )
         return sum(of_images)
 
-    mean = total(lambda true, _: true) / total(lambda true, _: ~np.isnan(true))
+    n_known = total(lambda true, _: ~np.isnan(true))
+    if not n_known.any():
+        raise ValueError("No pixel of y counts: there is no score.")
+    mean = total(lambda true, _: true) / np.where(n_known > 0, n_known, 1)
     spread = total(lambda true, _: (true - mean) ** 2)
     errors = total(lambda true, output: (true - output) ** 2)
     explained = 1 - errors / np.where(spread > 0, spread, 1)
     # of what is constant as scikit-learn has it
-    return float(np.where(spread > 0, explained, errors == 0).mean())
+    return float(np.where(spread > 0, explained, errors == 0)[n_known > 0].mean())
 
 
 def r2_of_known(y, outputs, sample_weight=None):
