@@ -15,7 +15,6 @@ from sklearn_cnn._base import BaseCNN
 from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.images import MapFormat, Maps, as_maps
 from sklearn_cnn.losses import ONE_LABEL, SEVERAL_LABELS, has_probabilities, resolve_loss
-from sklearn_cnn.metrics import mean_iou_score
 from sklearn_cnn.metrics._validation import accuracy, mean_iou
 from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
@@ -430,14 +429,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         X, y, sample_weight = self._to_score_by(X, y, sample_weight)
         check_is_fitted(self)
         if self._target.is_map:
-            return self._mean_iou(X, y, sample_weight)
+            return self._score_pixels(X, y, sample_weight)
         return super().score(X, y, sample_weight)
 
     def _score_of(self, y, predicted):
-        if self._target.is_map:
-            # text comes as objects out of an ONNX file
-            predicted = predicted.astype(self.classes_.dtype)
-            return mean_iou_score(y, predicted, ignore_label=self._target.ignore_label)
         return accuracy_score(y, predicted)
 
     def _answer_facts(self):
@@ -498,13 +493,16 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     _holds = (ONE_LABEL, SEVERAL_LABELS)
 
-    @reads_one_fit
-    def _mean_iou(self, X, y, sample_weight):
-        """Return the mean intersection over union of predictions, at the size of the network's."""
-        kept, masks = self._predict_to_score(X, y)
+    def _scorer_by(self, masks):
+        """Return what maps kept predictions, and weights of images, to the mean IoU."""
         # a fold may hold a class that training had not
-        target, kept = self._target.widened(masks, kept)
-        return mean_iou(target).score(target.encode(masks)[:].numpy(), kept, sample_weight)
+        target, widen = self._target.widened(masks)
+        encoded = target.encode(masks)[:].numpy()
+
+        def score(kept, sample_weight=None):
+            return mean_iou(target).score(encoded, widen(kept), sample_weight)
+
+        return score
 
     def _check_classes(self, y, classes):
         if hasattr(self, "net_"):

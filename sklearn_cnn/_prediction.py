@@ -45,8 +45,11 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     _interpolation: str
     _precision: str
     _prediction_precision: str
-    # of the estimators: what y is of images that were read
+    # of the estimators: what y is of images that were read, what scores predictions by y, and what
+    # scores what is kept of predictions by maps of it
     _values_of: Callable
+    _score_of: Callable
+    _scorer_by: Callable
 
     @property
     def module_(self):
@@ -309,10 +312,28 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             read = with_broken_maps(read, self._values_of(X, y, read.images, options))
         return drop(read.broken, X, y, sample_weight)
 
+    @reads_one_fit
     @new_tensors_on_cpu()
-    def _predict_to_score(self, X, y):
-        """Return what is kept of predictions, and the `Maps` of y; raise if it has none."""
+    def _score_pixels(self, X, y, sample_weight):
+        """Return the score of a value for each pixel, at the size of the network's images."""
         images = self._read_like_fit(X)
+        score = self._scorer_of_pixels(X, y, images)
+        shape, keep = self._logit_shape(), self._target.keep
+        kept = self._outputs_of(images, self._logit_module(), shape, keep)
+        return score(kept, sample_weight)
+
+    def _scorer_of(self, X, y, images):
+        """Return what maps predictions of the images of X, as `predict` has them, to their score.
+
+        y is read as `score` reads it.
+        """
+        if not self._target.is_map:
+            return partial(self._score_of, y)
+        score = self._scorer_of_pixels(X, y, images)
+        return lambda predicted: score(self._target.undecode(predicted))
+
+    def _scorer_of_pixels(self, X, y, images):
+        """Return what scores what is kept of predictions by the masks or maps of y."""
         maps = self._values_of(X, y, images, self._prediction_options())
         if not isinstance(maps, Maps):
             name = type(self).__name__
@@ -320,5 +341,4 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"y has a value for each image, but {name} was fitted on a value for each pixel: "
                 "masks or maps of shape (n, height, width) are what predictions are compared with."
             )
-        shape, keep = self._logit_shape(), self._target.keep
-        return self._outputs_of(images, self._logit_module(), shape, keep), maps
+        return self._scorer_by(maps)

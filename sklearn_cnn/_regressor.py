@@ -1,5 +1,6 @@
 """The regressor."""
 
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -366,20 +367,19 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         X, y, sample_weight = self._to_score_by(X, y, sample_weight)
         check_is_fitted(self)
         if self._target.is_map:
-            kept, maps = self._predict_to_score(X, y)
-            encoded = self._target.encode(maps)
-            return r2_of_maps(encoded[:].numpy(), kept, sample_weight)
+            return self._score_pixels(X, y, sample_weight)
         if isinstance(self._target, Quantiles):
             self._check_number_of_quantiles()
         return self._score_of(y, self.predict(X), sample_weight)
 
     def _score_of(self, y, predicted, sample_weight=None):
-        if self._target.is_map:
-            y, predicted = (np.reshape(m, (*np.shape(m)[:3], -1)) for m in (y, predicted))
-            return r2_of_maps(y, predicted, sample_weight)
         if isinstance(self._target, Quantiles):
             return mean_d2_pinball(y, predicted, self.quantile, sample_weight)
         return r2_of_known(check_numbers(y, allow_nan=True), predicted, sample_weight)
+
+    def _scorer_by(self, maps):
+        """Return what maps kept predictions, and weights of images, to R² over pixels."""
+        return partial(r2_of_maps, self._target.encode(maps)[:].numpy())
 
     def _answer_facts(self):
         """Return what an exported file says of its answer."""

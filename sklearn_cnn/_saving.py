@@ -46,12 +46,12 @@ class SavingMixin(BaseEstimator):
     _pixel_range: PixelRange
     _interpolation: str
     # of the estimators: the images of X, whether they are on the scale of fit's, what maps images
-    # to features and to logits, y and predictions to a score, and what a file says of its answer
+    # to features and to logits, predictions to a score, and what a file says of its answer
     _read_like_fit: Callable
     _compare_scale: Callable
     _feature_module: Callable
     _logit_module: Callable
-    _score_of: Callable
+    _scorer_of: Callable
     _answer_facts: Callable
 
     @reads_one_fit
@@ -114,8 +114,7 @@ class SavingMixin(BaseEstimator):
             the estimator on them, and int8 is calibrated on them: some hundreds. None: float32 of
             four dimensions, and the file is compared on noise.
         y : array-like, default=None
-            Labels or numbers of X: the report then has scores. Masks and maps are arrays of the
-            size of the training images.
+            Labels or numbers of X, masks or maps, as in `score`: the report then has scores.
         output : {"auto", "predict_proba", "predict", "decision_function", "transform"}, \
                 default="auto"
             The method whose answer the file gives, test-time augmentation included; it is the name
@@ -177,8 +176,9 @@ class SavingMixin(BaseEstimator):
             "interpolation": self._interpolation,
             **self._answer_facts(),
         }
+        score_of = None if y is None else self._scorer_of(X, y, images)
         module = self.export_module(output)
-        return write_onnx(path, module, self._target, images, y, self._score_of, options, facts)
+        return write_onnx(path, module, self._target, images, score_of, options, facts)
 
     def _check_sample(self, images, precision):
         """Warn if images to compare a file on, and to calibrate it, are unlike those of fit."""

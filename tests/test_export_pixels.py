@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from drawn_pixels import map_classifier, shapes
+from PIL import Image
+from sklearn.base import clone
 
 from sklearn_cnn import CNNRegressor
 from sklearn_cnn.architectures import UNet
@@ -76,6 +78,57 @@ def test_pixels_that_do_not_count_are_not_scored(tmp_path):
     model = map_classifier(architecture=UNet((4, 8)), ignore_label=255, **SMALL).fit(X, masks)
     report = model.to_onnx(tmp_path / "m.onnx", X, masks)
     assert report.score == pytest.approx(model.score(X, masks))
+
+
+def test_y_is_what_score_takes(tmp_path):
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)], dtype=np.uint8)[MASKS]
+    files = {}
+    for name, arrays in {"x": X, "indices": MASKS, "mm": MASKS * 10}.items():
+        files[name] = [tmp_path / f"{name}{row}.png" for row in range(len(X))]
+        for file, array in zip(files[name], arrays, strict=True):
+            Image.fromarray(array).save(file)
+    model = map_classifier(architecture=UNet((4, 8)), image_shape=(12, 12), **SMALL)
+    names = {"floor": (0, 0, 0), "box": (255, 0, 0), "ball": (0, 0, 255)}
+    named = clone(model).set_params(palette=names).fit(X, NAMES)
+    depths = CNNRegressor(UNet((4, 8)), target_scale=0.1, **SMALL).fit(X, files["mm"])
+    for fitted, images, y in (
+        (model.fit(X, MASKS), files["x"], files["indices"]),
+        (named, X, colours),
+        (depths, X, files["mm"]),
+    ):
+        report = fitted.to_onnx(tmp_path / "m.onnx", images, y)
+        expected = pytest.approx(fitted.score(images, y), abs=1e-5)
+        assert report.score == expected
+        assert report.estimator_score == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "message"),
+    [
+        (CNNRegressor, FLOWS, "y has 2 numbers a pixel, expected 1"),
+        (CNNRegressor, DEPTHS[:, :1], r"y\[0\] has 1 x 20 pixels .* its image has 16 x 20"),
+        (CNNRegressor, DEPTHS[:, :1, :1], r"y\[0\] has 1 x 1 pixels .* its image has 16 x 20"),
+        (CNNRegressor, DEPTHS * np.nan, r"y\[0\] has no pixel that counts"),
+        (CNNRegressor, DEPTHS[:, 0, 0], "y has a value for each image, but CNNRegressor was"),
+        (CNNRegressor, NAMES, "y holds <U5 for each pixel, but CNNRegressor takes numbers"),
+        (map_classifier, MASKS[:, :8], r"y\[0\] has 8 x 20 pixels .* its image has 16 x 20"),
+        (map_classifier, MASKS[:, 0, 0], "y has a value for each image, but CNNClassifier was"),
+        (map_classifier, NAMES, "of another type than the classes of the fit"),
+        (map_classifier, MASKS / 2, "y holds float64 for each pixel, but labels are integers"),
+        (map_classifier, SEVERAL, "y holds 2 values a pixel, but CNNClassifier takes a class"),
+    ],
+)
+def test_y_that_score_refuses_is_refused_before_the_export(tmp_path, monkeypatch, kind, y, message):
+    def refuse(*_args):
+        raise AssertionError("the export began")
+
+    monkeypatch.setattr("sklearn_cnn.export._onnx._graph", refuse)
+    model = kind(architecture=UNet((4, 8)), **SMALL)
+    model.fit(X, DEPTHS if kind is CNNRegressor else MASKS)
+    with pytest.raises(ValueError, match=message):
+        model.score(X, y)
+    with pytest.raises(ValueError, match=message):
+        model.to_onnx(tmp_path / "m.onnx", X, y)
 
 
 def test_any_size_is_padded_and_cropped(tmp_path):

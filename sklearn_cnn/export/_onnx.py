@@ -135,7 +135,7 @@ def warn_of_calibration(n_images, extremes, pixel_range):
         )
 
 
-def write_onnx(path, module, target, images, y, score_of, options, facts):
+def write_onnx(path, module, target, images, score_of, options, facts):
     """Write a module as an ONNX file that answers as the estimator does.
 
     Parameters
@@ -145,10 +145,9 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
     target : SingleLabel, MultiLabel or Continuous
     images : Tensor or LazyImages of shape (n, H, W, C), uint8 or float32
         What the file is checked on, and rounded by; its dtype becomes that of the file's input.
-    y : array-like or None
-        True labels or numbers of the images.
-    score_of : callable
-        Maps y and labels, or numbers, to the estimator's score.
+    score_of : callable or None
+        Maps labels, or numbers, of the images to the estimator's score; None where no truth is
+        known.
     options : OnnxOptions
     facts : dict
         What the file says of itself: names to what JSON takes.
@@ -172,7 +171,7 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
     refuse_not_finite(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
     # the export takes seconds: what ends without a file does so before it
     answers = answers_of(outputs, target, options.output)
-    expected = expect(answers, y, score_of, target, options.output)
+    expected = expect(answers, score_of, target, options.output)
     has_labels = options.output == "predict" and isinstance(target, SingleLabel)
     labels = _storable(target.classes) if has_labels else None
 
@@ -186,7 +185,7 @@ def write_onnx(path, module, target, images, y, score_of, options, facts):
                 f"In {precision} answers are not finite: pixels, answers or numbers inside the "
                 "network are too large for it. Nothing was written. Write precision='float32'."
             )
-        return compare(answers, expected, y, score_of, target, options.output, precision, len(data))
+        return compare(answers, expected, score_of, target, options.output, precision, len(data))
 
     model = _graph(module, next(batches()), options)
     if labels is not None:

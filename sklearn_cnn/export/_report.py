@@ -65,16 +65,16 @@ class Expected(NamedTuple):
     score: float | None
 
 
-def expect(answers, y, score_of, target, output):
+def expect(answers, score_of, target, output):
     """Return the `Expected` of the estimator's answers; raise what `score_of` does.
 
     Parameters are those of `compare`.
     """
     labels = None if output == "transform" else labels_of(answers, target, output)
-    return Expected(answers, labels, None if y is None else float(score_of(y, labels)))
+    return Expected(answers, labels, None if score_of is None else float(score_of(labels)))
 
 
-def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
+def compare(answers, expected, score_of, target, output, precision, n_bytes):
     """Return the report on the answers of a file.
 
     Parameters
@@ -82,10 +82,8 @@ def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
     answers : ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
         Of the file.
     expected : Expected
-    y : array-like or None
-        True labels or numbers.
-    score_of : callable
-        Maps y and labels, or numbers, to the estimator's score.
+    score_of : callable or None
+        Maps labels, or numbers, to the estimator's score; None where no truth is known.
     target : SingleLabel, MultiLabel or Continuous
     output : str
         The method that answers.
@@ -102,8 +100,8 @@ def compare(answers, expected, y, score_of, target, output, precision, n_bytes):
         labels = labels_of(answers, target, output)
         if not isinstance(target, Continuous):
             agreement = 1 - _share_of_others(labels, expected.labels, target.is_map)
-        if y is not None:
-            score = float(score_of(y, labels))
+        if score_of is not None:
+            score = float(score_of(labels))
     return OnnxReport(
         precision,
         n_bytes,

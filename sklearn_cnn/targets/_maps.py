@@ -81,14 +81,18 @@ class PixelClasses(SingleLabel):
         indices = np.searchsorted(self.classes, labels).clip(max=self.n_outputs - 1)
         return indices, self.classes[indices] == labels
 
-    def widened(self, maps, kept):
-        """Return a target whose classes are those of masks, too, and what was kept by its indices.
+    def widened(self, maps):
+        """Return a target whose classes are those of masks, too, and what brings to its indices.
 
         Parameters
         ----------
         maps : Maps
-        kept : ndarray of shape (n, H, W)
-            Indices of these classes.
+
+        Returns
+        -------
+        target : PixelClasses
+        widen : callable
+            Maps what was kept, indices of these classes, to indices of those.
         """
         check_labels(maps)
         labels = labels_in(maps)
@@ -100,7 +104,7 @@ class PixelClasses(SingleLabel):
             )
         target = PixelClasses(np.union1d(self.classes, labels), self.ignore_label)
         codes = target.indices_of(self.classes)[0].astype(np.int16)
-        return target, _looked_up(codes, kept)
+        return target, functools.partial(_looked_up, codes)
 
     def pixel_counts(self, encoded, rows):
         """Return the pixels of each class in some encoded masks."""
@@ -156,6 +160,11 @@ class PixelClasses(SingleLabel):
     def decode(self, kept):
         """Return the label of each pixel."""
         return _looked_up(self.classes, kept)
+
+    def undecode(self, labels):
+        """Return what is kept of logits whose predictions are these labels of the classes."""
+        # text comes as objects out of an ONNX file
+        return self.indices_of(labels.astype(self.classes.dtype))[0]
 
     def as_masks(self, encoded):
         """Return encoded masks as metrics take them, of shape (n, H, W)."""
@@ -302,6 +311,10 @@ class PixelNumbers(Continuous):
         """Return what was kept in the user's units, and in the shape that y had in `fit`."""
         y = (kept * self.scale + self.mean).astype(self.dtype)
         return y[..., 0] if self.is_1d else y
+
+    def undecode(self, y):
+        """Return what is kept of outputs whose predictions are these numbers."""
+        return (y.reshape(*y.shape[:3], self.n_outputs) - self.mean) / self.scale
 
     def likely_outputs(self, encoded):
         """Return outputs between the mean and the truth, to try a scorer on."""

@@ -106,15 +106,15 @@ class PixelLabels(MultiLabel):
         """Return what was kept: 0 and 1 already."""
         return kept
 
-    decode = decode_indices
+    decode = undecode = decode_indices
 
     def as_masks(self, encoded):
         """Return encoded masks as metrics take them."""
         return encoded
 
-    def widened(self, maps, kept):
-        """Return itself, and what was kept: labels are as many in all masks."""
-        return self, kept
+    def widened(self, maps):
+        """Return itself, and what changes nothing: labels are as many in all masks."""
+        return self, self.decode_indices
 
     def true_labels(self, encoded):
         """Return encoded masks in the user's values."""
