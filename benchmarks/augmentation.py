@@ -103,7 +103,8 @@ def cost():
     generator = torch.Generator().manual_seed(0)
     X = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
     images, y = X.permute(0, 3, 1, 2), torch.arange(BATCH) % 10
-    model = CNNClassifier(max_epochs=1, random_state=0, batch_size=BATCH).fit(X, y)
+    model = CNNClassifier(augmentation=None, max_epochs=1, random_state=0, batch_size=BATCH)
+    model.fit(X, y)
     print(f"training step of the default network, {model.precision_}: ", end="")
     step_time = time_of_a_step(model, (images, y, None))
     print(f"{step_time:.1f} ms")

@@ -64,6 +64,7 @@ class Ours:
         self.images, self.labels = images, labels
         self.classifier = CNNClassifier(
             architectures[case.network],
+            augmentation=None,
             optimizer="adam",
             lr=LR,
             weight_decay=0.0,

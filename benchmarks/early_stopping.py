@@ -79,8 +79,12 @@ def load_halved(load):
 
 # How a set is loaded, how many images are learned from, and by what.
 SETS = {
-    "digits": (load_digits_to_test, 300, CNNClassifier()),
-    "clothes": (partial(load_halved, image_sets.load_fashion_mnist), 400, CNNClassifier()),
+    "digits": (load_digits_to_test, 300, CNNClassifier(augmentation=None)),
+    "clothes": (
+        partial(load_halved, image_sets.load_fashion_mnist),
+        400,
+        CNNClassifier(augmentation=None),
+    ),
     "age": (load_faces, 400, CNNRegressor(augmentation="flip_crop")),
     "cifar": (
         partial(load_halved, image_sets.load_cifar10_20k),

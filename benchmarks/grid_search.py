@@ -54,7 +54,9 @@ class SkorchNet(torch.nn.Sequential):
 
 def ours(X, y, n_jobs):
     """Search with our estimator."""
-    classifier = CNNClassifier(max_epochs=EPOCHS, batch_size=BATCH_SIZE, random_state=0)
+    classifier = CNNClassifier(
+        augmentation=None, max_epochs=EPOCHS, batch_size=BATCH_SIZE, random_state=0
+    )
     grid = {"architecture": ARCHITECTURES, "lr": RATES}
     return GridSearchCV(classifier, grid, cv=FOLDS, refit=False, n_jobs=n_jobs).fit(X, y)
 

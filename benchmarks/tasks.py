@@ -153,9 +153,9 @@ class Task:
             return self.wrap(make_pipeline(FunctionTransformer(gray), small, clone(self.pixels)))
 
         def textbook():
-            return self.wrap(
-                ours(ConvNet(padding="valid", **TEXTBOOK), weight_decay=0.0, lr=0.001, **common)
-            )
+            network = ConvNet(padding="valid", **TEXTBOOK)
+            alone = {"augmentation": None, "weight_decay": 0.0, "lr": 0.001}
+            return self.wrap(ours(network, **alone, **common))
 
         def pretrained(**fine_tuning):
             return self.wrap(ours(make_backbone(**fine_tuning), random_state=seed))
