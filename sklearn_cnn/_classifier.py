@@ -71,8 +71,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         juts out, or by filling up with zeros. Pixels are interpolated as the learned weights of
         the architecture recommend, without them bilinearly.
     augmentation : "auto", str, Augmentation, callable or None, default="auto"
-        How training images are changed at random. "auto": from scratch they are shifted by up to
-        an eighth of each side; images of masks, of fewer than 8 pixels a side, and for learned
+        How training images are changed at random. "auto": from scratch they are shifted by up to a
+        sixteenth of each side; images of masks, of fewer than 16 pixels a side, and for learned
         weights are not changed. None: none is. Else a name out of `available_augmentations()`, an
         `Augmentation` object, or a function that maps a batch of images of shape (b, C, H, W),
         uint8 or float32, to one of the same shape and dtype; torchvision's v2 transforms do. Masks

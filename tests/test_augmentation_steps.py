@@ -58,14 +58,14 @@ def test_by_default_images_of_labels_are_shifted(several, tmp_path):
     params = {"max_epochs": 2, "random_state": 0}
     automatic = CNNClassifier(SMALL, **params).fit(X, y)
     assert automatic.augmentation == "auto"
-    assert repr(automatic.augmentation_) == "Augmentation(crop=0.125)"
-    assert same_weights(automatic, classifier(Augmentation(crop=0.125)).fit(X, y))
+    assert repr(automatic.augmentation_) == "Augmentation(crop=0.0625)"
+    assert same_weights(automatic, classifier(Augmentation(crop=0.0625)).fit(X, y))
     assert not same_weights(automatic, classifier().fit(X, y))
     automatic.save(tmp_path / "model")
-    assert repr(CNNClassifier.load(tmp_path / "model").augmentation_) == "Augmentation(crop=0.125)"
+    assert repr(CNNClassifier.load(tmp_path / "model").augmentation_) == "Augmentation(crop=0.0625)"
 
 
-@pytest.mark.parametrize("shape", [(7, 12), (1, 40)])
+@pytest.mark.parametrize("shape", [(15, 20), (1, 40)])
 def test_by_default_small_images_and_strips_stay_as_they_are(shape):
     X = np.random.default_rng(0).integers(0, 256, (40, *shape), dtype=np.uint8)
     y = np.arange(40) % 2

@@ -13,10 +13,11 @@ _PRESETS = {
     "symbols": Augmentation(crop=0.08, rotation=10, scale=0.1, fill="edge"),
 }
 
-# What "auto" does to images of labels, and the side below which it does nothing: a shift by an
-# eighth would be less than a pixel, and strips, one pixel high, are often no pictures.
-_AUTOMATIC = Augmentation(crop=0.125)
-_SMALLEST_SIDE = 8
+# What "auto" does to images of labels, and the side below which it does nothing: the shift would
+# be less than a pixel, and strips, one pixel high, are often no pictures. How it was chosen:
+# benchmarks/results/augmentation.md
+_AUTOMATIC = Augmentation(crop=0.0625)
+_SMALLEST_SIDE = 16
 
 
 def available_augmentations():
