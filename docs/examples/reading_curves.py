@@ -39,13 +39,7 @@ def main(n_images=500, max_epochs=20):
             y,
         ),
         "It overfits: labels are partly wrong": (
-            CNNClassifier(
-                augmentation=None,
-                batch_size=64,
-                weight_decay=0.0,
-                max_epochs=max_epochs,
-                random_state=0,
-            ),
+            CNNClassifier(max_epochs=max_epochs, batch_size=64, weight_decay=0.0, random_state=0),
             partly_wrong,
         ),
         "The learning rate is too large": (
