@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -341,11 +342,14 @@ def test_what_answers_otherwise_is_not_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_exported_says_so(tmp_path):
+def test_what_cannot_be_exported_says_so(tmp_path, capfd):
     model = fit(CNNClassifier, Y, architecture=BranchesOnValues)
-    with pytest.raises(ValueError, match="The network cannot be exported to ONNX: "):
+    line = "return self.layer(features if features.mean() > 0 else -features)"
+    expected = f"The network cannot be exported to ONNX: .* at `{re.escape(line)}`, line .* branch"
+    with pytest.raises(ValueError, match=expected):
         model.to_onnx(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

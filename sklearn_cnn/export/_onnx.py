@@ -1,6 +1,9 @@
 """Modules as ONNX files, checked by onnxruntime before they are written."""
 
+import contextlib
+import io
 import json
+import re
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -28,6 +31,8 @@ _WITH_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # a hundredth of them.
 _MOST = {"predict_proba": 1e-4}
 _MOST_ELSE = 1e-3
+# A line of code in what torch says of an error: file, number and text.
+_PLACE = re.compile(r'File "(.+)", line (\d+), in .+\n(.+)')
 # Images of a calibration below which its ranges are those of the few.
 _ENOUGH_TO_CALIBRATE = 100
 
@@ -238,8 +243,8 @@ def _graph(module, batch, options):
     sample = torch.zeros((n_images, *batch.shape[1:]), dtype=torch.from_numpy(batch).dtype)
     shapes = ({0: torch.export.Dim("batch")},) if options.dynamic_batch else None
     try:
-        with warnings.catch_warnings():
-            # torch's own about torch
+        # torch warns about torch, and prints its graph before it raises
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             program: Any = torch.onnx.export(
                 module,
@@ -251,14 +256,27 @@ def _graph(module, batch, options):
                 verbose=False,
             )
     except RuntimeError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        advice = " Write dynamic_batch=False if it is bound to a size." * options.dynamic_batch
-        raise ValueError(f"The network cannot be exported to ONNX: {reason}.{advice}") from error
+        advice = "Its forward may not branch on the values of pixels."
+        if options.dynamic_batch:
+            advice += " Write dynamic_batch=False if it is bound to a size."
+        raise ValueError(
+            f"The network cannot be exported to ONNX: {_reason(error)}. {advice}"
+        ) from error
     model = program.model_proto
     for part in (model.graph, *model.graph.node, *model.graph.value_info):
         # names of this machine's files among them
         part.ClearField("metadata_props")
     return model
+
+
+def _reason(error):
+    """Return why torch cannot follow a network, with the line of its code if torch names one."""
+    text = str(error.__cause__ or error).strip()
+    reason, places = text.splitlines()[0], _PLACE.findall(text)
+    if not places:
+        return reason
+    file, line, code = places[-1]
+    return f"{reason} at `{code.strip()}`, line {line} of {file}"
 
 
 def _storable(classes):
