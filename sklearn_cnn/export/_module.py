@@ -85,7 +85,9 @@ def exported_module(core, target, output, image_shape, channel_axis):
     answer = nn.Identity() if output == "transform" else _ANSWERS[output](target)
     if target.is_map and output != "transform":
         answer = nn.Sequential(answer, _ValuesLast())
-    return ExportedModule(copy.deepcopy(core).cpu(), answer, image_shape, channel_axis).eval()
+    # torch.export.save takes weights in channels_last for parts of others, and warns
+    core = copy.deepcopy(core).to("cpu", memory_format=torch.contiguous_format)
+    return ExportedModule(core, answer, image_shape, channel_axis).eval()
 
 
 def answers_of(outputs, target, output):
