@@ -6,6 +6,7 @@ for one epoch a fit, in this process whatever `n_jobs` says. Shell commands are 
 
 import asyncio
 import functools
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from image_files import noise, write_images
+from PIL import Image
 from sklearn import datasets
 from sklearn.utils import Bunch
 
 from sklearn_cnn import CNNClassifier, _base
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.architectures import ConvNet, UNet
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -116,16 +118,25 @@ def test_the_service_answers_uploads():
     pytest.importorskip("fastapi")
     httpx = pytest.importorskip("httpx")
     pytest.importorskip("onnxruntime")
+    images = [noise(20, 24, 3, seed) for seed in range(6)]
+    masks = [np.array(["road", "sky"])[image[..., 0] // 128] for image in images]
+    roads = CNNClassifier(UNet((4, 8)), image_shape=(16, 16), max_epochs=1, random_state=0)
+    roads.fit(images, masks).save("roads.model")
     names = run(SERVING, PAGES[SERVING])
     app = names["app"]
 
-    async def post(*contents):
-        uploads = [("images", ("upload.jpg", content, "image/jpeg")) for content in contents]
+    async def post(*contents, to="/predict", name="images"):
+        uploads = [(name, ("upload.jpg", content, "image/jpeg")) for content in contents]
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.post("/predict", files=uploads)
+            return await client.post(to, files=uploads)
 
     photo = Path("new.jpg").read_bytes()
+    answer = asyncio.run(post(photo, to="/mask", name="image"))
+    with Image.open(io.BytesIO(answer.content)) as mask:
+        expected = roads.predict_original_size(["new.jpg"])[0]
+        np.testing.assert_array_equal(roads.classes_[np.asarray(mask)], expected)
+    assert asyncio.run(post(photo[:100], to="/mask", name="image")).status_code == 422
     reply = asyncio.run(post(photo, Path("pets/cat/0000.jpg").read_bytes()))
     assert reply.status_code == 200
     assert [list(answer) for answer in reply.json()] == [["cat", "dog"]] * 2
