@@ -131,6 +131,21 @@ def test_y_that_score_refuses_is_refused_before_the_export(tmp_path, monkeypatch
         model.to_onnx(tmp_path / "m.onnx", X, y)
 
 
+def test_a_report_is_of_all_batches(tmp_path):
+    model = map_classifier(architecture=UNet((4, 8)), **SMALL).fit(X, MASKS)
+    path, expected = tmp_path / "m.onnx", model.decision_function(X)
+    for dynamic in True, False:
+        params = {"output": "decision_function", "precision": "float16", "dynamic_batch": dynamic}
+        report = model.to_onnx(path, X, MASKS, **params)
+        found = np.concatenate([answer(path, image) for image in X[:, np.newaxis]])
+        labels = found.argmax(axis=-1)
+        assert report.n_images == len(X)
+        difference = np.abs(found - expected).max() / np.sqrt(np.square(expected).mean())
+        assert report.difference == pytest.approx(difference, rel=0.02)
+        assert report.agreement == pytest.approx((labels == model.predict(X)).mean(), abs=1e-4)
+        assert report.score == pytest.approx(mean_iou_score(MASKS, labels), abs=1e-3)
+
+
 def test_any_size_is_padded_and_cropped(tmp_path):
     images, masks = shapes(8, size=(13, 21))
     model = map_classifier(architecture=UNet((4, 8), patch_size=2), **SMALL).fit(images, masks)

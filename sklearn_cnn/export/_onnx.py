@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, gen_batches
 
 from sklearn_cnn._version import __version__
 from sklearn_cnn.export._module import answers_of
-from sklearn_cnn.export._report import compare, expect
+from sklearn_cnn.export._report import compare, score_by
 from sklearn_cnn.images import parse
+from sklearn_cnn.runtime.device import prediction_batch_size
 from sklearn_cnn.runtime.replaced_files import replace_file
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets import SingleLabel
@@ -25,7 +26,6 @@ from sklearn_cnn.training.batches import read_ahead
 from sklearn_cnn.training.prediction import predict_outputs, refuse_not_finite
 
 _PRECISIONS = ("float32", "float16", "int8")
-_BATCH_SIZE = 32
 _WITH_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # Largest differences from the estimator, in the units of `OnnxReport`; rounding of float32 is
 # a hundredth of them.
@@ -174,9 +174,13 @@ def write_onnx(path, module, target, images, score_of, options, facts):
     _imported()
     outputs = predict_outputs(module.core, images, torch.device("cpu")).numpy()
     refuse_not_finite(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+
+    def expected():
+        for rows in gen_batches(len(images), _batch_size(images, options)):
+            yield answers_of(outputs[rows], target, options.output)
+
     # the export takes seconds: what ends without a file does so before it
-    answers = answers_of(outputs, target, options.output)
-    expected = expect(answers, score_of, target, options.output)
+    estimator_score = score_by(score_of, expected(), target, options.output)
     has_labels = options.output == "predict" and isinstance(target, SingleLabel)
     labels = _storable(target.classes) if has_labels else None
 
@@ -184,13 +188,9 @@ def write_onnx(path, module, target, images, score_of, options, facts):
         return _batches(images, module, options)
 
     def report_on(data, precision):
-        answers = _run(data, batches())
-        if answers.dtype.kind == "f" and not np.isfinite(answers).all():
-            raise ValueError(
-                f"In {precision} answers are not finite: pixels, answers or numbers inside the "
-                "network are too large for it. Nothing was written. Write precision='float32'."
-            )
-        return compare(answers, expected, score_of, target, options.output, precision, len(data))
+        pairs = zip(_answers(data, batches(), precision), expected(), strict=True)
+        by = (score_of, estimator_score, target, options.output)
+        return compare(pairs, *by, precision, len(data))
 
     model = _graph(module, next(batches()), options)
     if labels is not None:
@@ -225,12 +225,16 @@ def _imported():
     return onnx, onnxruntime
 
 
+def _batch_size(images, options):
+    """Return how many images a file is asked about at once."""
+    return prediction_batch_size(tuple(images.shape[1:3])) if options.dynamic_batch else 1
+
+
 def _batches(images, module, options):
     """Yield images as the user has them, as arrays."""
-    size = _BATCH_SIZE if options.dynamic_batch else 1
     form = module.forms[options.n_dimensions]
-    starts = range(0, len(images), size)
-    for batch in read_ahead(images, [slice(start, start + size) for start in starts]):
+    rows = gen_batches(len(images), _batch_size(images, options))
+    for batch in read_ahead(images, list(rows)):
         if module.channel_axis == 1:
             batch = batch.permute(0, 3, 1, 2)
         yield batch.reshape(len(batch), *form).contiguous().numpy()
@@ -366,12 +370,19 @@ def _ends(graph):
     return ends
 
 
-def _run(data, batches):
-    """Return what onnxruntime answers."""
+def _answers(data, batches, precision):
+    """Yield what onnxruntime answers, batch by batch; a ValueError if it is not finite."""
     _, onnxruntime = _imported()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # its warnings are about graphs that it goes on to run
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run(None, {"images": batch})[0] for batch in batches])
+    for batch in batches:
+        [answers] = session.run(None, {"images": batch})
+        if answers.dtype.kind == "f" and not np.isfinite(answers).all():
+            raise ValueError(
+                f"In {precision} answers are not finite: pixels, answers or numbers inside the "
+                "network are too large for it. Nothing was written. Write precision='float32'."
+            )
+        yield answers

@@ -1,7 +1,7 @@
 """What an export says of itself: size, difference from the estimator, what rounding costs."""
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -55,35 +55,28 @@ class OnnxReport:
         return "; ".join(parts)
 
 
-class Expected(NamedTuple):
-    """What the estimator answers, and what follows from it."""
-
-    answers: np.ndarray
-    # None of features, which have none
-    labels: np.ndarray | None
-    # None where no truth was given
-    score: float | None
-
-
-def expect(answers, score_of, target, output):
-    """Return the `Expected` of the estimator's answers; raise what `score_of` does.
+def score_by(score_of, answers, target, output):
+    """Return the score of answers; raise what `score_of` does.
 
     Parameters are those of `compare`.
     """
-    labels = None if output == "transform" else labels_of(answers, target, output)
-    return Expected(answers, labels, None if score_of is None else float(score_of(labels)))
+    if score_of is None:
+        return None
+    labels = [labels_of(of_batch, target, output) for of_batch in answers]
+    return float(score_of(np.concatenate(labels)))
 
 
-def compare(answers, expected, score_of, target, output, precision, n_bytes):
+def compare(pairs, score_of, estimator_score, target, output, precision, n_bytes):
     """Return the report on the answers of a file.
 
     Parameters
     ----------
-    answers : ndarray of shape (n,), (n, k), (n, H, W) or (n, H, W, k)
-        Of the file.
-    expected : Expected
+    pairs : iterable of (ndarray, ndarray)
+        Answers of the file and of the estimator, of shape (b,), (b, k), (b, H, W) or (b, H, W, k),
+        batch by batch: those for each pixel of all images would fill a memory.
     score_of : callable or None
         Maps labels, or numbers, to the estimator's score; None where no truth is known.
+    estimator_score : float or None
     target : SingleLabel, MultiLabel or Continuous
     output : str
         The method that answers.
@@ -94,40 +87,45 @@ def compare(answers, expected, score_of, target, output, precision, n_bytes):
     -------
     OnnxReport
     """
-    difference, unit = _difference(answers, expected.answers, target, output)
-    agreement = score = None
-    if output != "transform":
-        labels = labels_of(answers, target, output)
-        if not isinstance(target, Continuous):
-            agreement = 1 - _share_of_others(labels, expected.labels, target.is_map)
+    have_labels = output != "transform" and not isinstance(target, Continuous)
+    are_labels = have_labels and output == "predict"
+    are_other, labels, n_images = [], [], 0
+    largest, squares, n_values = 0.0, 0.0, 0
+    for answers, expected in pairs:
+        n_images += len(answers)
         if score_of is not None:
-            score = float(score_of(labels))
+            labels.append(labels_of(answers, target, output))
+        if have_labels:
+            found, known = (labels_of(of_one, target, output) for of_one in (answers, expected))
+            are_other.append(_are_other(found, known, target.is_map))
+        if not are_labels:
+            scale = target.scale if output == "predict" else 1.0
+            largest = max(largest, float((np.abs(answers - expected) / scale).max()))
+            squares += float(np.square(expected, dtype=np.float64).sum())
+            n_values += expected.size
+    share_of_others = float(np.concatenate(are_other).mean()) if have_labels else 0.0
+    if are_labels:
+        difference, unit = share_of_others, "of the labels"
+    elif output == "predict_proba":
+        difference, unit = largest, "in probability"
+    elif output == "predict":
+        difference, unit = largest, "standard deviations of y"
+    else:
+        difference, unit = largest / (math.sqrt(squares / n_values) or 1.0), "of the typical answer"
     return OnnxReport(
         precision,
         n_bytes,
-        len(answers),
+        n_images,
         difference,
         unit,
-        agreement,
-        score,
-        expected.score,
+        1 - share_of_others if have_labels else None,
+        None if score_of is None else float(score_of(np.concatenate(labels))),
+        estimator_score,
         target.is_map,
     )
 
 
-def _difference(answers, expected, target, output):
-    if output == "predict" and not isinstance(target, Continuous):
-        return _share_of_others(answers, expected, target.is_map), "of the labels"
-    largest = np.abs(answers - expected)
-    if output == "predict_proba":
-        return float(largest.max()), "in probability"
-    if output == "predict":
-        return float((largest / target.scale).max()), "standard deviations of y"
-    typical = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
-    return float(largest.max() / (typical or 1.0)), "of the typical answer"
-
-
-def _share_of_others(labels, known, is_map):
-    """Return the share of images, or of entries of maps, whose labels are not the known ones."""
+def _are_other(labels, known, is_map):
+    """Return of images, or of entries of maps, whether their labels are not the known ones."""
     is_other = labels != known
-    return float(np.mean(is_other if is_map or is_other.ndim == 1 else is_other.any(axis=1)))
+    return is_other if is_map or is_other.ndim == 1 else is_other.any(axis=1)

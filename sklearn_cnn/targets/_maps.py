@@ -163,8 +163,11 @@ class PixelClasses(SingleLabel):
 
     def undecode(self, labels):
         """Return what is kept of logits whose predictions are these labels of the classes."""
-        # text comes as objects out of an ONNX file
-        return self.indices_of(labels.astype(self.classes.dtype))[0]
+        kept = np.empty(labels.shape, dtype=np.int16)
+        for indices, of_image in zip(kept, labels, strict=True):
+            # text comes as objects out of an ONNX file
+            indices[...] = self.indices_of(of_image.astype(self.classes.dtype))[0]
+        return kept
 
     def as_masks(self, encoded):
         """Return encoded masks as metrics take them, of shape (n, H, W)."""
