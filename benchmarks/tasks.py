@@ -19,6 +19,7 @@ scored on the test images:
 - pretrained, of photos: no argument but EfficientNet-Lite0, as it learned on ImageNet, and
   random_state; of road scenes the recipe with that network as the encoder of its U-Net;
 - frozen, of photos: the same, of which the last layer alone learns;
+- features, of photos where the script has it: a linear model of what that network sees;
 - recipe: that of the script, and what it is without a part of it; prices are the mean of eight
   networks that start from one that knows CIFAR-10, which is learned once and not counted in the
   seconds.
@@ -63,6 +64,7 @@ from sklearn_cnn.metrics import (
 
 RESULTS = Path(__file__).parent / "results" / "tasks.json"
 CONTENDERS = {"dummy", "pixels", "textbook", "default", "pretrained", "frozen", "recipe"}
+CONTENDERS |= {"features"}
 CONTENDERS |= {"recipe without class_weight", "recipe from scratch"}
 CONTENDERS |= {"recipe without photos", "recipe without table"}
 QUICK = {"n_train": 400, "n_test": 200, "max_epochs": 1, "max_iter": 5}
@@ -161,6 +163,9 @@ class Task:
             return self.wrap(ours(make_backbone(**fine_tuning), random_state=seed))
 
         learned = {"pretrained": pretrained, "frozen": lambda: pretrained(freeze=True)}
+        script = import_task(self.script)
+        if hasattr(script, "make_feature_estimator"):
+            learned["features"] = script.make_feature_estimator
         return {
             "dummy": dummy,
             "pixels": pixels,
@@ -172,7 +177,7 @@ class Task:
 
     def is_repeated(self, name):
         """Return whether another seed changes what a contender learns."""
-        return name not in ("dummy", "pixels")
+        return name not in ("dummy", "pixels", "features")
 
     def recipe(self, seed, **arguments):
         """Return the estimator of the script."""

@@ -40,7 +40,11 @@ TASKS = [
     ),
     ("clothing", "accuracy", ["clothing.png", "clothing_curve.png"]),
     ("conformal", "quantiles, conformalized: coverage", []),
-    ("counting", "photos: R²", ["counting_drawings.png", "counting_photos.png"]),
+    (
+        "counting",
+        "photos with learned weights: R²",
+        [f"counting_{of}.png" for of in ("drawings", "photos", "photos_with_learned_weights")],
+    ),
     ("depth", "network:", ["depth.png"]),
     ("digits", "accuracy", ["digits.png", "digits_worst.png"]),
     ("fine_tuning", "Fine-tuned is better in", ["fine_tuning.png"]),

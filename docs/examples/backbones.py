@@ -7,6 +7,9 @@ A network that has learned from a million photos of ImageNet, with its weights.
 
 import functools
 
+from sklearn.pipeline import make_union
+
+from sklearn_cnn import CNNFeatures
 from sklearn_cnn.architectures import TorchModule
 
 
@@ -27,3 +30,11 @@ def make_backbone(**fine_tuning):
         std=(128 / 255,) * 3,
         **fine_tuning,
     )
+
+
+def make_features(*sides):
+    """Return what that network sees of photos of several sizes, one beside the other.
+
+    Things are large on some photos and small on others; no size suits all of them.
+    """
+    return make_union(*(CNNFeatures(make_backbone(), image_shape=(side, side)) for side in sides))
