@@ -35,7 +35,7 @@ from sklearn_cnn.architectures._assembly import (
     initialize,
 )
 from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
-from sklearn_cnn.augmentation import augmentation_step
+from sklearn_cnn.augmentation import as_augmentation, augmentation_step, resolve_automatic
 from sklearn_cnn.images import (
     ImageSet,
     Maps,
@@ -101,6 +101,8 @@ class BaseCNN(
     _fitted_architecture: Architecture
     _fine_tuning: FineTuning
     _recipe: Recipe
+    # whether all of the network learns, from random weights
+    _is_from_scratch: bool
     _score_name: str
     _pixel_range: PixelRange
     image_shape_: tuple[int, int, int]
@@ -418,6 +420,8 @@ class BaseCNN(
             self._fitted_architecture = clone(architecture)
             self._fine_tuning = fine_tuning_of(architecture, module)
             self._recipe, self._interpolation = config.recipe, config.read.interpolation
+            learns_whole = all(parameter.requires_grad for parameter in module.parameters())
+            self._is_from_scratch = learns_whole and not architecture.has_learned_weights
             self._pixel_range = PixelRange.of(pixels)
         else:
             extremes = samples.extremes()
@@ -479,13 +483,14 @@ class BaseCNN(
             self._averaged(net.module_)  # raises if predictions could not be averaged
         # callbacks predict before training ends
         self._precision, self._prediction_precision = plan.precision, plan.prediction_precision
+        self._resolve_augmentation()
         device = torch.device(net.device)
         batches = TrainingBatches(
             samples.on(device),
             batch_size=resolve_batch_size(config.batch_size, len(samples)),
             generator=torch.Generator(device).manual_seed(seed),
             augmentation=augmentation_step(
-                self._resolved_augmentation(net.module_), self._target, net.criterion_, samples
+                self.augmentation_, self._target, net.criterion_, samples
             ),
         )
         watch = ContentionWatch.of_training(device, batches.samples.images, plan.compile)
@@ -501,6 +506,15 @@ class BaseCNN(
                     self._keep(net, validation)
                 raise
         self._keep(net, validation)
+
+    def _resolve_augmentation(self):
+        """Set what `augmentation` comes to."""
+        self.augmentation_ = resolve_automatic(
+            as_augmentation(self.augmentation),
+            self._target,
+            self.image_shape_[:2],
+            from_scratch=self._is_from_scratch,
+        )
 
     def _check_acts_on_loss(self, loss, of_samples):
         """Let a loss leave out missing numbers; raise if these or weights cannot act on it."""

@@ -170,8 +170,19 @@ def read_options(parameters, estimator_name, architecture, interpolation=None):
         verbose=bool(p["verbose"]),
         why_not_resized=why_not,
         recommended_size=None if why_not else architecture.recommended_size(),
-        interpolation=interpolation or architecture.recommended_interpolation(),
+        interpolation=interpolation or _interpolation(architecture),
     )
+
+
+def _interpolation(architecture):
+    """Return how an architecture recommends to resize images, which may be one of the user's."""
+    found = architecture.recommended_interpolation()
+    if found not in ("bilinear", "bicubic"):
+        raise ValueError(
+            f"recommended_interpolation of {architecture} must return 'bilinear' or 'bicubic', "
+            f"got {found!r}."
+        )
+    return found
 
 
 def prediction_options(parameters, estimator_name, architecture, interpolation):

@@ -13,7 +13,7 @@ from sklearn_cnn._config import prediction_options, read_options
 from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._assembly import head_name, penultimate
 from sklearn_cnn.architectures._heads import n_inputs_of_head
-from sklearn_cnn.augmentation import as_augmentation, flip_average, resolve_automatic
+from sklearn_cnn.augmentation import flip_average
 from sklearn_cnn.images import (
     Extremes,
     Maps,
@@ -79,11 +79,6 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def max_epochs_(self):
         """The epochs of a fit, in place of "auto"."""
         return self.net_.max_epochs
-
-    @property
-    def augmentation_(self):
-        """How training images are changed, in place of "auto"."""
-        return self._resolved_augmentation(self.module_)
 
     @property
     def device_(self):
@@ -264,16 +259,6 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _logit_module(self):
         """Return what maps images to what predictions are made of."""
         return self._averaged(self.module_) if self.test_time_augmentation else self.module_
-
-    def _resolved_augmentation(self, module):
-        """Return what `augmentation` comes to where a module is trained."""
-        is_learned = self._fitted_architecture.has_learned_weights
-        return resolve_automatic(
-            as_augmentation(self.augmentation),
-            self._target,
-            self.image_shape_[:2],
-            from_scratch=not is_learned and all(p.requires_grad for p in module.parameters()),
-        )
 
     def _averaged(self, module):
         """Return a module with test-time augmentation."""

@@ -52,9 +52,16 @@ def points(n):
 # ------------------------------------------------------------------------- without an argument
 
 
+def framed(X):
+    """Return images of 16 x 16: the least that are shifted by default."""
+    (height, width), n_more = X.shape[1:3], X.ndim - 3
+    return np.pad(X, ((0, 0), (0, 16 - height), (0, 16 - width), *[(0, 0)] * n_more))
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_by_default_images_of_labels_are_shifted(several, tmp_path):
     X, y = several_shapes(40) if several else bars_and_discs(40)
+    X = framed(X)
     params = {"max_epochs": 2, "random_state": 0}
     automatic = CNNClassifier(SMALL, **params).fit(X, y)
     assert automatic.augmentation == "auto"
@@ -76,6 +83,7 @@ def test_by_default_small_images_and_strips_stay_as_they_are(shape):
 
 def test_by_default_images_of_numbers_stay_as_they_are():
     X, y = points(40)
+    X = framed(X)
     for targets in (y, y[:, 0]):
         automatic = CNNRegressor(SMALL, max_epochs=2, random_state=0).fit(X, targets)
         assert automatic.augmentation_ is None
@@ -84,15 +92,40 @@ def test_by_default_images_of_numbers_stay_as_they_are():
 
 def test_by_default_images_of_masks_stay_as_they_are():
     X, _ = bars_and_discs(8)
+    X = framed(X)
     automatic = CNNClassifier(UNet((4, 8)), max_epochs=1, random_state=0).fit(X, X > 128)
     assert automatic.augmentation_ is None
 
 
 def test_by_default_images_for_learned_weights_stay_as_they_are():
     X, y = bars_and_discs(40)
+    X = framed(X)
     source = FrozenEstimator(classifier().fit(X, y))
     tuned = CNNClassifier(Finetuned(source), max_epochs=1, random_state=0).fit(X, y)
     assert tuned.augmentation_ is None
+
+
+def test_what_was_trained_with_stays_when_parameters_are_set():
+    X, y = bars_and_discs(40)
+    X = framed(X)
+    plain = classifier(None, max_epochs=1).fit(X, y).set_params(augmentation="auto")
+    assert plain.augmentation_ is None
+    shifted = classifier("auto", max_epochs=1).fit(X, y).set_params(augmentation="no such name")
+    with pytest.raises(ValueError, match="no such name"):
+        shifted.fit(X, y)
+    assert repr(shifted.augmentation_) == "Augmentation(crop=0.0625)"
+
+
+def test_training_goes_on_with_images_as_they_were_after_load(tmp_path):
+    X, y = bars_and_discs(40)
+    X = framed(X)
+    source = FrozenEstimator(classifier().fit(X, y))
+    tuned = CNNClassifier(Finetuned(source), max_epochs=1, random_state=0).fit(X, y)
+    tuned.save(tmp_path / "model")
+    with pytest.warns(UserWarning, match="did not come back"):
+        loaded = CNNClassifier.load(tmp_path / "model")
+    assert loaded.augmentation_ is None
+    assert same_weights(loaded.partial_fit(X, y), tuned.partial_fit(X, y))
 
 
 def test_auto_has_no_parameters_to_set():

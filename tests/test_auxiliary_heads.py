@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from drawn_pixels import shapes
+from sklearn.frozen import FrozenEstimator
 from torch import nn
 from torch.nn import functional
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import Finetuned, TorchModule
 from sklearn_cnn.losses import DiceAndLogLoss, DiceLoss, FocalLoss
 
 X, MASKS = shapes(8)
@@ -177,9 +179,40 @@ class AuxInPrediction(TwoHeads):
     ("kind", "message"),
     [
         (SmallAux, r"in training too, to logits of shape \(8, 3, 16, 20\), got \(8, 3, 8, 10\)"),
-        (AuxInPrediction, r"got dict.*but in training, where a network may return \{\"out\""),
+        (AuxInPrediction, r"got a dict of .*but in training, where a network may return \{\"out\""),
     ],
 )
 def test_other_outputs_of_an_auxiliary_head_are_refused(kind, message):
     with pytest.raises(ValueError, match=message):
         estimator(architecture=kind).fit(X, MASKS)
+
+
+class AuxiliaryHeadLast(nn.Module):
+    """Two heads of which the one that answers is not the last of the constructor."""
+
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.trunk = nn.Conv2d(in_channels, 4, 3)
+        self.head, self.aux = nn.Linear(4, num_classes), nn.Linear(4, num_classes)
+
+    def forward(self, images):
+        means = self.trunk(images).mean(dim=(2, 3))
+        return (
+            {"out": self.head(means), "aux": self.aux(means)} if self.training else self.head(means)
+        )
+
+
+def test_a_last_layer_that_answers_nothing_is_refused():
+    y = np.arange(8) % 2
+    source = CNNClassifier(AuxiliaryHeadLast, max_epochs=1, random_state=0).fit(X, y)
+    message = r"network.aux, taken for the last layer, takes no part .*head="
+    with pytest.raises(ValueError, match=message):
+        source.transform(X)
+    with pytest.raises(ValueError, match=message):
+        CNNClassifier(Finetuned(FrozenEstimator(source)), max_epochs=1).fit(X, y)
+    named = CNNClassifier(TorchModule(AuxiliaryHeadLast, head="head"), max_epochs=1, random_state=0)
+    assert named.fit(X, y).transform(X).shape == (8, 4)
+    tuned = CNNClassifier(Finetuned(FrozenEstimator(named)), lr=1e-10, max_epochs=1).fit(X, 1 - y)
+    before, after = (e.module_.network.state_dict() for e in (named, tuned))
+    assert not torch.allclose(before["head.weight"], after["head.weight"])
+    torch.testing.assert_close(before["aux.weight"], after["aux.weight"])

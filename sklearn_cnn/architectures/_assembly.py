@@ -232,6 +232,12 @@ class _InputsOf(nn.Module):
 
     def forward(self, images):
         outputs = self.module(images)
+        if get_ident() not in self._seen:
+            raise ValueError(
+                f"{self.name}, taken for the last layer, takes no part in predictions. Name the "
+                'one that does: TorchModule(YourNetwork, head="..."); without a name it is the '
+                "last nn.Linear in the order of the constructor."
+            )
         return outputs, self._seen.pop(get_ident())
 
 
@@ -313,6 +319,18 @@ def _check_output(module, architecture, images, shape):
             "predict_proba apply it themselves. Leave that layer out."
         )
     check_logits(outputs, len(images), shape, str(architecture))
+    if architecture.has_learned_weights:
+        _check_head_answers(module, architecture, images)
+
+
+def _check_head_answers(module, architecture, images):
+    """Raise if the last layer, a new one, answers nothing: the old one's answers would stay."""
+    try:
+        head = head_name(architecture, module)
+    except ValueError:  # a module of the user's that is taken as it is
+        return
+    with torch.no_grad():
+        _InputsOf(twin_of(module), head)(images.permute(0, 3, 1, 2))
 
 
 def _first_pass(module, architecture, images):

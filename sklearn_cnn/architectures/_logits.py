@@ -26,6 +26,8 @@ def check_logits(outputs, n_images, shape, network="The network"):
     if found == (n_images, *shape):
         return
     got = found or type(outputs).__name__
+    if isinstance(outputs, dict):
+        got = f"a dict of {', '.join(map(repr, outputs))}"
     raise ValueError(
         f"{network} must map a batch of {n_images}, in training too, to logits of shape "
         f"{(n_images, *shape)}, got {got}. {_advice(found, shape)}"
@@ -56,7 +58,9 @@ def checked_outputs(outputs, n_images, shape):
         As `check_logits`.
     """
     if isinstance(outputs, dict) and outputs.keys() == {"out", "aux"}:
-        return {head: checked_outputs(outputs[head], n_images, shape) for head in ("out", "aux")}
+        for head, logits in outputs.items():
+            check_logits(logits, n_images, shape, f'"{head}" of the network')
+        return {head: logits.float() for head, logits in outputs.items()}
     check_logits(outputs, n_images, shape)
     return outputs.float()
 

@@ -18,6 +18,7 @@ from sklearn_cnn.architectures._finetuned import LearnedNetwork
 from sklearn_cnn.persistence._checks import (
     Record,
     anything,
+    boolean,
     dict_of,
     in_one_line,
     integer,
@@ -279,6 +280,7 @@ def _encode_training(estimator, net):
         "lr_ratios": net.lr_ratios,
         "unfreeze_after": estimator._fine_tuning.unfreeze_after,
         "recipe": asdict(estimator._recipe),
+        "is_from_scratch": estimator._is_from_scratch,
     }
 
 
@@ -303,6 +305,9 @@ def _restore_training(entries, name, estimator, module):
     unfreeze_after = record.take("unfreeze_after", optional, decode_unfreezing)
     estimator._fine_tuning = FineTuning(ratios, unfreeze_after)
     estimator._recipe = record.take("recipe", decode_recipe)
+    # files of before trained on images as they were
+    estimator._is_from_scratch = record.take_or(False, "is_from_scratch", boolean)
+    estimator._resolve_augmentation()
     net = estimator._make_net(module, estimator._fine_tuning, _device_for(estimator))
     net.lr = record.take("lr", number, 0)
     estimator._precision = record.take("precision", one_of, _PRECISIONS)
