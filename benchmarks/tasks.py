@@ -107,7 +107,9 @@ class Task:
     image_shape : tuple of int or None, default=None
         What the default estimator is told.
     photos : bool, default=False
-        Whether ImageNet holds pictures of that kind.
+        Whether learned weights of photos are tried.
+    learned_shape : tuple of int or None, default=None
+        The size that these are given; None: what they recommend, or that of images of one size.
     seeds : int, default=1
         Number of seeds of the networks, for the sets where one says little.
     side : int, default=14
@@ -125,6 +127,7 @@ class Task:
     pixels: object
     image_shape: tuple | None = None
     photos: bool = False
+    learned_shape: tuple | None = None
     seeds: int = 1
     side: int = 14
     wrap: Callable = field(default=lambda estimator: estimator)
@@ -160,7 +163,8 @@ class Task:
             return self.wrap(ours(network, **alone, **common))
 
         def pretrained(**fine_tuning):
-            return self.wrap(ours(make_backbone(**fine_tuning), random_state=seed))
+            backbone = make_backbone(**fine_tuning)
+            return self.wrap(ours(backbone, image_shape=self.learned_shape, random_state=seed))
 
         learned = {"pretrained": pretrained, "frozen": lambda: pretrained(freeze=True)}
         script = import_task(self.script)
@@ -307,7 +311,9 @@ BALANCED = {"balanced accuracy": "balanced_accuracy"}
 TASKS = {
     "digits": Task("digits", ACCURACY, BOOSTED_CLASSES),
     "clothing": Task("clothing", ACCURACY, BOOSTED_CLASSES),
-    "small_photos": Task("small_photos", ACCURACY, BOOSTED_CLASSES),
+    "small_photos": Task(
+        "small_photos", ACCURACY, BOOSTED_CLASSES, photos=True, learned_shape=(64, 64)
+    ),
     "cats_and_dogs": Task(
         "cats_and_dogs",
         {**ACCURACY, "ROC-AUC": "roc_auc"},
@@ -321,7 +327,7 @@ TASKS = {
         "house_prices", PRICES, BOOSTED_NUMBERS, photos=True, seeds=3, side=28, wrap=log_target
     ),
     "photos_and_table": PhotosAndTable("photos_and_table", PRICES, BOOSTED_NUMBERS),
-    "key_points": Task("key_points", POINTS, RidgeCV(np.logspace(2, 7, 11)), seeds=3),
+    "key_points": Task("key_points", POINTS, RidgeCV(np.logspace(2, 7, 11)), photos=True, seeds=3),
     "shapes": Task(
         "several_labels", {"micro F1": "f1_micro", "micro AP": PRECISION}, BOOSTED_LABELS
     ),
