@@ -211,7 +211,9 @@ def test_numbers_that_no_network_has(name, value, match):
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
-        ("image_shape", [{"tensor": ["<f4", [2], [1.0, 1.0]]}], "image_shape cannot change"),
+        ("image_shape", 2, "image_shape must be"),
+        ("image_shape", [{"tensor": ["<f4", [2], [1.0, 1.0]]}], "image_shape must be"),
+        ("image_shape", [9, 8], "image_shape cannot change"),
         ("optimizer", {"betas": {"tuple": [None, 0.9]}}, "is no Adam "),
         ("optimizer", {"fused": True, "foreach": True}, "is no Adam .*cannot be"),
     ],

@@ -15,6 +15,7 @@ from sklearn_cnn._version import __version__
 from sklearn_cnn.architectures import TorchModule
 from sklearn_cnn.architectures._fine_tuning import FineTuning
 from sklearn_cnn.architectures._finetuned import LearnedNetwork
+from sklearn_cnn.images import check_image_shape
 from sklearn_cnn.persistence._checks import (
     Record,
     anything,
@@ -186,6 +187,7 @@ def loads(data, kind, architecture=None, name="the model"):
         set_images(estimator, *content.take("images", decode_images))
         estimator._pixel_range = content.take("pixels", decode_pixel_range)
         # which prediction resizes to
+        check_image_shape(estimator.image_shape)
         estimator._check_same_image_shape()
         estimator._target = content.take("target", decode_target, targets_of(kind))
         shape, target = estimator.image_shape_, estimator._target
