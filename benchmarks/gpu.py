@@ -5,9 +5,10 @@
     python benchmarks/gpu.py --quick --device cpu   whether the script runs
 
 Stages, in the order of what they are worth; each writes what it found before the next begins:
-`correctness` (GPU and CPU agree), `tests` (those that are marked for CUDA), `28x28`, `resnet18` and
-`resnet50` (fit and predict beside plain skorch and a loop tuned by hand, the share of the device's
-bfloat16 rate, the peak of its memory), `cifar10` (where SKLEARN_CNN_DATA has it).
+`correctness` (GPU and CPU agree), `tests` (those that are marked for CUDA), `28x28`, `resnet18`,
+`resnet50` and `unet` (fit and predict beside plain skorch and a loop tuned by hand, the share of
+the device's bfloat16 rate, the peak of its memory), `latency` (of one image, beside the network's
+bare pass), `cifar10` (where SKLEARN_CNN_DATA has it).
 """
 
 import argparse
@@ -44,14 +45,24 @@ CASES = {
     "resnet50": Case(
         "ResNet-50, 224 x 224 x 3, batch 64", "resnet50", (224, 224, 3), 2_000, 64, n_predict=2_000
     ),
+    "unet": Case(
+        "U-Net, masks of 11 classes, 180 x 240 x 3, batch 8",
+        "unet",
+        (180, 240, 3),
+        400,
+        8,
+        epochs=2,
+        n_predict=400,
+        n_classes=11,
+    ),
 }
 SMALL = Case("correctness", "textbook", (28, 28, 1), 300, 32, n_classes=3)
 # Images and batch size.
-QUICK = {"28x28": (256, 32), "resnet18": (20, 10), "resnet50": (10, 5)}
+QUICK = {"28x28": (256, 32), "resnet18": (20, 10), "resnet50": (10, 5), "unet": (8, 4)}
 GOALS = (0.90, 0.94)
 
 
-STAGES = ("correctness", "tests", *CASES, "cifar10")
+STAGES = ("correctness", "tests", *CASES, "latency", "cifar10")
 
 
 def main():
@@ -92,6 +103,8 @@ def run_stage(stage, device, arguments):
         return found
     if stage == "tests":
         return cuda_tests()
+    if stage == "latency":
+        return latency(device, 5 if arguments.quick else 200)
     if stage == "cifar10":
         return cifar10(device, arguments.quick)
     rate = matrix_rate(device, 512 if arguments.quick else 8192)
@@ -197,6 +210,32 @@ def speed(case, repetitions, rate):
     print(f"\nTraining reaches {results['share_of_bf16_rate']:.2f} of the bfloat16 rate.")
     for name, peak in results["peak_memory_bytes"].items():
         print(f"Peak of the device's memory, {name}: {peak / 2**20:,.0f} MiB")
+    return results
+
+
+def latency(device, n_calls):
+    """Time one image through `predict_proba`, and through the module with both transfers."""
+    results = {}
+    for stage, case in CASES.items():
+        images, labels = random_images(case, 4 * case.n_classes)
+        classifier = CONTENDERS["ours"](replace(case, device=str(device)), images, labels)
+        classifier.fit(1)
+        module, one = classifier.classifier.module_.eval(), images[:1]
+
+        def bare(module=module, one=one):
+            with torch.inference_mode():
+                pixels = torch.from_numpy(one).to(device).permute(0, 3, 1, 2)
+                return torch.softmax(module(pixels), dim=1).cpu()
+
+        seconds = {"ours": [], "bare": []}
+        for turn in range(n_calls + 10):
+            for name, call in (("ours", lambda: classifier.predict(one)), ("bare", bare)):  # noqa: B023
+                taken = timed(call)["seconds"]
+                if turn >= 10:
+                    seconds[name].append(taken)
+        medians = {name: 1e3 * float(np.median(taken)) for name, taken in seconds.items()}
+        print(f"- one image, {stage}: {medians['ours']:.2f} ms, bare pass {medians['bare']:.2f} ms")
+        results[stage] = medians
     return results
 
 

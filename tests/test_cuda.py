@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from drawn import bars_and_discs
+from drawn_pixels import shapes
 from skorch.callbacks import Callback
+from torch import nn
 
-from sklearn_cnn import CNNClassifier
-from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn import Augmentation, CNNClassifier, CNNRegressor
+from sklearn_cnn.architectures import ConvNet, TorchModule, UNet
 from sklearn_cnn.inspection import attributions
 from sklearn_cnn.training import residency
 
@@ -131,9 +133,201 @@ class SyncIsAnError(Callback):
         self.n_left = dataset_train.n_steps
 
 
-def test_no_step_waits_for_the_device(images):
+def fit_without_waiting(estimator, X, y, **of_fit):
+    """Fit for two epochs; a step that waits for the device is an error."""
+    estimator.set_params(device="cuda", max_epochs=2, random_state=0, callbacks=[SyncIsAnError()])
     try:
-        fitted = classifier(max_epochs=2, callbacks=[SyncIsAnError()]).fit(*images)
+        estimator.fit(X, y, **of_fit)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert fitted.n_iter_ == 2
+    assert estimator.n_iter_ == 2
+    assert np.isfinite(estimator.loss_curve_).all()
+
+
+EVERYTHING = Augmentation(
+    flip=True,
+    crop=2,
+    rotation=20,
+    scale=0.2,
+    brightness=0.2,
+    contrast=0.2,
+    erasing=0.5,
+)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"augmentation": None},
+        {"augmentation": EVERYTHING},
+        {"augmentation": Augmentation(mixup=0.2)},
+        {"class_weight": "balanced", "label_smoothing": 0.1},
+        {"precision": "float32", "optimizer": "sgd", "lr_schedule": "cosine"},
+    ],
+    ids=["default", "plain", "everything", "mixed", "weights", "float32"],
+)
+def test_no_step_waits_for_the_device(params):
+    X, y = bars_and_discs(200)
+    # large enough to be shifted by default
+    X = X.repeat(2, axis=1).repeat(2, axis=2)
+    fit_without_waiting(classifier(**params), X, y)
+
+
+def test_no_step_of_numbers_waits_for_the_device(images):
+    X, _ = images
+    numbers = np.random.default_rng(0).normal(size=(len(X), 2))
+    numbers[::3, 1] = np.nan
+    fit_without_waiting(CNNRegressor(ConvNet((8,))), X, numbers)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "dice+log_loss", "focal"])
+@pytest.mark.parametrize("augmentation", [None, EVERYTHING], ids=["plain", "augmented"])
+def test_no_step_of_masks_waits_for_the_device(loss, augmentation):
+    X, masks = shapes(64, size=(32, 32))
+    masks[:, 0] = 255
+    params = {"loss": loss, "augmentation": augmentation, "ignore_label": 255, "batch_size": 16}
+    fit_without_waiting(CNNClassifier(UNet((8, 16)), **params), X, masks)
+
+
+def test_no_step_of_maps_waits_for_the_device():
+    X, masks = shapes(64, size=(32, 32))
+    depths = np.array([5.0, 1.5, np.nan], dtype=np.float32)[masks]
+    fit_without_waiting(CNNRegressor(UNet((8, 16)), batch_size=16), X, depths)
+
+
+class TwoHeads(nn.Module):
+    """A convolution, and a second head on it in training."""
+
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.trunk = nn.Conv2d(in_channels, 8, 3, padding=1)
+        self.head = nn.Conv2d(8, num_classes, 1)
+        self.aux = nn.Conv2d(8, num_classes, 1)
+
+    def forward(self, images):
+        maps = torch.relu(self.trunk(images))
+        out = self.head(maps)
+        return {"out": out, "aux": self.aux(maps)} if self.training else out
+
+
+def test_no_step_of_two_heads_waits_for_the_device():
+    X, masks = shapes(64, size=(32, 32))
+    fit_without_waiting(CNNClassifier(TwoHeads, batch_size=16), X, masks)
+
+
+def test_no_step_of_images_on_the_host_waits_for_the_device(images, monkeypatch):
+    monkeypatch.setattr(residency, "fits", lambda *_: False)
+    fit_without_waiting(classifier(), *images)
+
+
+@pytest.fixture(scope="module")
+def of_pixels():
+    X, masks = shapes(64, size=(32, 32))
+    params = {"max_epochs": 20, "batch_size": 16, "random_state": 0}
+    return CNNClassifier(UNet((8, 16)), device="cuda", **params).fit(X, masks)
+
+
+def test_masks_are_learned_on_the_gpu(of_pixels):
+    X, masks = shapes(16, size=(32, 32), seed=1)
+    assert of_pixels.score(X, masks) > 0.8
+    pixels = torch.from_numpy(X)[:, None]
+    module = pickle.loads(pickle.dumps(of_pixels)).module_.cpu()
+    with torch.inference_mode():
+        on_cpu = torch.softmax(module(pixels), dim=1).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(of_pixels.predict_proba(X), on_cpu, atol=2e-3)
+
+
+def test_flipped_masks_are_turned_back_on_the_gpu(of_pixels):
+    X, _ = shapes(16, size=(32, 32), seed=1)
+    of_pixels.set_params(test_time_augmentation=True)
+    try:
+        averaged = of_pixels.predict_proba(X)
+        of_mirrored = of_pixels.predict_proba(np.ascontiguousarray(X[:, :, ::-1]))
+    finally:
+        of_pixels.set_params(test_time_augmentation=False)
+    np.testing.assert_allclose(of_mirrored[:, :, ::-1], averaged, atol=1e-3)
+
+
+def test_numbers_of_pixels_are_learned_on_the_gpu():
+    X, masks = shapes(80, size=(32, 32))
+    depths = np.array([5.0, 1.5, 3.0], dtype=np.float32)[masks]
+    params = {"max_epochs": 20, "batch_size": 16, "random_state": 0, "device": "cuda"}
+    regressor = CNNRegressor(UNet((8, 16)), **params).fit(X[:64], depths[:64])
+    assert regressor.score(X[64:], depths[64:]) > 0.8
+
+
+def test_attributions_of_pixels_are_computed_on_the_gpu(of_pixels):
+    X, masks = shapes(4, size=(32, 32), seed=1)
+    found = attributions(of_pixels, X, method="integrated_gradients", target=1)
+    assert found.shape == X.shape
+    assert np.abs(found[masks == 1]).mean() > np.abs(found[masks == 0]).mean()
+
+
+def test_a_frozen_trunk_gives_its_features_on_the_gpu(images):
+    architecture = TorchModule(TwoLayers, head="head", freeze=True)
+    params = {"max_epochs": 3, "random_state": 0, "augmentation": None, "precision": "float32"}
+    on_gpu, on_cpu = (
+        CNNClassifier(architecture, device=device, **params).fit(*images)
+        for device in ("cuda", "cpu")
+    )
+    assert on_gpu.loss_curve_ == pytest.approx(on_cpu.loss_curve_, rel=1e-2)
+    features = on_gpu.transform(images[0])
+    np.testing.assert_allclose(features, on_cpu.transform(images[0]), atol=2e-3)
+
+
+class TwoLayers(nn.Module):
+    """A trunk of one convolution, and a linear head."""
+
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.trunk = nn.Conv2d(in_channels, 8, 3)
+        self.head = nn.Linear(8, num_classes)
+
+    def forward(self, images):
+        return self.head(torch.relu(self.trunk(images)).mean(dim=(2, 3)))
+
+
+def test_a_file_of_the_gpu_loads_there_again(images, fitted, tmp_path):
+    fitted.save(tmp_path / "model.cnn")
+    loaded = CNNClassifier.load(tmp_path / "model.cnn")
+    assert loaded.device_.startswith("cuda")
+    expected = fitted.predict_proba(images[0])
+    np.testing.assert_allclose(loaded.predict_proba(images[0]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["labels", "masks"])
+def test_exports_of_the_gpu_run_without_one(request, kind, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    estimator = request.getfixturevalue({"labels": "fitted", "masks": "of_pixels"}[kind])
+    X = bars_and_discs(8)[0] if kind == "labels" else shapes(8, size=(32, 32))[0]
+    module = estimator.export_module()
+    with torch.inference_mode():
+        exported = module(torch.from_numpy(X))
+    assert exported.device.type == "cpu"
+    np.testing.assert_allclose(exported, estimator.predict_proba(X), atol=2e-3)
+    estimator.to_onnx(tmp_path / "model.onnx", X)
+    session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    answers = session.run(None, {session.get_inputs()[0].name: X})
+    assert any(
+        answer.shape == exported.shape and np.abs(answer - exported.numpy()).max() < 2e-3
+        for answer in answers
+    )
+
+
+def test_memory_that_ends_halves_the_batch(images):
+    X, y = images
+    X = np.resize(X, (256, 96, 96, 3))
+    y = np.resize(y, 256)
+    gc.collect()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(1.2e9 / total)
+    try:
+        with pytest.warns(UserWarning, match="memory"):
+            fitted = CNNClassifier(
+                ConvNet((32, 64)), batch_size=256, max_epochs=1, device="cuda", random_state=0
+            ).fit(X, y)
+        assert fitted.predict(X).shape == (256,)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
