@@ -43,7 +43,7 @@ def paths(tmp_path):
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
+def conformal(monkeypatch):
     """The names of benchmarks/conformal.py."""
     for folder in (EXAMPLES, BENCHMARKS):
         monkeypatch.syspath_prepend(folder)
@@ -198,14 +198,14 @@ def test_one_of_several_numbers_has_intervals():
     assert held.sum() == 55
 
 
-def test_each_class_calibrated_on_its_own_images_is_held_as_often_as_asked_for(benchmark):
+def test_each_class_calibrated_on_its_own_images_is_held_as_often_as_asked_for(conformal):
     X, y = upright_and_lying_bars(160)
-    rows, level = X.reshape(160, -1), benchmark["LEVEL"]
+    rows, level = X.reshape(160, -1), conformal["LEVEL"]
     # what is upright is rare, and a network of two epochs does not know it
     rare = np.flatnonzero((y == 1) | (np.arange(160) % 8 == 0))
     rows, y = rows[rare], y[rare]
     classifier = network().fit(rows, y)
-    members = benchmark["sets_by_class"](classifier, rows, y)(rows)
+    members = conformal["sets_by_class"](classifier, rows, y)(rows)
     for label, n_images in enumerate(np.bincount(y)):
         held = members[y == label, label].sum()
         assert held == np.ceil(level * (n_images + 1))
@@ -214,11 +214,11 @@ def test_each_class_calibrated_on_its_own_images_is_held_as_often_as_asked_for(b
     assert members[y == 0, 0].mean() < level
 
 
-def test_class_by_class_needs_ten_images_of_each_class_for_90_percent(benchmark):
+def test_class_by_class_needs_ten_images_of_each_class_for_90_percent(conformal):
     classifier = small().fit(ROWS, LABELS)
     few = np.concatenate([np.flatnonzero(LABELS == 0), np.flatnonzero(LABELS == 1)[:9]])
     with pytest.raises(ValueError, match="Number of samples of the score is too low"):
-        benchmark["sets_by_class"](classifier, ROWS[few], LABELS[few])(ROWS)
+        conformal["sets_by_class"](classifier, ROWS[few], LABELS[few])(ROWS)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -240,13 +240,13 @@ def test_class_by_class_needs_ten_images_of_each_class_for_90_percent(benchmark)
         ("houses", ["5 folds", "half of the houses held back"]),
     ],
 )
-def test_the_benchmark_has_a_row_a_method(name, methods, benchmark, tmp_path, monkeypatch, capsys):
+def test_the_benchmark_has_a_row_a_method(name, methods, conformal, tmp_path, monkeypatch, capsys):
     if name == "houses":
         lite0_file()
     write_sets(tmp_path)
     monkeypatch.setenv("SKLEARN_CNN_DATA", str(tmp_path))
     monkeypatch.setattr(importlib.import_module("image_sets"), "_CACHE", tmp_path / "cache")
-    benchmark["SETS"][name](n_draws=2, quick=True)
+    conformal["SETS"][name](n_draws=2, quick=True)
     rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines()[5:]]
     assert [row[0].removeprefix("| ") for row in rows] == methods
     assert all(0 < float(row[2].split(" ± ")[0]) <= 1 for row in rows)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from drawn import bars_and_discs
 from drawn_pixels import shapes
+from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -101,6 +102,8 @@ def test_a_model_of_the_gpu_loads_without_one(images, fitted, tmp_path):
 
 
 def test_memory_goes_back_when_the_estimator_is_deleted(images):
+    # what libraries of the device keep once they were used
+    classifier(max_epochs=1).fit(*images).predict(images[0])
     gc.collect()
     before = torch.cuda.memory_allocated()
     estimator = classifier(max_epochs=1).fit(*images)
@@ -214,6 +217,16 @@ class TwoHeads(nn.Module):
 def test_no_step_of_two_heads_waits_for_the_device():
     X, masks = shapes(64, size=(32, 32))
     fit_without_waiting(CNNClassifier(TwoHeads, batch_size=16), X, masks)
+
+
+@pytest.mark.parametrize("keypoints", [True, "boxes"])
+def test_no_step_of_key_points_waits_for_the_device(images, keypoints):
+    X, _ = images
+    places = np.random.default_rng(0).uniform(0, 11, size=(len(X), 4))
+    augmentation = clone(EVERYTHING).set_params(
+        keypoints=keypoints, flip_index=[1, 0] if keypoints is True else None
+    )
+    fit_without_waiting(CNNRegressor(ConvNet((8,)), augmentation=augmentation), X, places)
 
 
 def test_no_step_of_images_on_the_host_waits_for_the_device(images, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_cnn.augmentation._geometry import move_boxes
+from sklearn_cnn.runtime.device import sent
 
 
 def check_coordinates(augmentation, n_coordinates, mirrored):
@@ -54,6 +55,6 @@ def move_coordinates(augmentation, moves, coordinates):
         return move_boxes(moves, coordinates.unflatten(1, (-1, 4))).flatten(1)
     points = moves.move_points(coordinates.unflatten(1, (-1, 2)))
     if augmentation.flip_index is not None:
-        index = torch.as_tensor(np.asarray(augmentation.flip_index), device=points.device)
+        index = sent(np.asarray(augmentation.flip_index), points.device)
         points = torch.where(moves.flipped[:, None, None], points[:, index], points)
     return points.flatten(1)

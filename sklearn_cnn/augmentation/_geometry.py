@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from sklearn_cnn.runtime.device import sent
+
 # The names of `grid_sample` for what `fill` means.
 _PADDING_MODES = {"reflect": "reflection", "edge": "border", "zeros": "zeros"}
 FILLS = frozenset(_PADDING_MODES)
@@ -173,7 +175,7 @@ class AffineTransform:
 
     def _half(self, device):
         """Return half of width and height."""
-        return torch.tensor(self.size[::-1], dtype=torch.float32, device=device) / 2
+        return sent(self.size[::-1], device, torch.float32) / 2
 
     def _gather(self, images, fill, outside=0):
         """Move by whole pixels: each one is copied, ten times as fast as interpolation."""

@@ -8,6 +8,7 @@ import torch
 from scipy.special import betaincinv
 
 from sklearn_cnn.augmentation._geometry import uniform
+from sklearn_cnn.runtime.device import sent
 
 # Share of the image that is erased, and ratio of the rectangle's sides, as in the paper.
 _ERASED_AREA = (0.02, 0.4)
@@ -87,7 +88,7 @@ def draw_mixture(n, alpha, generator):
     # torch has no Beta variates that take a generator: those of a table by its inverse do
     position = uniform(n, 0, _N_QUANTILES - 1, generator)
     below = position.long().clamp(max=_N_QUANTILES - 2)
-    table = torch.from_numpy(_beta_quantiles(alpha)).to(device)
+    table = sent(_beta_quantiles(alpha), device)
     return partner, torch.lerp(table[below], table[below + 1], position - below)
 
 

@@ -41,6 +41,14 @@ def new_tensors_on_cpu():
         yield
 
 
+def sent(values, device, dtype=None):
+    """Return a few numbers as a tensor on a device, for which the host does not wait.
+
+    `torch.tensor(..., device=)` waits until a GPU has done all that it was told before.
+    """
+    return torch.as_tensor(values, dtype=dtype, device="cpu").to(device, non_blocking=True)
+
+
 def resolve_device(device="auto"):
     """Return the `torch.device` that `device` asks for.
 

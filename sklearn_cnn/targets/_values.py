@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from torch import nn
 
 from sklearn_cnn.losses import NUMBERS, ONE_LABEL, SEVERAL_LABELS, BinaryHingeLoss, BinaryLogLoss
+from sklearn_cnn.runtime.device import sent
 from sklearn_cnn.runtime.suggestions import did_you_mean
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets._checks import (
@@ -252,13 +253,16 @@ class Continuous:
 
     def to_units(self, encoded):
         """Return a tensor of encoded targets, on any device, in the user's units."""
-        scale, mean = (encoded.new_tensor(learned) for learned in (self.scale, self.mean))
+        scale, mean = self._learned_beside(encoded)
         return encoded * scale + mean
 
     def from_units(self, y):
         """Return a tensor of targets in the user's units, on any device, encoded."""
-        scale, mean = (y.new_tensor(learned) for learned in (self.scale, self.mean))
+        scale, mean = self._learned_beside(y)
         return (y - mean) / scale
+
+    def _learned_beside(self, y):
+        return (sent(learned, y.device, y.dtype) for learned in (self.scale, self.mean))
 
     def decode(self, outputs):
         """Return outputs in the user's units, and in the shape that y had in `fit`."""
