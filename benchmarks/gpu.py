@@ -123,10 +123,10 @@ def cuda_tests():
     tests = Path(__file__).parents[1] / "tests" / "test_cuda.py"
     try:
         done = subprocess.run(
-            [*command, str(tests)], capture_output=True, text=True, timeout=120, check=False
+            [*command, str(tests)], capture_output=True, text=True, timeout=300, check=False
         )
     except subprocess.TimeoutExpired:
-        return "not done in two minutes"
+        return "not done in five minutes"
     print(done.stdout[-4000:] or done.stderr[-1000:])
     return done.stdout.strip().rpartition("\n")[2] or done.stderr.strip().rpartition("\n")[2]
 
@@ -143,9 +143,9 @@ def correctness(device):
         here = torch.softmax(module(pixels), dim=1).numpy()
     split = [classifier.predict_proba(images[:7]), classifier.predict_proba(images[7:])]
     return {
-        "CPU and GPU agree to 0.002": bool(np.abs(there - here).max() < 2e-3),
-        "rows batched otherwise agree to 1e-6": bool(
-            np.abs(np.concatenate(split) - there).max() < 1e-6
+        "CPU and GPU agree to 0.0001": bool(np.abs(there - here).max() < 1e-4),
+        "rows batched otherwise agree to 1e-5": bool(
+            np.abs(np.concatenate(split) - there).max() < 1e-5
         ),
         "pickled here, loads without a GPU": _loads_without_gpu(classifier, images, there),
     }
@@ -166,7 +166,7 @@ def _loads_without_gpu(classifier, images, expected):
         Path(folder, "model.pkl").write_bytes(pickle.dumps(classifier))
         np.save(Path(folder, "images.npy"), images)
         subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
-        return bool(np.abs(np.load(Path(folder, "proba.npy")) - expected).max() < 2e-3)
+        return bool(np.abs(np.load(Path(folder, "proba.npy")) - expected).max() < 1e-4)
 
 
 def matrix_rate(device, size):

@@ -3,11 +3,24 @@
 import os
 
 import pytest
+import torch
 
 # scikit-learn skips a check of its contract without it; read when scipy is imported
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 # figures are drawn, but not on a screen
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+from sklearn_cnn.runtime import device
+
+HAS_GPU = torch.cuda.is_available()
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(request, monkeypatch):
+    """Let "auto" be the CPU, whose numbers tests compare, but where they are marked for CUDA."""
+    if HAS_GPU and "cuda" not in request.keywords:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        monkeypatch.setattr(device, "best_device", lambda *_: "cpu")
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Rules of device and precision for machines other than this one."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +11,7 @@ from sklearn_cnn.runtime import device as rules
 from sklearn_cnn.runtime.device import (
     best_device,
     cpu_has_fast_bf16,
+    exact_convolutions,
     has_fast_bf16,
     prediction_batch_size,
     prediction_multiple,
@@ -178,7 +182,8 @@ def test_prediction_batches_follow_the_cost_of_an_image(image_size, size):
 )
 def test_prediction_batches_of_a_gpu_are_larger(device_type, image_size, size):
     assert prediction_batch_size(image_size, device_type) == size
-    assert prediction_multiple(image_size, device_type) == size
+    is_tiny = image_size[0] * image_size[1] <= 16 * 16
+    assert prediction_multiple(image_size, device_type) == (size if is_tiny else 1)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +192,47 @@ def test_prediction_batches_of_a_gpu_are_larger(device_type, image_size, size):
 )
 def test_one_image_on_a_cpu_does_not_pay_for_a_batch(image_size, multiple):
     assert prediction_multiple(image_size) == multiple
+
+
+def test_convolutions_of_a_gpu_are_exact_while_a_context_is_open():
+    flags = torch.backends.cudnn
+    before = flags.deterministic, flags.allow_tf32
+    with exact_convolutions("cuda"):
+        with exact_convolutions(torch.device("cuda", 0)):
+            assert (flags.deterministic, flags.allow_tf32) == (True, False)
+        assert (flags.deterministic, flags.allow_tf32) == (True, False)
+    assert (flags.deterministic, flags.allow_tf32) == before
+
+
+def test_the_last_thread_to_leave_gives_the_flags_back():
+    flags = torch.backends.cudnn
+    first, second = exact_convolutions("cuda"), exact_convolutions("cuda")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert (flags.deterministic, flags.allow_tf32) == (True, False)
+    second.__exit__(None, None, None)
+    assert (flags.deterministic, flags.allow_tf32) == (False, True)
+
+
+def test_nothing_is_done_to_flags_on_a_cpu():
+    with exact_convolutions("cpu"):
+        assert torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cudnn.deterministic
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch has no newer flags")
+def test_who_sets_the_newer_flags_keeps_them():
+    # a process of its own: torch never reads the old flag again
+    code = """
+import torch
+from sklearn_cnn.runtime.device import exact_convolutions
+flags = torch.backends.cudnn
+flags.conv.fp32_precision = "ieee"
+with exact_convolutions("cuda"):
+    assert flags.deterministic
+    assert (flags.conv.fp32_precision, flags.rnn.fp32_precision) == ("ieee", "tf32")
+assert not flags.deterministic
+assert (flags.conv.fp32_precision, flags.rnn.fp32_precision) == ("ieee", "tf32")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -39,6 +39,11 @@ EPOCHS_OF_CLASSIFIERS = 8
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: STOCHASTIC)
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(estimator, check):
+    run_check(estimator, check)
+
+
+def run_check(estimator, check):
+    """Run one of scikit-learn's checks, with no more epochs than it needs."""
     epochs = 1
     if getattr(check, "func", check).__name__ in THAT_NEED_LEARNING:
         epochs = EPOCHS_OF_CLASSIFIERS if is_classifier(estimator) else estimator.max_epochs

@@ -130,6 +130,16 @@ def test_the_maps_of_an_encoder_are_those_of_its_stages():
     assert not any(isinstance(layer, nn.Linear) for layer in trunk.modules())
 
 
+@pytest.mark.parametrize("patch_size", [2, 3])
+def test_logits_of_training_are_those_of_prediction(patch_size):
+    network = UNet((4, 8), patch_size=patch_size).build(1, (12, 15), 3).eval()
+    images = torch.randn(2, 1, 12, 15)
+    expected = network(images)
+    # in training logits are enlarged in another way; batch norm stays as in prediction
+    network.training = True
+    torch.testing.assert_close(network(images), expected)
+
+
 def test_parameters_of_the_encoder_hold():
     frozen = TorchvisionModel("mnasnet0_5", freeze=True, head_lr_ratio=5, unfreeze_after=3)
     unet = UNet(encoder=frozen).set_params(encoder__head_lr_ratio=4)

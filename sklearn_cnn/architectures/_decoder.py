@@ -32,8 +32,27 @@ class UNetModule(nn.Module):
         logits = self.head(self.dropout(self.decoder(self.encoder(images))))
         scale = self.encoder.patch_size
         if scale > 1:
-            logits = functional.interpolate(logits, scale_factor=float(scale), mode="bilinear")
+            logits = _enlarge(logits, float(scale), with_gradient=self.training)
         return logits[..., :height, :width]
+
+
+def _enlarge(maps, scale, with_gradient):
+    """Return maps with sides that are `scale` times as long, interpolated linearly.
+
+    As products of matrices, whose gradient takes half as long on a CPU, and is the same each time
+    on a GPU, where that of `interpolate` adds in any order. Without one, `interpolate` is faster.
+    """
+    if not with_gradient:
+        return functional.interpolate(maps, scale_factor=scale, mode="bilinear")
+    down, along = (
+        functional.interpolate(
+            torch.eye(side, dtype=maps.dtype, device=maps.device)[None],
+            scale_factor=scale,
+            mode="linear",
+        )[0]
+        for side in maps.shape[-2:]
+    )
+    return down.T @ (maps @ along)
 
 
 class Decoder(nn.Module):

@@ -210,7 +210,9 @@ def move_boxes(moves, boxes):
     Tensor of shape (b, k, 4)
         The smallest upright box around the four moved corners; x0 <= x1 and y0 <= y1.
     """
-    corners = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3]].flatten(1).unflatten(1, (-1, 2))
+    x0, y0, x1, y1 = boxes.unbind(dim=-1)
+    corners = torch.stack([x0, y0, x1, y0, x0, y1, x1, y1], dim=-1)
+    corners = corners.flatten(1).unflatten(1, (-1, 2))
     corners = moves.move_points(corners).unflatten(1, (-1, 4))
     return torch.cat([corners.amin(dim=2), corners.amax(dim=2)], dim=2)
 

@@ -13,7 +13,11 @@ from sklearn_cnn.images import Extremes
 from sklearn_cnn.inspection._layers import layer_of_maps
 from sklearn_cnn.inspection._network import as_network_sees, from_the_outside
 from sklearn_cnn.inspection._outputs import Attributed, target_indices
-from sklearn_cnn.runtime.device import new_tensors_on_cpu, prediction_batch_size
+from sklearn_cnn.runtime.device import (
+    exact_convolutions,
+    new_tensors_on_cpu,
+    prediction_batch_size,
+)
 from sklearn_cnn.runtime.fitted import is_network_estimator
 from sklearn_cnn.runtime.progress import image_bar
 from sklearn_cnn.targets import Continuous
@@ -220,6 +224,7 @@ def attribute(network, X, method, target, options):
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
+        exact_convolutions(device),
         image_bar(len(images), title, bool(network.verbose)) as progress,
     ):
         for batch, n in prediction_batches(images, batch_size, 1, device):

@@ -4,7 +4,8 @@ The rules are pure functions of what they are told, so that a test can pass in t
 capabilities of a machine that it does not run on.
 """
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,10 @@ _TINY, _LARGEST_TINY, _LARGEST = 16 * 16, 128, 64
 # A GPU needs more at a time to be busy, and has its answer sooner.
 _GPU_PREDICTION = 256 * 64 * 64
 _LARGEST_ON_GPU = 1024
+
+# One entry for each context that is open, in whatever thread, and the flags of before the first.
+_exact: set[object] = set()
+_flags_before: dict[str, Any] = {}
 
 
 @contextmanager
@@ -149,6 +154,44 @@ def autocast(device, precision):
     return torch.autocast(kind, torch.bfloat16, enabled=use_bf16, cache_enabled=False)
 
 
+@contextmanager
+def exact_convolutions(device):
+    """Let the convolutions of a GPU compute in float32, and the same each time.
+
+    cuDNN takes kernels that add in any order, so that no two trainings are alike, and rounds
+    factors to 10 bits (TF32): an output then moves by 0.3 % of the outputs' standard deviation
+    with the number of images beside it, else by 0.0005 %. Who sets TF32 by the newer flags of
+    torch, `torch.backends.cudnn.conv.fp32_precision`, has chosen it, and keeps it.
+
+    May be nested, and entered by several threads at a time: the last to leave undoes it.
+
+    Parameters
+    ----------
+    device : torch.device or str
+        Nothing is done but for CUDA.
+    """
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    this, flags = object(), torch.backends.cudnn
+    if not _exact:
+        _flags_before.update(deterministic=flags.deterministic)
+        # torch refuses to read the old flag where the newer ones are set
+        with suppress(RuntimeError):
+            _flags_before.update(allow_tf32=flags.allow_tf32)
+        for name in _flags_before:
+            setattr(flags, name, name == "deterministic")
+    _exact.add(this)
+    try:
+        yield
+    finally:
+        _exact.discard(this)
+        if not _exact:
+            for name, value in _flags_before.items():
+                setattr(flags, name, value)
+            _flags_before.clear()
+
+
 def widest_fan_in(module):
     """Return how many products the widest convolution sums for one output; 0 if there is none."""
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -199,9 +242,9 @@ def prediction_multiple(image_size, device_type="cpu"):
     """Return the multiple of images that the last batch of a prediction is filled up to.
 
     float32 kernels differ between batch sizes. Where four tiny images go through a CPU at least,
-    predictions are the same to the last bit; a single larger one does not wait for others, and
-    its probabilities differ by about 1e-6 at most from those that it has among them. On a GPU
-    any size may have kernels of its own, and a whole batch takes hardly longer.
+    or a whole batch of them through a GPU, predictions are the same to the last bit; a single
+    larger one does not wait for others, and its probabilities differ by about 1e-6 from those that
+    it has among them.
 
     Parameters
     ----------
@@ -212,9 +255,9 @@ def prediction_multiple(image_size, device_type="cpu"):
     -------
     int
     """
-    if device_type != "cpu":
-        return prediction_batch_size(image_size, device_type)
-    return 4 if image_size[0] * image_size[1] <= _TINY else 1
+    if image_size[0] * image_size[1] > _TINY:
+        return 1
+    return 4 if device_type == "cpu" else prediction_batch_size(image_size, device_type)
 
 
 def _mps_is_available():

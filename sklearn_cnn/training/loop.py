@@ -12,7 +12,7 @@ from sklearn_cnn._compat import compilations_unlimited
 from sklearn_cnn.architectures._assembly import is_frozen_except
 from sklearn_cnn.architectures._fine_tuning import to_train_mode
 from sklearn_cnn.architectures._logits import checked_outputs
-from sklearn_cnn.runtime.device import autocast
+from sklearn_cnn.runtime.device import autocast, exact_convolutions
 from sklearn_cnn.runtime.memory import freed_memory_kept
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.training.batch_norm import (
@@ -112,7 +112,13 @@ def train(net, batches, plan, validation=None, listeners=()):
     no_autocast = torch.autocast(torch.device(net.device).type, enabled=False)
     unlimited = compilations_unlimited(plan.compile)
     try:
-        with no_autocast, unlimited, freed_memory_kept(), batches_of_one_explained():
+        with (
+            no_autocast,
+            unlimited,
+            exact_convolutions(net.device),
+            freed_memory_kept(),
+            batches_of_one_explained(),
+        ):
             net.notify("on_train_begin", X=batches, y=None)
             _train_epochs(net, batches, plan, validation, listeners)
     except KeyboardInterrupt as interrupt:

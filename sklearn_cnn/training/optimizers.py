@@ -25,6 +25,8 @@ _UNFIT = {
 
 # Arguments of an optimizer that fix how it runs, and so leave no room for `fused`.
 _EXCLUDE_FUSED = {"fused", "foreach", "differentiable"}
+# Has a fused form, but none for CUDA, where a model of a CPU may go on.
+_NOT_FUSED = torch.optim.Adagrad
 
 # One cycle: share of the steps that warm up, and the rate that it starts from.
 _WARM_UP, _START = 0.25, 0.04
@@ -81,7 +83,8 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None, *, with_
     """
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[optimizer]
-    _check_fit(_without_arguments(optimizer))
+    kind = _without_arguments(optimizer)
+    _check_fit(kind)
     arguments = {"lr": lr}
     chosen = set(getattr(optimizer, "keywords", {}))
     for name in ("lr", "weight_decay"):
@@ -90,7 +93,8 @@ def make_optimizer(optimizer, module, lr, weight_decay, lr_ratios=None, *, with_
                 f"optimizer={optimizer!r} fixes {name}, which is a parameter of the estimator: "
                 f"write {name}={optimizer.keywords[name]!r} there."
             )
-    if "fused" in inspect.signature(optimizer).parameters and not chosen & _EXCLUDE_FUSED:
+    can_fuse = "fused" in inspect.signature(optimizer).parameters and kind is not _NOT_FUSED
+    if can_fuse and not chosen & _EXCLUDE_FUSED:
         # one pass over the parameters instead of several
         arguments["fused"] = True
     groups = parameter_groups(module, lr, weight_decay, lr_ratios, with_frozen=with_frozen)

@@ -6,7 +6,12 @@ import numpy as np
 import torch
 
 from sklearn_cnn.architectures._logits import check_logits
-from sklearn_cnn.runtime.device import autocast, prediction_batch_size, prediction_multiple
+from sklearn_cnn.runtime.device import (
+    autocast,
+    exact_convolutions,
+    prediction_batch_size,
+    prediction_multiple,
+)
 from sklearn_cnn.runtime.memory import freed_memory_kept
 from sklearn_cnn.training.batches import read_ahead
 from sklearn_cnn.training.residency import send
@@ -57,7 +62,11 @@ def predict_outputs(
     # giving memory back has a price: the next call's pages are new ones
     is_long = len(images) > _MANY_BATCHES * batch_size
     outputs, n_done = torch.empty(0, dtype=torch.float32), 0
-    with autocast(device, precision), freed_memory_kept(give_back=is_long):
+    with (
+        autocast(device, precision),
+        exact_convolutions(device),
+        freed_memory_kept(give_back=is_long),
+    ):
         for batch, n_real in prediction_batches(images, batch_size, multiple, device):
             if watch is not None:
                 watch(batch[:n_real])
