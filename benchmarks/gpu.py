@@ -12,6 +12,7 @@ bare pass), `cifar10` (where SKLEARN_CNN_DATA has it).
 """
 
 import argparse
+import functools
 import json
 import os
 import pickle
@@ -27,7 +28,15 @@ import torch
 from contenders import CONTENDERS, make_network
 from examples import image_sets
 from networks import ResNet18
-from side_by_side import Case, print_table, random_images, summary, timed, write_json
+from side_by_side import (
+    Case,
+    print_table,
+    random_images,
+    summary,
+    timed,
+    timed_fit,
+    write_json,
+)
 from skorch.callbacks import EpochTimer
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,10 +49,22 @@ CASES = {
         "textbook, 28 x 28 x 1, batch 128", "textbook", (28, 28, 1), 50_000, 128, n_predict=50_000
     ),
     "resnet18": Case(
-        "ResNet-18, 32 x 32 x 3, batch 128", "resnet18", (32, 32, 3), 20_000, 128, n_predict=20_000
+        "ResNet-18, 32 x 32 x 3, batch 128",
+        "resnet18",
+        (32, 32, 3),
+        20_000,
+        128,
+        one_more=True,
+        n_predict=20_000,
     ),
     "resnet50": Case(
-        "ResNet-50, 224 x 224 x 3, batch 64", "resnet50", (224, 224, 3), 2_000, 64, n_predict=2_000
+        "ResNet-50, 224 x 224 x 3, batch 64",
+        "resnet50",
+        (224, 224, 3),
+        2_000,
+        64,
+        one_more=True,
+        n_predict=2_000,
     ),
     "unet": Case(
         "U-Net, masks of 11 classes, 180 x 240 x 3, batch 8",
@@ -52,6 +73,7 @@ CASES = {
         400,
         8,
         epochs=2,
+        one_more=True,
         n_predict=400,
         n_classes=11,
     ),
@@ -187,17 +209,15 @@ def speed(case, repetitions, rate):
         answers = {name: [] for name in NAMES}
         for turn in range(repetitions + 1):
             for name, contender in contenders.items():
-                call = lambda c=contender: c.fit(case.epochs)  # noqa: E731
-                if task == "predict":
-                    prepared = (
-                        contender.prepare(test_images)
-                        if hasattr(contender, "prepare")
-                        else test_images
-                    )
-                    call = lambda c=contender, x=prepared: c.predict(x)  # noqa: E731
                 if device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(device)
-                answer = timed(lambda call=call: _done(call(), device))
+                if task == "fit":
+                    done = functools.partial(_done, device=device)
+                    answer = timed_fit(contender, case.epochs, case.one_more, done)
+                else:
+                    has_form = hasattr(contender, "prepare")
+                    prepared = contender.prepare(test_images) if has_form else test_images
+                    answer = timed(lambda c=contender, x=prepared: _done(c.predict(x), device))
                 if turn > 0:
                     answers[name].append(answer)
                 if task == "fit" and device.type == "cuda":
