@@ -4,6 +4,7 @@ import io
 import pickle
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from image_files import noise, tiff
@@ -126,7 +127,9 @@ def test_a_pickled_pil_image_is_read(write):
 
 
 def test_what_pillow_writes_is_read():
-    for mode in ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"]:
+    # Pillow 12 and before do not read YCbCr of this size themselves
+    colours = ["YCbCr"] if int(PIL.__version__.partition(".")[0]) >= 13 else []
+    for mode in ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", *colours, "LAB", "I;16", "I", "F"]:
         stream = io.BytesIO()
         values = np.arange(30, dtype=np.uint16).reshape(5, 6)
         picture = Image.fromarray(values if mode == "I;16" else values.astype(np.uint8))
