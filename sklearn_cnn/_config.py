@@ -9,7 +9,7 @@ from torch.nn.utils import skip_init
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.architectures._fine_tuning import Recipe
 from sklearn_cnn.augmentation import as_augmentation, check_kind_of_y, why_not_resized
-from sklearn_cnn.images import ReadOptions, check_image_shape, check_palette
+from sklearn_cnn.images import INTERPOLATIONS, ReadOptions, check_image_shape, check_palette
 from sklearn_cnn.losses import (
     NUMBERS,
     check_label_smoothing,
@@ -177,10 +177,10 @@ def read_options(parameters, estimator_name, architecture, interpolation=None):
 def _interpolation(architecture):
     """Return how an architecture recommends to resize images, which may be one of the user's."""
     found = architecture.recommended_interpolation()
-    if found not in ("bilinear", "bicubic"):
+    if found not in INTERPOLATIONS:
+        names = " or ".join(map(repr, INTERPOLATIONS))
         raise ValueError(
-            f"recommended_interpolation of {architecture} must return 'bilinear' or 'bicubic', "
-            f"got {found!r}."
+            f"recommended_interpolation of {architecture} must return {names}, got {found!r}."
         )
     return found
 

@@ -35,6 +35,7 @@ from sklearn_cnn.architectures._learned import (
     learned_standardization,
 )
 from sklearn_cnn.architectures._weights import load_into, read_weights_file
+from sklearn_cnn.images import INTERPOLATIONS
 
 # Parameters of a `TorchModule` itself; all others are arguments of the constructor.
 _OWN = ("weights", "mean", "std", "interpolation", "head", *FINE_TUNING_CONSTRAINTS)
@@ -116,7 +117,7 @@ class TorchModule(LearnedArchitecture):
         "weights": [str, os.PathLike, None],
         "mean": [tuple, list, None],
         "std": [tuple, list, None],
-        "interpolation": [StrOptions({"bilinear", "bicubic"})],
+        "interpolation": [StrOptions(set(INTERPOLATIONS))],
         "head": [str, None],
         **FINE_TUNING_CONSTRAINTS,
     }

@@ -13,7 +13,7 @@ from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._own_sizes import own_sizes
 from sklearn_cnn.images._reader import ImageSet, read_images
 from sklearn_cnn.images._refusals import refuse_no_batch
-from sklearn_cnn.images._resizing import resized_back
+from sklearn_cnn.images._resizing import INTERPOLATIONS, resized_back
 from sklearn_cnn.images._shape import (
     ImageShape,
     array_shape,
@@ -29,6 +29,7 @@ from sklearn_cnn.images._statistics import (
 from sklearn_cnn.images._table import load_image_table
 
 __all__ = [
+    "INTERPOLATIONS",
     "Extremes",
     "ImageReader",
     "ImageSet",

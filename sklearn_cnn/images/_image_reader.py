@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_cnn._compat import HasMethods, Options, StrOptions
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import read_images
+from sklearn_cnn.images._resizing import INTERPOLATIONS
 from sklearn_cnn.images._shape import check_image_shape
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 
@@ -79,7 +80,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
         "resize_mode": [StrOptions({"squash", "crop", "pad"})],
-        "interpolation": [StrOptions({"bilinear", "bicubic"})],
+        "interpolation": [StrOptions(set(INTERPOLATIONS))],
         "flatten": ["boolean"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
         "handle_broken": [StrOptions({"error", "skip"})],

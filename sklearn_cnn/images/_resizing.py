@@ -145,6 +145,7 @@ def _scale_bicubic(chunk, size):
 
 
 _SCALES: dict[str, Callable] = {"bilinear": _scale, "bicubic": _scale_bicubic}
+INTERPOLATIONS = tuple(_SCALES)
 
 
 def _take_nearest(chunk, size):

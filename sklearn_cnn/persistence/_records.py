@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sklearn_cnn.architectures._fine_tuning import Recipe
-from sklearn_cnn.images import PixelRange
+from sklearn_cnn.images import INTERPOLATIONS, PixelRange
 from sklearn_cnn.persistence._checks import (
     Record,
     boolean,
@@ -39,7 +39,6 @@ _KINDS: dict[str, type[Continuous]] = {
     "maps": PixelNumbers,
 }
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
-_INTERPOLATIONS = ("bilinear", "bicubic")
 _LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**20
 
 
@@ -52,7 +51,7 @@ def decode_images(entries, name):
     n_features = record.take("n_features", optional, integer, 1, math.prod(shape))
     names = record.take("feature_names", optional, list_of, text)
     # older files do not say what was the only way
-    interpolation = record.take_or("bilinear", "interpolation", one_of, _INTERPOLATIONS)
+    interpolation = record.take_or("bilinear", "interpolation", one_of, INTERPOLATIONS)
     record.end()
     if n_features not in (None, 1, math.prod(shape)):
         raise ValueError(f"{name}.n_features does not agree with the images")
