@@ -121,7 +121,7 @@ class BaseCNN(
 
     @abstractmethod
     def _true_values(self, y, samples):
-        """Return what is true of samples, rows of y, as `predict` says it."""
+        """Return what is true of samples, rows of y or of its `Maps`, as `predict` says it."""
 
     def _nonlinearity(self):
         """Return what makes probabilities of logits in `net_.predict_proba`, or None."""
@@ -220,7 +220,7 @@ class BaseCNN(
             # train
             left = drop(given.read.broken, X, given.y, sample_weight)
             callbacks = SklearnCallbacks(self, self._learned, config.max_epochs, *left)
-            scored = self._make_validation(held_out, (validation or given).y, config, device)
+            scored = self._make_validation(held_out, (validation or given).values, config, device)
             self._train(net, plan, config, samples, scored, [callbacks], seed)
             callbacks.fit_ends()
         return self
@@ -559,7 +559,8 @@ class BaseCNN(
         # of maps that are read when they are needed all at once
         targets = samples.targets[:].numpy()
         weights = None if samples.weights is None else samples.weights.numpy()
-        metric = self._metric(self._true_values(y, held_out))
+        is_asked_of_truth = self.scoring not in (None, "loss")
+        metric = self._metric(self._true_values(y, held_out) if is_asked_of_truth else None)
         if self.scoring is not None:
             try_metric(metric, targets, self._target.likely_outputs(targets), weights)
 

@@ -458,5 +458,5 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
 
     def _true_values(self, y, samples):
         if self._target.is_map:
-            return self._target.decode(samples.targets[samples.indices].numpy())
+            return self._target.true_numbers(y, samples.indices)
         return check_numbers(y, allow_nan=True)[samples.indices.numpy()]

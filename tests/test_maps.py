@@ -198,3 +198,11 @@ def test_text_is_not_compared_with_numbers(score):
     for true, predicted in (numbers, text), (text, numbers):
         with pytest.raises(ValueError, match="bring both to text, or both to numbers"):
             score(true, predicted)
+
+
+@pytest.mark.parametrize("weights", [[1, -1, 1], [1, np.nan, 1], np.ones((3, 6, 8))])
+@pytest.mark.parametrize("function", [mean_iou_score, pixel_accuracy_score])
+def test_weights_of_images_are_checked(function, weights):
+    masks = RNG.integers(0, 2, (3, 6, 8))
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+        function(masks, masks, sample_weight=weights)

@@ -237,3 +237,27 @@ def test_partial_fit_goes_on():
 def test_a_tensor_of_maps():
     predicted = regressor(max_epochs=1).fit(torch.tensor(X), torch.tensor(DEPTHS)).predict(X)
     np.testing.assert_array_equal(predicted, regressor(max_epochs=1).fit(X, DEPTHS).predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scorers_see_maps_as_they_were_given(dtype):
+    y = DEPTHS.astype(dtype)
+    y[:, :4] = 0
+
+    def share_of_zeros(_estimator, _X, y):
+        assert y.dtype == dtype
+        return float((y == 0).mean())
+
+    params = {"scoring": share_of_zeros, "max_epochs": 1}
+    fitted = regressor(**params).fit(X, y, X_val=X[:6], y_val=y[:6])
+    assert fitted.validation_scores_ == [0.25]
+    stopped = regressor(early_stopping=True, **params).fit(X, y)
+    assert stopped.validation_scores_ == [0.25]
+    with pytest.raises(ValueError, match="Depths are positive, but y_true holds 0"):
+        regressor(scoring="neg_abs_rel").fit(X, y, X_val=X[:6], y_val=y[:6])
+
+
+def test_weights_of_images_are_checked_in_score(fitted):
+    for weights in (-np.ones(len(X)), np.full(len(X), np.nan), np.ones(X.shape)):
+        with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+            fitted.score(X, DEPTHS, sample_weight=weights)

@@ -164,6 +164,23 @@ def test_floats_with_probabilities_are_labels():
     assert titles(display)[0] == "found 0, 1"
 
 
+@pytest.mark.parametrize("y_true", [list("abba"), np.array([0, 1, 1, 0])], ids=["text", "numbers"])
+def test_probabilities_are_no_predictions(y_true):
+    X, _ = bars_and_discs(4)
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
+    message = r"holds probabilities\. Pass labels, classes_\[y_pred\.argmax.*as y_proba"
+    with pytest.raises(ValueError, match=message):
+        PredictionsDisplay.from_predictions(X, y_true, probabilities)
+
+
+@pytest.mark.usefixtures("close_figures")
+def test_shares_of_an_image_are_no_probabilities():
+    X, _ = bars_and_discs(4)
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
+    display = PredictionsDisplay.from_predictions(X, shares, shares)
+    assert display.errors.tolist() == [0, 0, 0, 0]
+
+
 def test_a_dollar_sign_is_no_formula():
     display = PredictionsDisplay.from_predictions(np.zeros((1, 2, 2)), ["$1"], ["$5"])
     assert titles(display) == ["true $1\npredicted $5"]

@@ -226,14 +226,28 @@ def _count_indicators(pairs, labels, ignore_label):
     return _Counts(both[chosen], true_ones[chosen], predicted_ones[chosen])
 
 
+def weights_of_images(y, sample_weight):
+    """Return a weight for each image of y, or raise a ValueError."""
+    if sample_weight is None:
+        return np.ones(len(y))
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (len(y),):
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}, but must have shape ({len(y)},), a weight "
+            "for each image."
+        )
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError("sample_weight holds numbers that are negative, infinite or NaN.")
+    return weights
+
+
 class _Pairs:
     """What goes through the images: truth, prediction and weight of each."""
 
     def __init__(self, y_true, y_pred, sample_weight):
-        check_consistent_length(y_true, y_pred, sample_weight)
+        check_consistent_length(y_true, y_pred)
         self.y_true, self.y_pred = y_true, y_pred
-        weights = np.ones(len(y_true)) if sample_weight is None else sample_weight
-        self.weights = np.asarray(weights, dtype=np.float64)
+        self.weights = weights_of_images(y_true, sample_weight)
 
     @property
     def are_indicators(self):

@@ -25,6 +25,7 @@ from sklearn_cnn.metrics._maps import (
     dice_score,
     mean_iou_score,
     pixel_accuracy_score,
+    weights_of_images,
 )
 from sklearn_cnn.runtime.suggestions import did_you_mean
 from sklearn_cnn.targets import Continuous, MultiLabel
@@ -148,8 +149,8 @@ def r2_of_maps(y, outputs, sample_weight=None):
     ValueError
         If no pixel of weight counts.
     """
-    check_consistent_length(y, outputs, sample_weight)
-    weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    check_consistent_length(y, outputs)
+    weights = weights_of_images(y, sample_weight)
 
     def total(function):
         """Return the weighted sum of a function of truth and output, one image after another."""

@@ -73,6 +73,23 @@ def kind_of_maps(y_true, y_pred, hold_numbers, *, form=None, display_labels=None
     return Masks(y_true, y_pred, **of_both, **of_classes)
 
 
+def refuse_probabilities(y_true, y_pred):
+    """Raise a ValueError if predictions are what `predict_proba` gives."""
+    if not isinstance(y_pred, np.ndarray) or y_pred.dtype.kind != "f" or y_pred.size == 0:
+        return
+    # an indicator has an axis for its labels, too; masks may be a list of their own sizes
+    is_array = hasattr(y_true, "shape")
+    n_axes = len(y_true.shape) if is_array else 1 + np.ndim(next(iter(y_true), ()))
+    if y_pred.ndim not in (2, 4) or n_axes >= y_pred.ndim or y_pred.shape[-1] < 2:
+        return
+    if y_pred.min() >= 0 and np.allclose(y_pred.sum(axis=-1), 1, atol=1e-3):
+        also = ", and these as y_proba" if y_pred.ndim == 2 else ""
+        raise ValueError(
+            f"y_pred of shape {y_pred.shape} holds probabilities. Pass labels, "
+            f"classes_[y_pred.argmax(axis=-1)]{also}."
+        )
+
+
 def choose(X, kind, n_images, order, random_state):
     """Return the rows to show, first things first."""
     check_consistent_length(X, kind.y_true)

@@ -15,6 +15,7 @@ from sklearn_cnn.plots._gallery import (
     draw_points,
     kind_of_estimator,
     kind_of_maps,
+    refuse_probabilities,
 )
 from sklearn_cnn.plots._kinds import (
     Indicators,
@@ -306,6 +307,7 @@ class PredictionsDisplay:
         refuse_without_matplotlib()
         of_labels = {"y_proba": y_proba, "classes": classes, "display_labels": display_labels}
         are_labels = y_proba is not None or classes is not None
+        refuse_probabilities(y_true, y_pred)
         hold_numbers = not are_labels and holds_numbers(y_true, y_pred)
         if are_maps(y_pred) and not keypoints:
             of_classes = {"classes": classes, "display_labels": display_labels}

@@ -295,6 +295,19 @@ class PixelNumbers(Continuous):
             )
         return values
 
+    def true_numbers(self, maps, rows):
+        """Return some maps in the units and the shape of y.
+
+        Not by `decode`: a 0 that marks what no sensor saw would no longer be 0.
+        """
+        dtype = torch.float64 if self.dtype == np.float64 else torch.float32
+
+        def read(start, values):
+            return torch.from_numpy(self._numbers(maps, start, values)).to(dtype)
+
+        y = maps.encoded(read, dtype, self.n_outputs, self.uncounted)[rows].numpy()
+        return y[..., 0] if self.is_1d else y
+
     def targets(self, encoded):
         """Return a batch of encoded maps as torch's losses take them, and what of it counts."""
         targets = encoded.permute(0, 3, 1, 2)

@@ -146,11 +146,11 @@ def read_weights(sample_weight, images, broken=()):
     if sample_weight is None and len(broken) == 0:
         return None
     shape = np.asarray(sample_weight).shape
-    if len(shape) == 2 and shape[1] > 1:
+    if len(shape) > 1 and shape[1:] != (1,):
         raise ValueError(
             f"sample_weight has shape {shape}, but must have shape (n,), a "
             "weight for each sample. To leave single numbers out of a regression, write NaN for "
-            "them in y."
+            "them in y; pixels of masks, ignore_label."
         )
     # only the length of this is looked at
     samples = np.empty((len(images), 0))
