@@ -8,10 +8,20 @@ import torch
 from drawn_pixels import MapNet, map_classifier, shapes
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, make_scorer
 from sklearn.model_selection import (
+    FixedThresholdClassifier,
     GridSearchCV,
     HalvingGridSearchCV,
     StratifiedKFold,
@@ -21,7 +31,7 @@ from sklearn.model_selection import (
     learning_curve,
     train_test_split,
 )
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
@@ -323,6 +333,13 @@ def quick(**params):
     return map_classifier(max_epochs=1, **params)
 
 
+DEPTHS = MASKS + np.float32(1)
+
+
+def numbers():
+    return CNNRegressor(MapNet, max_epochs=1, batch_size=8, random_state=0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -331,7 +348,7 @@ def quick(**params):
         (lambda: with_scorer("accuracy"), "unknown is not supported"),
         (
             lambda: quick(scoring="accuracy", early_stopping=True).fit(X, MASKS),
-            "scoring='accuracy' cannot score.*unknown is not supported",
+            "scoring='accuracy' cannot score.*not supported.*there are None, 'mean_iou'",
         ),
         (lambda: cross_val_score(quick(), X, MASKS, cv=StratifiedKFold(2)), "with dim 3"),
         (lambda: train_test_split(X, MASKS, stratify=MASKS), "Found array with dim 3"),
@@ -344,6 +361,25 @@ def quick(**params):
         (lambda: VotingClassifier([("a", quick())]).fit(X, MASKS), "Unknown label type"),
         (lambda: BaggingClassifier(quick()).fit(X, MASKS), "Found array with dim 3"),
         (lambda: MultiOutputClassifier(quick()).fit(X, MASKS), "Found array with dim 3"),
+        (lambda: VotingRegressor([("a", numbers())]).fit(X, DEPTHS), "Found array with dim 3"),
+        (lambda: StackingRegressor([("a", numbers())]).fit(X, DEPTHS), "Found array with dim 3"),
+        (lambda: BaggingRegressor(numbers()).fit(X, DEPTHS), "Found array with dim 3"),
+        (lambda: MultiOutputRegressor(numbers()).fit(X, DEPTHS), "Found array with dim 3"),
+        (
+            lambda: HalvingGridSearchCV(quick(), {"lr": [0.01]}, cv=2).fit(X, MASKS),
+            "Found array with dim 3",
+        ),
+        (lambda: permutation_importance(quick().fit(X, MASKS), X, MASKS), "with dim 3"),
+        (
+            lambda: TransformedTargetRegressor(numbers(), func=np.log, inverse_func=np.exp).fit(
+                X, DEPTHS
+            ),
+            "Found array with dim 3",
+        ),
+        (
+            lambda: FixedThresholdClassifier(quick()).fit(X, MASKS == 1).predict(X),
+            "Only binary classification is supported",
+        ),
         (
             lambda: TunedThresholdClassifierCV(quick(), cv=2).fit(X, MASKS == 1),
             "Only binary classification is supported",

@@ -253,10 +253,18 @@ def metric_of_scorer(scoring, target, y_true, has_probabilities, is_weighted=Fal
         except Exception as error:
             raise ValueError(
                 f"scoring={scoring!r} cannot score the validation set, of {len(encoded)} images: "
-                f"{error}"
+                f"{error}{_advice(target)}"
             ) from error
 
     return Metric(f"weighted {name}" if is_weighted and traits.takes_weights else name, score)
+
+
+def _advice(target):
+    """Return what else there is for a value for each pixel."""
+    if not target.is_map:
+        return ""
+    names = map(repr, _OF_MAPS if isinstance(target, Continuous) else _OF_MASKS)
+    return f" Of a value for each pixel there are None, {', '.join(names)}."
 
 
 def try_metric(metric, encoded, outputs, sample_weight):
