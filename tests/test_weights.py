@@ -61,8 +61,12 @@ def test_a_truncated_file(tmp_path):
 
 def test_code_in_a_file_is_not_run(tmp_path):
     torch.save(network(), tmp_path / "w.pth")
-    with pytest.raises(ValueError, match="weights_only=True"):
+    with pytest.raises(ValueError, match="weights_only=True") as caught:
         read_weights_file(tmp_path / "w.pth")
+    # torch's own advice, to load it all the same, is not passed on
+    assert "Unsupported global" in str(caught.value)
+    assert "weights_only=False" not in str(caught.value).replace("`", "")
+    assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,12 @@ def test_code_in_a_file_is_not_run(tmp_path):
 def test_a_checkpoint_is_no_state_dict(tmp_path, content, found):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ValueError, match=f"must hold a state dict.*{found}"):
+        read_weights_file(tmp_path / "w.pth")
+
+
+def test_the_state_dict_in_a_checkpoint_is_named(tmp_path):
+    torch.save({"epoch": 3, "model": network().state_dict()}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r'torch\.load\(path\)\["model"\]'):
         read_weights_file(tmp_path / "w.pth")
 
 

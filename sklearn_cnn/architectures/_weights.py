@@ -16,6 +16,8 @@ _SAFE_TORCH = (2, 10)
 # Layers of torchvision's DenseNet files were named when names could hold dots.
 _OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
+_UNPICKLER = re.compile(r"Unpickl\w* error: (.*?)\.?(?: Please use|\n|$)")
+
 # Names in a sentence, and rows of the table below it.
 _MOST_NAMES, _MOST_ROWS = 3, 10
 
@@ -52,14 +54,23 @@ def read_weights_file(path):
     if path.endswith(".safetensors"):
         return _read_safetensors(path)
     state = load_tensors(path)
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        found = list(state)[:_MOST_NAMES] if isinstance(state, dict) else type(state).__name__
+    if not _is_state_dict(state):
+        found, parts = type(state).__name__, state.items() if isinstance(state, dict) else ()
+        if parts:
+            found = list(state)[:_MOST_NAMES]
+        name = next((name for name, part in parts if _is_state_dict(part)), "state_dict")
         raise ValueError(
             f"{path!r} must hold a state dict, names of parameters to tensors, but holds {found}. "
             "Write one with torch.save(network.state_dict(), path), or out of a checkpoint that "
-            'has one: torch.save(torch.load(path)["state_dict"], other).'
+            f'has one: torch.save(torch.load(path)["{name}"], other).'
         )
     return {_OLD_DENSENET_NAME.sub(r"\1\2", name): tensor for name, tensor in state.items()}
+
+
+def _is_state_dict(value):
+    # an empty one is that of no network
+    tensors = list(value.values()) if isinstance(value, dict) else []
+    return bool(tensors) and all(isinstance(tensor, torch.Tensor) for tensor in tensors)
 
 
 def load_tensors(path):
@@ -76,9 +87,13 @@ def load_tensors(path):
             return torch.load(file, map_location="cpu", weights_only=True)
         # a reader of broken bytes may fail in any way
         except Exception as error:
+            # of torch's page of advice, part of which is dangerous, the line that says what it is
+            told = _UNPICKLER.search(str(error))
+            reason = told.group(1) if told else f"{type(error).__name__}: {error}".rstrip(": ")
             raise ValueError(
                 f"{os.fspath(path)!r} is no file of tensors that torch.save wrote, or a broken "
-                f"one: torch.load with weights_only=True says {error}"
+                f"one: torch.load with weights_only=True says {reason}. Of a whole network save "
+                "torch.save(network.state_dict(), path), where its class is known."
             ) from error
 
 
