@@ -540,6 +540,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
                 "has labels of images. Leave out images that do not count, or give them a "
                 "sample_weight of 0."
             )
+        if self.palette is not None:
+            raise ValueError(
+                "palette is for masks, a class for each pixel, but y has labels of images. Write "
+                "palette=None."
+            )
         target = classification_target(y, classes)
         if isinstance(target, MultiLabel):
             warn_if_one_hot(y)

@@ -152,6 +152,8 @@ class TestIgnoreLabel:
     def test_labels_of_images_have_none(self):
         with pytest.raises(ValueError, match="ignore_label=1 is for masks"):
             CNNClassifier(ignore_label=1).fit(X, np.arange(24) % 2)
+        with pytest.raises(ValueError, match="palette is for masks"):
+            CNNClassifier(palette={"sky": (0, 0, 255)}).fit(X, np.arange(24) % 2)
 
     @pytest.mark.parametrize("masks", [MASKS, NAMES[MASKS]], ids=["numbers", "text"])
     def test_a_label_of_another_type_marks_nothing(self, masks):

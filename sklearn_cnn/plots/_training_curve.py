@@ -124,7 +124,8 @@ class TrainingCurveDisplay:
         if network is None:
             raise TypeError(
                 f"A {type(estimator).__name__} has no training curve of its own. Pass a fitted "
-                "CNNClassifier or CNNRegressor, or a Pipeline or search that holds one."
+                "CNNClassifier or CNNRegressor, or a Pipeline or a search with refit=True that "
+                "holds one."
             )
         history = network.history_
         display = cls(
