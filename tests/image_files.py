@@ -22,6 +22,12 @@ def write_images(folder, images, extension="png", **options):
     return paths
 
 
+def packed_bits(values, bits):
+    """Return rows of bytes, (H, n_bytes), that hold values of fewer bits, (H, W)."""
+    digits = values[..., None] >> np.arange(bits - 1, -1, -1) & 1
+    return np.packbits(digits.reshape(len(values), -1).astype(np.uint8), axis=1)
+
+
 def png_chunk(kind, content):
     """Return one chunk of a PNG."""
     check = zlib.crc32(kind + content)
@@ -44,7 +50,7 @@ def png(width, height, bits, colour_type, rows, interlace=0, before=b"", after=b
     )
 
 
-def tiff(*pages, extra=(), separate=False, subfiles=()):
+def tiff(*pages, extra=(), separate=False, subfiles=(), bits=8, white_is_zero=False):
     """Return an uncompressed TIFF.
 
     Parameters
@@ -57,22 +63,27 @@ def tiff(*pages, extra=(), separate=False, subfiles=()):
         Whether bands lie one after the other.
     subfiles : tuple of int
         What each page is said to be, if anything: 1 for a smaller copy.
+    bits : {1, 2, 4, 8}
+        Of gray bytes: how many of them are kept.
+    white_is_zero : bool
+        Whether gray is said to be shown the other way round.
     """
     content, link = b"II*\0\0\0\0\0", 4
     for page, pixels in enumerate(pages):
         bands = pixels[..., None] if pixels.ndim == 2 else pixels
         height, width, n_bands = bands.shape
         data = bands.transpose(2, 0, 1) if separate else bands
+        data = data if bits == 8 else packed_bits(pixels, bits)
         planes = n_bands if separate else 1
-        start, n_bytes = len(content), bands.nbytes // planes
+        start, n_bytes = len(content), data.nbytes // planes
         content += np.ascontiguousarray(data.astype(data.dtype.newbyteorder("<"))).tobytes()
         tags = {
             254: subfiles[page : page + 1],
             256: (width,),
             257: (height,),
-            258: (8 * bands.itemsize,) * n_bands,
+            258: (bits * bands.itemsize,) * n_bands,
             259: (1,),
-            262: (2 if n_bands > 2 else 1,),
+            262: (2 if n_bands > 2 else int(not white_is_zero),),
             273: tuple(start + n_bytes * plane for plane in range(planes)),
             277: (n_bands,),
             278: (height,),

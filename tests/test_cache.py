@@ -228,7 +228,7 @@ def test_depths_are_not_mixed_from_the_cache_either(tmp_path):
 
 def test_what_an_earlier_version_decoded_is_not_looked_at(tmp_path, paths):
     folder = decoded_folder(tmp_path / "cache", None, False, "squash")
-    earlier = folder.with_name(folder.name.replace("v4", "v3"))
+    earlier = folder.with_name(folder.name.replace("v5", "v4"))
     assert earlier != folder
     read(paths, tmp_path / "cache")
     shutil.move(folder, earlier)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from drawn_pixels import RNG, MapNet, map_classifier, shapes
+from image_files import packed_bits, png, tiff
 from listed import Listed
 from PIL import Image
 from sklearn.base import clone
@@ -27,6 +28,8 @@ from sklearn_cnn import (
     unpack_dataset,
 )
 from sklearn_cnn.architectures import TorchModule
+from sklearn_cnn.images._decoding import decode_file, read_header_of
+from sklearn_cnn.images._map_files import MapFormat, read_map
 
 X, MASKS = shapes()
 DEPTHS = np.array([5000, 1500, 3000], dtype=np.uint16)[MASKS]
@@ -155,6 +158,87 @@ def test_masks_are_turned_as_their_exif_says(tmp_path, of_arrays):
     for memory in (None, tmp_path / "cache"):
         turned = map_classifier(max_epochs=2, memory=memory).fit(X, paths)
         assert turned.loss_curve_ == of_arrays.loss_curve_
+
+
+def tiffs(bits, masks=MASKS, white_is_zero=True):
+    return [tiff(mask, bits=bits, white_is_zero=white_is_zero) for mask in masks]
+
+
+def pngs(bits):
+    return [
+        png(20, 16, bits, 0, [row.tobytes() for row in packed_bits(mask, bits)]) for mask in MASKS
+    ]
+
+
+def pgms(white):
+    deep = MASKS.astype(">u2" if white > 255 else "u1")
+    return [b"P5 20 16 %d\n" % white + mask.tobytes() for mask in deep]
+
+
+def plain_pgms(white):
+    return [b"P2 20 16 %d\n" % white + " ".join(map(str, m.flat)).encode() for m in MASKS]
+
+
+class TestNumbersThatPillowShowsOtherwise:
+    """Files whose numbers Pillow scales or inverts."""
+
+    def test_bilevel_tiffs_whose_white_is_zero(self):
+        ones = quick().fit(X, tiffs(1, MASKS & 1))
+        expected = quick().fit(X, MASKS & 1)
+        np.testing.assert_array_equal(ones.classes_, [0, 1])
+        assert ones.loss_curve_ == expected.loss_curve_
+
+    @pytest.mark.parametrize(
+        ("contents", "extension"),
+        [
+            pytest.param(tiffs(2), "tif", id="TIFF of 2 bits, inverted"),
+            pytest.param(tiffs(4), "tif", id="TIFF of 4 bits, inverted"),
+            pytest.param(tiffs(8), "tif", id="TIFF of 8 bits, inverted"),
+            pytest.param(tiffs(4, white_is_zero=False), "tif", id="TIFF of 4 bits"),
+            pytest.param(pngs(2), "png", id="PNG of 2 bits"),
+            pytest.param(pngs(4), "png", id="PNG of 4 bits"),
+            pytest.param(pgms(2), "pgm", id="PGM to 2"),
+            pytest.param(pgms(254), "pgm", id="PGM to 254"),
+            pytest.param(pgms(255), "pgm", id="PGM to 255"),
+            pytest.param(pgms(1000), "pgm", id="PGM to 1000"),
+            pytest.param(plain_pgms(3), "pgm", id="plain PGM to 3"),
+        ],
+    )
+    def test_few_bits_and_other_whites(self, tmp_path, of_arrays, contents, extension):
+        paths = [tmp_path / f"{row}.{extension}" for row in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        for memory in (None, tmp_path / "cache"):
+            of_files = map_classifier(max_epochs=2, memory=memory).fit(X, paths)
+            np.testing.assert_array_equal(of_files.classes_, [0, 1, 2])
+            assert of_files.loss_curve_ == of_arrays.loss_curve_
+
+    def test_depths(self):
+        inverted = regressor().fit(X, tiffs(8, MASKS + 1))
+        expected = regressor().fit(X, MASKS + 1).predict(X)
+        np.testing.assert_allclose(inverted.predict(X), expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("white", [1, 100, 254, 4095])
+    def test_every_number_of_a_pgm_comes_back(self, white):
+        numbers = np.arange(white + 1).reshape(-1, 1)
+        content = b"P5 1 %d %d\n" % (white + 1, white)
+        content += numbers.astype(">u2" if white > 255 else "u1").tobytes()
+        np.testing.assert_array_equal(read_map(content, MapFormat()), numbers)
+
+    def test_bitmaps_stay_as_they_look(self):
+        true = Image.fromarray(MASKS[0] > 0)
+        content = io.BytesIO()
+        true.save(content, format="PPM")
+        np.testing.assert_array_equal(read_map(true, MapFormat()), MASKS[0] > 0)
+        np.testing.assert_array_equal(read_map(content.getvalue(), MapFormat()), MASKS[0] > 0)
+
+    def test_images_and_pil_images_are_as_they_look(self):
+        looks = 255 - MASKS[0]
+        decoded = decode_file(read_header_of(tiffs(8)[0]))
+        np.testing.assert_array_equal(decoded[..., 0], looks)
+        image = Image.open(io.BytesIO(tiffs(8)[0]))
+        for _ in range(2):
+            np.testing.assert_array_equal(read_map(image, MapFormat()), looks)
 
 
 class TestDatasets:

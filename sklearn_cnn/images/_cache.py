@@ -27,7 +27,7 @@ from sklearn_cnn.runtime.sealed_files import read_sealed, write_sealed
 from sklearn_cnn.runtime.warnings import warn
 
 # Changes whenever the same file would be decoded to other pixels, or entries are laid out anew.
-_VERSION = 4
+_VERSION = 5
 # What a file system says that cannot allocate, where the C library does not do it instead.
 _NO_FALLOCATE = {errno.EINVAL, errno.EOPNOTSUPP}
 _ZEROS = bytes(1 << 20)

@@ -25,6 +25,7 @@ from sklearn_cnn.images._decoding import (
 from sklearn_cnn.images._encoded import bytes_of
 from sklearn_cnn.images._lazy import DecodedImages
 from sklearn_cnn.images._orientation import orientation_of
+from sklearn_cnn.images._stored import stored_numbers
 from sklearn_cnn.runtime.warnings import warn
 
 # Modes whose numbers are the values: indices of a palette among them.
@@ -50,10 +51,17 @@ class MapFormat(NamedTuple):
 
     def of_picture(self, image):
         """Return the values of a PIL image, of shape (H, W)."""
-        return self.values(self.numbers_of(image))
+        return self.values(self._numbers_of(image, lambda pixels: pixels))
 
-    def numbers_of(self, image):
-        """Return what a PIL image holds, as `values` takes it: numbers, or places in a palette."""
+    def of_file(self, image):
+        """Return the values of an image file that was just opened, of shape (H, W)."""
+        return self.values(self.numbers_of_file(image))
+
+    def numbers_of_file(self, image):
+        """Return what a file holds, as `values` takes it: numbers, or places in a palette."""
+        return self._numbers_of(image, stored_numbers(image))
+
+    def _numbers_of(self, image, stored):
         image.load()
         if image.format in ("JPEG", "MPO"):
             warn(
@@ -71,7 +79,7 @@ class MapFormat(NamedTuple):
                 "for: pass palette={label: (red, green, blue), ...} to CNNClassifier, or convert "
                 "it to gray numbers"
             )
-        numbers = np.array(image)
+        numbers = stored(np.array(image))
         if dtype in (np.int8, np.uint32):
             # Pillow has no mode of these, and their bits in one of the same size
             numbers = numbers.view(dtype)
@@ -95,7 +103,7 @@ class MapFormat(NamedTuple):
         return np.array(sorted(self._table()), dtype=np.int64)
 
     def dtype_of(self, dtype):
-        """Return the dtype of what `numbers_of` makes of an image whose pixels have another."""
+        """Return the dtype of what `numbers_of_file` makes of pixels of another."""
         return dtype if self.palette is None else np.min_scalar_type(len(self.palette) - 1)
 
     def _table(self):
@@ -189,7 +197,7 @@ def read_map(cell, form):
     image = _containers.image_of(cell)
     if _containers.is_content(image):
         with naming_the_reason(), open_image(io.BytesIO(bytes_of(image))) as picture:
-            return form.of_picture(picture)
+            return form.of_file(picture)
     if not _containers.is_path(image):
         raise BrokenImageError(
             f"there is no mask or map, but {cell}: leave out such rows, of X too"
@@ -200,7 +208,7 @@ def read_map(cell, form):
         with naming_the_reason():
             return np.load(path, allow_pickle=False)
     with naming_the_reason(), open(path, "rb") as file, open_image(file) as picture:
-        return form.of_picture(picture)
+        return form.of_file(picture)
 
 
 def open_cached_maps(cells, form, options, named, broken):
@@ -261,7 +269,7 @@ def _add(cache, form, headers, named, damaged):
 def _decode(form, file):
     """Return the numbers of a file as an image of one channel."""
     with naming_the_reason(), open_image(io.BytesIO(content_of(file))) as image:
-        numbers = form.numbers_of(image)
+        numbers = form.numbers_of_file(image)
     if (numbers.shape, numbers.dtype) != ((file.height, file.width), file.dtype):
         raise BrokenImageError(
             f"its header says {file.height} x {file.width} of {file.dtype}, its pixels are "
