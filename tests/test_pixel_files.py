@@ -625,6 +625,31 @@ class TestBadFiles:
         with pytest.raises(ValueError, match=r"y\[2\], '.*': it does not end as files of masks"):
             quick().fit(X, paths)
 
+    @pytest.mark.parametrize("contain", [list, np.array, lambda y: pd.DataFrame({"mask": y})])
+    @pytest.mark.parametrize(("row", "name"), [(0, "notes.txt"), (19, ""), (23, "mask")])
+    def test_text_of_other_files_is_named(self, paths, contain, row, name):
+        files = [str(path) for path in paths]
+        files[row] = name
+        expected = rf"y\[{row}\], '{name}': it does not end as files of masks do"
+        with pytest.raises(ValueError, match=expected):
+            quick().fit(X, contain(files))
+
+    def test_half_of_the_cells_say_that_they_are_files(self, paths):
+        files = [*("notes",) * 12, *map(str, paths[12:])]
+        with pytest.raises(ValueError, match=r"y\[0\], 'notes': it does not end as files of masks"):
+            quick().fit(X, files)
+
+    def test_text_that_mostly_names_no_files_are_labels(self):
+        labels = np.array(["cat.png", "dog.b", "a.b"])[np.arange(24) % 3]
+        fitted = CNNClassifier(max_epochs=1).fit(X, labels)
+        assert fitted.classes_.tolist() == ["a.b", "cat.png", "dog.b"]
+
+    @pytest.mark.parametrize("cell", [7, float("nan")])
+    def test_numbers_among_files_are_named(self, paths, cell):
+        given = [*map(str, paths[:19]), cell, *map(str, paths[20:])]
+        with pytest.raises(ValueError, match=rf"y\[19\]: there is no mask or map, but {cell}: "):
+            quick().fit(X, given)
+
     @pytest.mark.parametrize("path", ["masks.npy", Path("masks")])
     def test_one_path_is_no_y(self, path):
         with pytest.raises(TypeError, match=r"y is one path or name, 'masks.*': write a list"):

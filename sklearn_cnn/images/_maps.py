@@ -13,7 +13,7 @@ import torch
 
 from sklearn_cnn.images import _containers
 from sklearn_cnn.images._containers import as_numpy
-from sklearn_cnn.images._decoding import BrokenImageError, UnknownColourError
+from sklearn_cnn.images._decoding import BrokenImageError, UnknownColourError, shown
 from sklearn_cnn.images._encoded import Name, leave_out
 from sklearn_cnn.images._lazy import DecodedImages, in_threads
 from sklearn_cnn.images._map_files import (
@@ -394,7 +394,8 @@ def with_broken_maps(read, values):
 def _cells_of(y, name):
     """Return the cells of a sequence or of one column, that are not numbers; None of others.
 
-    A ValueError names a `Path` of no file of masks or maps.
+    A ValueError names what is no file of masks or maps: a `Path`, and text where half of the cells
+    or more are masks or maps.
     """
     shape: tuple[int, ...] = getattr(y, "shape", (0,))
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
@@ -403,19 +404,21 @@ def _cells_of(y, name):
         return None
     cells = list(_containers.cells_of(y))
     # a missing one has an error of its own
-    known = [cell for cell in cells if cell is not None]
-    if not known or not (is_map_cell(known[0]) or isinstance(known[0], (bytes, os.PathLike))):
-        return None
-    for row, cell in enumerate(cells):
+    known = {row: cell for row, cell in enumerate(cells) if cell is not None}
+    others = {row: cell for row, cell in known.items() if not is_map_cell(cell)}
+    are_mostly_maps = 2 * len(others) <= len(known)
+    for row, cell in others.items():
         # text may be a label
-        if isinstance(cell, os.PathLike) and not is_map_cell(cell):
+        if isinstance(cell, os.PathLike) or (isinstance(cell, str) and are_mostly_maps):
             raise ValueError(
-                f"{name}[{row}], {os.fspath(cell)!r}: it does not end as files of masks do that "
-                "are read, .png or .npy say. List the files of a folder, one an image."
+                f"{name}[{row}], {shown(os.fspath(cell))}: it does not end as files of masks do "
+                "that are read, .png or .npy say. List the files of a folder, one an image."
             )
+    if len(others) == len(known):
+        return None
     # bytes that are text are labels, but beside images they are what is left of a broken one
-    are_cells = all(is_map_cell(cell) or isinstance(cell, bytes) for cell in known)
-    return cells if are_cells and any(map(is_map_cell, known)) else None
+    are_bytes = all(isinstance(cell, bytes) for cell in others.values())
+    return cells if are_mostly_maps or are_bytes else None
 
 
 def _depth(cell):
