@@ -428,7 +428,7 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
 
     def _map_format(self):
         are_depths = self.loss == "scale_invariant_log"
-        return MapFormat(scale=self.target_scale, are_depths=are_depths)
+        return MapFormat(scale=self.target_scale, are_depths=are_depths, are_numbers=True)
 
     def _make_target(self, y, sample_weight, classes):
         if self.target_scale != 1 and not (isinstance(y, Maps) and y.are_scaled):

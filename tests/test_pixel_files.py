@@ -392,6 +392,15 @@ class TestNumbers:
         with pytest.warns(UserWarning, match=said):
             CNNRegressor(target_scale=0.1, max_epochs=1).fit(X, np.arange(24))
 
+    def test_indices_of_a_palette_are_refused(self, images, masks, tmp_path):
+        refused = "it has a palette, whose indices stand for classes, .* save the numbers as gray"
+        for y in (masks, [Image.open(path) for path in masks]):
+            with pytest.raises(ValueError, match=rf"y\[0\].*: {refused}"):
+                regressor(handle_broken="skip").fit(images, y)
+        quick(memory=tmp_path).fit(images, masks)
+        with pytest.raises(ValueError, match=rf"y\[0\], '.*0\.png': {refused}"):
+            regressor(memory=tmp_path).fit(images, masks)
+
     @pytest.mark.parametrize("in_memory", [True, False])
     @pytest.mark.parametrize("suffix", ["npy", "tif"])
     def test_floats_keep_what_is_missing(self, images, tmp_path, suffix, in_memory):

@@ -63,7 +63,7 @@ def decoded_folder(memory, size, with_alpha, resize_mode, interpolation="bilinea
     return cache_folder(memory, "-".join(parts))
 
 
-def decoded_maps_folder(memory, palette):
+def decoded_maps_folder(memory, palette, are_numbers=False):
     """Return the folder that holds masks and maps, each of the size of its own file.
 
     Parameters
@@ -72,13 +72,20 @@ def decoded_maps_folder(memory, palette):
         The estimator's parameter.
     palette : ndarray of int
         The colours that masks hold the positions of; empty where they hold numbers.
+    are_numbers : bool, default=False
+        Whether indices of a palette are refused, which other folders may hold.
 
     Returns
     -------
     Path or None
         None if nothing is to be cached.
     """
-    parts = ["maps", *([joblib.hash(palette)] if len(palette) else []), f"v{_VERSION}"]
+    parts = [
+        "maps",
+        *(["numbers"] if are_numbers else []),
+        *([joblib.hash(palette)] if len(palette) else []),
+        f"v{_VERSION}",
+    ]
     return cache_folder(memory, "-".join(parts))
 
 

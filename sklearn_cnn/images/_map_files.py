@@ -43,11 +43,14 @@ class MapFormat(NamedTuple):
         What the numbers in image files are multiplied by.
     are_depths : bool, default=False
         Whether numbers must be positive.
+    are_numbers : bool, default=False
+        Whether they say how much of something there is, as indices of a palette do not.
     """
 
     palette: dict | None = None
     scale: float = 1.0
     are_depths: bool = False
+    are_numbers: bool = False
 
     def of_picture(self, image):
         """Return the values of a PIL image, of shape (H, W)."""
@@ -78,6 +81,11 @@ class MapFormat(NamedTuple):
                 f"it is a colour image ({image.mode}), which does not say what the colours stand "
                 "for: pass palette={label: (red, green, blue), ...} to CNNClassifier, or convert "
                 "it to gray numbers"
+            )
+        if self.are_numbers and image.mode == "P":
+            raise UnknownColourError(
+                "it has a palette, whose indices stand for classes, not for numbers: save the "
+                "numbers as gray, or use CNNClassifier for classes"
             )
         numbers = stored(np.array(image))
         if dtype in (np.int8, np.uint32):
@@ -236,7 +244,7 @@ def open_cached_maps(cells, form, options, named, broken):
         If one of them cannot be read, and `broken` is None.
     """
     try:
-        folder = decoded_maps_folder(options.memory, form.colours)
+        folder = decoded_maps_folder(options.memory, form.colours, form.are_numbers)
         if folder is None or not all(map(_is_image_path, cells)):
             return None
         cache = ImageCache(folder, is_exact=True)
