@@ -172,6 +172,11 @@ class TestIgnoreLabel:
         with pytest.warns(UserWarning, match="y holds 255.*write ignore_label=255"):
             map_classifier(max_epochs=1).fit(X, np.where(MASKS == 2, 255, MASKS))
 
+    def test_white_beside_black_is_no_mark(self, recwarn):
+        fitted = map_classifier(max_epochs=1).fit(X, np.where(MASKS == 2, 255, 0))
+        assert fitted.classes_.tolist() == [0, 255]
+        assert [str(warning.message) for warning in recwarn] == []
+
 
 class OnePixel(nn.Conv2d):
     """A network that sees each pixel by itself."""

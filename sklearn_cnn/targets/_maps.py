@@ -471,7 +471,10 @@ def _warn_of_classes(classes, maps):
         )
     for mark in _USUALLY_IGNORED:
         others = [label for label in labels if label != mark]
-        if classes.dtype.kind in "iu" and mark in labels and others and max(others) < 254:
+        # black and white, of which neither could be left out
+        is_bilevel = labels == [0, 255]
+        is_likely = mark in labels and others and max(others) < 254 and not is_bilevel
+        if classes.dtype.kind in "iu" and is_likely:
             warn(
                 f"{maps.name} holds {mark}, which is learned as one of the classes {labels}. If it "
                 f"marks pixels that do not count, write ignore_label={mark}."
