@@ -676,6 +676,28 @@ class TestBadFiles:
         with pytest.raises(ValueError, match=r"3.tif' holds float32 .* bring all to one kind"):
             quick(handle_broken="skip").fit(X, paths)
 
+    @pytest.mark.parametrize("model", [quick, regressor])
+    @pytest.mark.parametrize(
+        ("flat", "shape"),
+        [
+            (np.ravel, r"\(320,\)"),
+            (np.sum, r"\(\)"),
+            (lambda m: m[None, None], r"\(1, 1, 16, 20\)"),
+        ],
+    )
+    def test_arrays_of_no_height_and_width(self, tmp_path, model, flat, shape):
+        paths = [tmp_path / f"{row}.npy" for row in range(len(MASKS))]
+        for path, mask in zip(paths, MASKS, strict=True):
+            np.save(path, flat(mask))
+        found = (
+            rf"npy' holds an array of shape {shape}: a mask or map has the shape \(height, width"
+        )
+        with pytest.raises(ValueError, match=rf"y\[0\], '.*0\.{found}"):
+            model(handle_broken="skip").fit(X, paths)
+        np.save(paths[0], MASKS[0])
+        with pytest.raises(ValueError, match=rf"y\[1\], '.*1\.{found}"):
+            model().fit(X, paths)
+
     def test_one_of_another_size(self, paths):
         Image.fromarray(MASKS[3, :, :10]).save(paths[3])
         with pytest.raises(ValueError, match=r"y\[3\], '.*3.png' has 16 x 10.*image has 16 x 20"):

@@ -307,6 +307,12 @@ class SingleMaps(Maps):
 
     def _read(self, row):
         values = self._values(row)
+        if values.ndim not in (2, 3):
+            raise ValueError(
+                f"{self.name_of(row)} holds an array of shape {values.shape}: a mask or map has "
+                "the shape (height, width), or (height, width, k) with k values a pixel. Save "
+                "values.reshape(height, width)."
+            )
         if row > self._first_row:
             first = self._first
             if (values.ndim, values.dtype.kind) != (first.ndim, first.dtype.kind):
