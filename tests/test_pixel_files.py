@@ -343,6 +343,13 @@ class TestColours:
         array = map_classifier(max_epochs=2, palette=PALETTE).fit(X, COLOURS[MASKS])
         np.testing.assert_array_equal(array.predict(X), by_name.predict(X))
 
+    def test_a_colour_may_be_one_that_does_not_count(self, tmp_path):
+        paths = written(tmp_path, COLOURS[MASKS])
+        fitted = quick(palette=PALETTE, ignore_label="box").fit(X, paths)
+        assert fitted.classes_.tolist() == ["disc", "sky"]
+        by_name = quick(ignore_label="box").fit(X, NAMES[MASKS])
+        assert fitted.loss_curve_ == by_name.loss_curve_
+
     def test_without_one_colours_are_an_error_that_names_the_file(self, tmp_path):
         paths = written(tmp_path, COLOURS[MASKS])
         with pytest.raises(ValueError, match=r"y\[0\], '.*0.png'.*colour image.*pass palette="):
