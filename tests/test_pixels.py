@@ -440,6 +440,16 @@ class Halved(nn.Conv2d):
         super().__init__(in_channels, num_classes, 2, stride=2)
 
 
+class ChannelsLast(MapNet):
+    def forward(self, images):
+        return super().forward(images).permute(0, 2, 3, 1)
+
+
+class ColumnsFirst(MapNet):
+    def forward(self, images):
+        return super().forward(images).transpose(2, 3)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("architecture", "message"),
@@ -447,11 +457,17 @@ class TestRefusals:
             (ConvNet((4,)), r"value for each pixel, and ConvNet\(.*write architecture=UNet\(\)"),
             (Vectors, r"\(2, 3, 16, 20\), got \(2, 3\).*write architecture=UNet\(\)"),
             (Halved, r"\(2, 3, 16, 20\), got \(2, 3, 8, 10\).*images' own size, 16 x 20"),
+            (ChannelsLast, r"got \(2, 16, 20, 3\)\. .* return outputs\.permute\(0, 3, 1, 2\)\."),
+            (ColumnsFirst, r"got \(2, 3, 20, 16\)\. .* return outputs\.permute\(0, 1, 3, 2\)\."),
         ],
     )
     def test_a_network_that_returns_no_maps(self, architecture, message):
         with pytest.raises(ValueError, match=message):
             CNNClassifier(architecture).fit(X, MASKS)
+
+    def test_channels_last_of_square_images(self):
+        with pytest.raises(ValueError, match=r"got \(2, 16, 16, 3\)\. .*permute\(0, 3, 1, 2\)\."):
+            CNNClassifier(ChannelsLast).fit(X[..., :16], MASKS[..., :16])
 
     def test_a_network_that_returns_maps_for_labels_of_images(self):
         with pytest.raises(ValueError, match="value for each image, and the network returns maps"):

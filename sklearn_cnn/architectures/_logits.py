@@ -1,5 +1,7 @@
 """What a network must return, in training and after it."""
 
+from itertools import permutations
+
 
 def check_logits(outputs, n_images, shape, network="The network"):
     """Raise unless outputs are logits of a batch.
@@ -77,6 +79,9 @@ def _advice(found, shape):
         return (
             "y has a value for each image, and the network returns maps: pool them over the pixels."
         )
+    order = _order_of_axes(found, shape) if is_map and returns_map else None
+    if order is not None:
+        return f"Those are its axes in another order: let it return outputs.permute{order}."
     if is_map and returns_map and found[2:] != shape[1:]:
         return (
             f"Maps have to be of the images' own size, {shape[1]} x {shape[2]}: bring them to it, "
@@ -87,6 +92,15 @@ def _advice(found, shape):
         "auxiliary head have to be left out, but in training, where a network may return "
         '{"out": logits, "aux": logits of that head}.'
     )
+
+
+def _order_of_axes(found, shape):
+    """Return how to permute the axes of a batch of maps to those of a shape, if that is all."""
+    # of several orders that fit, where sides are equal, the first one leaves rows before columns
+    for order in permutations((1, 2, 3)):
+        if found[1:] != shape and tuple(found[axis] for axis in order) == shape:
+            return (0, *order)
+    return None
 
 
 def check_kind_of_output(architecture, is_map):
