@@ -216,3 +216,62 @@ def test_a_last_layer_that_answers_nothing_is_refused():
     before, after = (e.module_.network.state_dict() for e in (named, tuned))
     assert not torch.allclose(before["head.weight"], after["head.weight"])
     torch.testing.assert_close(before["aux.weight"], after["aux.weight"])
+
+
+def of_pixels(architecture, **params):
+    return CNNClassifier(architecture, max_epochs=1, random_state=0, **params).fit(X, MASKS)
+
+
+def test_a_convolution_of_1_x_1_that_is_made_last_is_the_last_layer():
+    source = of_pixels(TwoHeads)
+    trunk = source.module_.network.trunk
+    with torch.no_grad():
+        maps = torch.relu(trunk(source.module_.standardize(torch.from_numpy(X)[:, None])))
+    np.testing.assert_allclose(source.transform(X), maps.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
+    assert len(source.get_feature_names_out()) == 4
+    frozen = of_pixels(TorchModule(TwoHeads, freeze=True)).module_.network
+    learns = {name for name, parameter in frozen.named_parameters() if parameter.requires_grad}
+    assert learns == {"head.weight", "head.bias"}
+    tuned = CNNClassifier(Finetuned(FrozenEstimator(source)), lr=1e-10, max_epochs=1).fit(X, MASKS)
+    before, after = (e.module_.network.state_dict() for e in (source, tuned))
+    assert not torch.allclose(before["head.weight"], after["head.weight"])
+    torch.testing.assert_close(before["trunk.weight"], after["trunk.weight"])
+
+
+class HeadBeforeAux(nn.Module):
+    """A head of 1 x 1, and an auxiliary one of 3 x 3 behind it."""
+
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.trunk = nn.Conv2d(in_channels, 4, 3, padding=1)
+        self.head = nn.Conv2d(4, num_classes, 1)
+        self.aux = nn.Conv2d(4, num_classes, 3, padding=1)
+
+    def forward(self, images):
+        maps = torch.relu(self.trunk(images))
+        return {"out": self.head(maps), "aux": self.aux(maps)} if self.training else self.head(maps)
+
+
+def test_another_last_layer_is_named():
+    source = of_pixels(HeadBeforeAux)
+    message = r'TorchModule\(HeadBeforeAux, head="\.\.\."\): what can be named is \[\'head\'\]'
+    with pytest.raises(ValueError, match=message):
+        source.transform(X)
+    with pytest.raises(ValueError, match=message):
+        of_pixels(Finetuned(FrozenEstimator(source)))
+    with pytest.raises(ValueError, match=message):
+        of_pixels(TorchModule(HeadBeforeAux, freeze=True))
+    assert of_pixels(TorchModule(HeadBeforeAux, head="head")).transform(X).shape == (8, 4)
+
+
+class AuxiliaryConvolutionLast(TwoHeads):
+    def __init__(self, in_channels, num_classes):
+        super().__init__(in_channels, num_classes)
+        self.aux = self._modules.pop("aux")
+
+
+def test_a_frozen_trunk_needs_a_last_layer_that_answers():
+    with pytest.raises(ValueError, match=r"network.aux, taken for the last layer, .*head="):
+        of_pixels(TorchModule(AuxiliaryConvolutionLast, freeze=True))
+    # all of it learns: which layer is the last one does not matter
+    assert of_pixels(AuxiliaryConvolutionLast).predict(X).shape == X.shape

@@ -14,6 +14,7 @@ from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import Finetuned, TorchModule
+from sklearn_cnn.architectures._fine_tuning import FineTuning
 
 X = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
 Y = np.arange(12) % 3
@@ -154,6 +155,108 @@ def test_without_a_head_a_network_is_used_as_it_is():
         3, (8, 8), 2
     )
     assert len(network) == 2
+
+
+class Maps(nn.Module):
+    """A network that answers with maps, and has no layer that could be replaced but of 1 x 1."""
+
+    def __init__(self, in_channels=3, num_classes=2, kernel_size=3):
+        super().__init__()
+        self.trunk = nn.Conv2d(in_channels, 4, 3, padding=1)
+        self.out = nn.Conv2d(4, num_classes, kernel_size, padding="same")
+
+    def forward(self, images):
+        return self.out(torch.relu(self.trunk(images)))
+
+
+MASKS = (X[..., 0] > 128).astype(np.uint8)
+
+
+@pytest.fixture(params=[1, 3])
+def maps(request, tmp_path):
+    """Return the size of the last convolution, the learned network, and its file."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Maps(kernel_size=request.param)
+    torch.save(network.state_dict(), tmp_path / "maps.pt")
+    return request.param, network, tmp_path / "maps.pt"
+
+
+@pytest.mark.parametrize(
+    ("params", "learns"),
+    [
+        ({}, ["trunk", "out"]),
+        ({"freeze": False}, ["trunk", "out"]),
+        ({"freeze": ("trunk",)}, ["out"]),
+        ({"head_lr_ratio": 1}, ["trunk", "out"]),
+    ],
+)
+def test_with_head_none_nothing_is_replaced_and_all_weights_are_used(maps, params, learns):
+    size, learned, path = maps
+    architecture = TorchModule(Maps, weights=path, head=None, kernel_size=size, **params)
+    start = architecture.build(3, (8, 8), 2)
+    torch.testing.assert_close(dict(start.state_dict()), dict(learned.state_dict()))
+    model = fit(architecture, y=MASKS)
+    after = dict(model.module_.network.named_children())
+    changed = [
+        n for n, layer in after.items() if not torch.equal(layer.weight, getattr(learned, n).weight)
+    ]
+    assert changed == learns
+    assert (model.lr_, model.max_epochs_) == (0.0003, 1)
+    assert architecture.fine_tuning(start) == FineTuning()
+    assert clone(architecture).head is None
+
+
+def test_with_head_none_the_outputs_of_the_file_have_to_fit_y(maps):
+    size, _, path = maps
+    message = r"are not weights of Maps, and with head=None all of them have to fit: they have"
+    labels = MASKS + (X[..., 1] > 128)
+    with pytest.raises(ValueError, match=message + r" in other shapes out\.weight, out\.bias"):
+        fit(TorchModule(Maps, weights=path, head=None, kernel_size=size), y=labels)
+    fixed = TorchModule(lambda: Maps(kernel_size=size), weights=path, head=None)
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 8, 8\), got \(2, 2, 8, 8\)"):
+        fit(fixed, y=labels)
+
+
+def test_a_saved_model_whose_weights_are_all_used_needs_no_weights_file(maps, tmp_path):
+    size, _, path = maps
+    model = fit(TorchModule(Maps, weights=path, head=None, kernel_size=size), y=MASKS)
+    model.save(tmp_path / "model.safetensors")
+    path.unlink()
+    for given in (
+        TorchModule(Maps, weights=path, head=None),
+        TorchModule(Maps, weights=path),
+        Maps,
+    ):
+        loaded = CNNClassifier.load(tmp_path / "model.safetensors", architecture=given)
+        np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+def test_with_head_none_images_may_have_other_channels(maps):
+    size, learned, path = maps
+    image = torch.rand(2, 1, 8, 8)
+    for factory in (functools.partial(Maps, kernel_size=size), lambda: Maps(kernel_size=size)):
+        network = TorchModule(factory, weights=path, head=None).build(1, (8, 8), 2)
+        torch.testing.assert_close(network(image), learned(image.expand(-1, 3, -1, -1)))
+
+
+def test_weights_without_head_none_ask_for_the_layer_that_is_replaced(maps):
+    size, _, path = maps
+    message = r'head="auto", which is meant with weights=, .* Maps has none\. '
+    advice = {1: r"Write head= .* \['out'\]", 3: "write head=None and fit its outputs"}[size]
+    with pytest.raises(ValueError, match=message + f".*{advice}"):
+        fit(TorchModule(Maps, weights=path, kernel_size=size), y=MASKS)
+
+
+def test_a_layer_that_answers_nothing_may_be_last_where_none_is_replaced(tmp_path):
+    network = TwoHeads()
+    torch.save(network.state_dict(), tmp_path / "two.pt")
+    given = {"weights": tmp_path / "two.pt", "head": None}
+    images, labels = X[np.arange(40) % 12], np.arange(40) % 10
+    model = fit(TorchModule(TwoHeads, **given), images, labels, lr=1e-12)
+    torch.testing.assert_close(model.module_.network.labels.weight, network.labels.weight)
+    with pytest.raises(ValueError, match=r"network.rotation, .* takes no part .*head="):
+        fit(TorchModule(TwoHeads, **given, freeze=True), images, labels)
 
 
 def test_the_trunk_learns_slower_and_later(path):

@@ -236,7 +236,7 @@ class _InputsOf(nn.Module):
             raise ValueError(
                 f"{self.name}, taken for the last layer, takes no part in predictions. Name the "
                 'one that does: TorchModule(YourNetwork, head="..."); without a name it is the '
-                "last nn.Linear in the order of the constructor."
+                "last nn.Linear in the order of the constructor, or a convolution of 1 x 1."
             )
         return outputs, self._seen.pop(get_ident())
 
@@ -319,12 +319,12 @@ def _check_output(module, architecture, images, shape):
             "predict_proba apply it themselves. Leave that layer out."
         )
     check_logits(outputs, len(images), shape, str(architecture))
-    if architecture.has_learned_weights:
+    if architecture._needs_head:
         _check_head_answers(module, architecture, images)
 
 
 def _check_head_answers(module, architecture, images):
-    """Raise if the last layer, a new one, answers nothing: the old one's answers would stay."""
+    """Raise if the last layer answers nothing: learning it alone, or anew, would change none."""
     try:
         head = head_name(architecture, module)
     except ValueError:  # a module of the user's that is taken as it is

@@ -33,6 +33,11 @@ class Architecture(BaseEstimator):
     output: str | None = "vector"
 
     @property
+    def _needs_head(self):
+        """Whether the network is of no use if its last layer takes no part in predictions."""
+        return self.has_learned_weights
+
+    @property
     def _remark(self):
         """What an error adds where the network does not fit the images."""
         return ""

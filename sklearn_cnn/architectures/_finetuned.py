@@ -118,7 +118,7 @@ class Finetuned(LearnedArchitecture):
         ------
         ValueError
             If a parameter is out of its range, the source was fitted on images of other
-            channels, its network does not end in a Linear, or its file is none that `save`
+            channels, its network has no last layer to replace, or its file is none that `save`
             wrote.
         TypeError
             If the source is neither a frozen estimator of ours nor a path.

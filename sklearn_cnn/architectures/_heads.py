@@ -25,6 +25,35 @@ def last_linear_name(module):
     return names[-1]
 
 
+def last_layer_name(network):
+    """Return the name of the last Linear; without one, of a convolution of 1 x 1 at the end.
+
+    The end is the last layer with weights in the order of the constructor.
+
+    Raises
+    ------
+    ValueError
+        If there is neither, with the names of what could be the last layer instead.
+    """
+    layers = dict(network.named_modules())
+    linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
+    with_weights = [n for n, layer in layers.items() if [*layer.parameters(recurse=False)]]
+    names = _candidates(network)
+    if linear:
+        return linear[-1]
+    if names and names[-1] == with_weights[-1]:
+        return names[-1]
+    kind = type(network).__name__
+    advice = (
+        f"what can be named is {names}" if names else "it needs an nn.Linear or such a nn.Conv2d"
+    )
+    raise ValueError(
+        "The last layer, whose input transform returns and which fine-tuning tells apart, is the "
+        "last nn.Linear, or an nn.Conv2d of 1 x 1 that the constructor makes last, but "
+        f'{kind} has none. Name it, TorchModule({kind}, head="..."): {advice}.'
+    )
+
+
 def mean_of_outputs(outputs, name):
     """Return what a layer makes of images as (b, n_features): the mean over tokens or pixels.
 
@@ -54,11 +83,10 @@ def check_head_name(network, name):
     """
     layers = dict(network.named_modules())
     if not _can_be_head(layers.get(name)):
-        names = [n for n, layer in layers.items() if _can_be_head(layer)][-_MOST_CANDIDATES:]
         found = "has no such layer" if name not in layers else f"has {layers[name]} there"
         raise ValueError(
             f"head={name!r} must name an nn.Linear, or an nn.Conv2d of 1 x 1, but "
-            f"{type(network).__name__} {found}. {_candidates(names)}"
+            f"{type(network).__name__} {found}. {_what_can_be_replaced(network)}"
         )
 
 
@@ -72,10 +100,9 @@ def auto_head_name(network):
     """
     linear = [n for n, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not linear:
-        names = [n for n, layer in network.named_modules() if _can_be_head(layer)]
         raise ValueError(
-            'head="auto" replaces the last nn.Linear, but '
-            f"{type(network).__name__} has none. {_candidates(names[-_MOST_CANDIDATES:])}"
+            'head="auto", which is meant with weights=, replaces the last nn.Linear, but '
+            f"{type(network).__name__} has none. {_what_can_be_replaced(network)}"
         )
     return linear[-1]
 
@@ -221,7 +248,14 @@ def _can_be_head(layer):
     return isinstance(layer, nn.Linear) or (is_pointwise and layer.groups == 1)
 
 
-def _candidates(names):
+def _candidates(network):
+    """Return the names of the last layers of a network that can be its head."""
+    named = network.named_modules()
+    return [name for name, layer in named if name and _can_be_head(layer)][-_MOST_CANDIDATES:]
+
+
+def _what_can_be_replaced(network):
+    names = _candidates(network)
     if not names:
         return "It has no layer that could be replaced: write head=None and fit its outputs to y."
     return f"Write head= with the name of its last layer; what can be replaced is {names}."

@@ -1,5 +1,6 @@
 """What architectures that start from learned weights have in common: how they are fine-tuned."""
 
+import dataclasses
 from numbers import Integral, Real
 
 import torch
@@ -19,6 +20,8 @@ FINE_TUNING_CONSTRAINTS: dict = {
 # Chosen on photos held out of training sets; see benchmarks/results/transfer.md.
 _RECIPE = Recipe(lr=0.003, weight_decay=0.05, max_epochs=12, keeps_statistics=True)
 _HEAD_LR_RATIO = 10.0
+# Where no layer is new, all learn as fast as the others do beside one.
+_RECIPE_OF_TRUNKS = dataclasses.replace(_RECIPE, lr=0.0003)
 # Share of the epochs.
 _HEAD_FIRST = 2 / 3
 
@@ -39,23 +42,28 @@ class LearnedArchitecture(Architecture):
         return self.has_learned_weights
 
     @property
+    def _has_new_head(self):
+        """Whether "auto" is what suits a last layer that has learned less than the rest."""
+        return self._is_pretrained
+
+    @property
     def _frozen(self):
         """What `freeze` comes to."""
-        return self._is_pretrained if self.freeze == "auto" else self.freeze
+        return self._has_new_head if self.freeze == "auto" else self.freeze
 
     @property
     def _unfreezing(self):
         """When what is frozen begins to learn."""
         if self.unfreeze_after != "auto":
             return self.unfreeze_after
-        return _HEAD_FIRST if self.freeze == "auto" and self._is_pretrained else None
+        return _HEAD_FIRST if self.freeze == "auto" and self._has_new_head else None
 
     @property
     def _lr_ratio(self):
         """What `head_lr_ratio` comes to."""
         if self.head_lr_ratio != "auto":
             return float(self.head_lr_ratio)
-        return _HEAD_LR_RATIO if self._is_pretrained else 1.0
+        return _HEAD_LR_RATIO if self._has_new_head else 1.0
 
     def fine_tuning(self, network):
         """Return how the parts of the network differ in learning.
@@ -104,7 +112,9 @@ class LearnedArchitecture(Architecture):
             With learned weights smaller rates, fewer epochs, and statistics of batch normalization
             that are kept.
         """
-        return _RECIPE if self._is_pretrained else super().recipe()
+        if not self._is_pretrained:
+            return super().recipe()
+        return _RECIPE if self._has_new_head else _RECIPE_OF_TRUNKS
 
 
 class ModelByName(LearnedArchitecture):

@@ -23,6 +23,7 @@ from sklearn_cnn.architectures._heads import (
     auto_head_name,
     check_head_name,
     freeze_parts,
+    last_layer_name,
     n_outputs_of_head,
     replace_head,
     with_stem_of,
@@ -39,6 +40,8 @@ from sklearn_cnn.images import INTERPOLATIONS
 
 # Parameters of a `TorchModule` itself; all others are arguments of the constructor.
 _OWN = ("weights", "mean", "std", "interpolation", "head", *FINE_TUNING_CONSTRAINTS)
+# What `head` is by default: None would be what nobody can ask for beside weights.
+_WITH_WEIGHTS = "with_weights"
 # Height and width of images that most networks learned on ImageNet with.
 _USUAL_SIZE = (224, 224)
 
@@ -56,7 +59,7 @@ class TorchModule(LearnedArchitecture):
     weights that it has, and parts whose parameters have `requires_grad` off do not learn.
 
     With `weights` or `head`, a network of any library becomes a backbone: its last layer is made
-    for y, and its first convolution for the channels of the images.
+    for y, unless `head=None`, and its first convolution for the channels of the images.
 
     Parameters
     ----------
@@ -74,18 +77,20 @@ class TorchModule(LearnedArchitecture):
         images.
     interpolation : {"bilinear", "bicubic"}, default="bilinear"
         How images are resized: as those were that the weights learned from.
-    head : str, default=None
+    head : str or None, default="with_weights"
         The layer that is made to fit y where it has another number of outputs: "auto", the last
-        `nn.Linear`, or the name of an `nn.Linear` or of a convolution of 1 x 1. None: "auto" with
-        `weights`, else the network is used as it is.
+        `nn.Linear`, or the name of an `nn.Linear` or of a convolution of 1 x 1. None: no layer is
+        replaced; the network is used with all its weights, and its outputs have to fit y.
+        "with_weights": "auto" with `weights`, else None.
     freeze : bool, sequence of str or "auto", default="auto"
         What does not learn: with True all but the last layer, else the parts of the network
         of these names. Frozen parts compute in training what they do in prediction:
         normalizations keep their statistics.
-        "auto": all but the last layer with `weights`, else nothing.
+        "auto": all but the last layer with `weights`, else nothing; nothing with `head=None`.
     head_lr_ratio : float or "auto", default="auto"
         How many times as fast as the rest of the network the last layer learns: it learns
-        at `lr`, the rest at `lr / head_lr_ratio`. "auto": 10 with `weights`, else 1.
+        at `lr`, the rest at `lr / head_lr_ratio`. "auto": 10 with `weights`, else 1; 1 with
+        `head=None` too, where `lr="auto"` of the estimator comes to a tenth.
     unfreeze_after : int, "auto" or None, default="auto"
         Epochs after which the frozen parts learn too. None: never. "auto": never what `freeze`
         names; with `freeze="auto"` after two thirds of them, so that the last layer learns first.
@@ -133,7 +138,7 @@ class TorchModule(LearnedArchitecture):
         mean=None,
         std=None,
         interpolation="bilinear",
-        head=None,
+        head=_WITH_WEIGHTS,
         freeze="auto",
         head_lr_ratio="auto",
         unfreeze_after="auto",
@@ -250,7 +255,7 @@ class TorchModule(LearnedArchitecture):
         ------
         ValueError
             If a parameter is out of its range, the weights are those of another network, or there
-            is no last layer to replace.
+            is no last layer where one is to be replaced or to learn alone.
         TypeError
             If the constructor needs what it is not passed, or does not return an `nn.Module`.
         FileNotFoundError
@@ -260,16 +265,17 @@ class TorchModule(LearnedArchitecture):
         """
         state = self._state if hasattr(self, "_state") else self.resolve()._state
         network = self._make(in_channels, image_size, n_outputs)
-        if self._head is not None:
-            [head] = self.head_names(network)
-            if state is not None:
-                state = with_stem_of(network, state)
-                load_into(network, state, head, f"weights={self.weights!r}")
-            if n_outputs_of_head(network.get_submodule(head)) != n_outputs:
-                replace_head(network, n_outputs, head)
+        head = None if self._head is None else self.head_names(network)[0]
+        if state is not None:
+            load_into(network, with_stem_of(network, state), head, f"weights={self.weights!r}")
+        if head is not None and n_outputs_of_head(network.get_submodule(head)) != n_outputs:
+            replace_head(network, n_outputs, head)
+        if state is not None or head is not None:
             adapt_stem(network, in_channels)
         if self._frozen:
-            freeze_parts(network, self._frozen, self.head_names(network))
+            # the names of parts may be all that such a network has
+            heads = self.head_names(network) if self._frozen is True else ()
+            freeze_parts(network, self._frozen, heads)
         return network
 
     def standardization(self, pixels):
@@ -332,7 +338,8 @@ class TorchModule(LearnedArchitecture):
         Returns
         -------
         tuple of str
-            The one that `head` names, or the last Linear.
+            The one that `head` names, or the last Linear; with no `head` and in a network that has
+            no Linear, a convolution of 1 x 1 that is the last layer with weights.
 
         Raises
         ------
@@ -340,7 +347,7 @@ class TorchModule(LearnedArchitecture):
             If there is no such layer; those that there are are named.
         """
         if self._head is None:
-            return super().head_names(network)
+            return (last_layer_name(network),)
         if self._head == "auto":
             return (auto_head_name(network),)
         check_head_name(network, self._head)
@@ -362,8 +369,18 @@ class TorchModule(LearnedArchitecture):
         return self.weights is not None
 
     @property
+    def _has_new_head(self):
+        return self._is_pretrained and self._head is not None
+
+    @property
+    def _needs_head(self):
+        return self._head is not None or self._frozen is True or self._lr_ratio != 1
+
+    @property
     def _head(self):
-        return "auto" if self.head is None and self.weights is not None else self.head
+        if self.head == _WITH_WEIGHTS:
+            return None if self.weights is None else "auto"
+        return self.head
 
     @property
     def _remark(self):

@@ -143,8 +143,8 @@ def load_into(network, state, head, source):
     ----------
     network : nn.Module
     state : dict of str to Tensor
-    head : str
-        Name of the last layer.
+    head : str or None
+        Name of the last layer; None: all weights have to fit.
     source : str
         What to call the weights in an error.
 
@@ -155,12 +155,13 @@ def load_into(network, state, head, source):
         is loaded.
     """
     expected = network.state_dict()
-    of_head = {f"{head}.weight", f"{head}.bias"}
-    if _has_other_outputs(state.get(f"{head}.weight"), expected[f"{head}.weight"]):
+    of_head = set() if head is None else {f"{head}.weight", f"{head}.bias"}
+    if of_head and _has_other_outputs(state.get(f"{head}.weight"), expected[f"{head}.weight"]):
         state = {name: tensor for name, tensor in state.items() if name not in of_head}
-    refuse_misfits(
-        state, expected, of_head, f"{source} are not weights of {type(network).__name__}"
-    )
+    what = f"{source} are not weights of {type(network).__name__}"
+    if head is None:
+        what += ", and with head=None all of them have to fit"
+    refuse_misfits(state, expected, of_head, what)
     # torch keeps the versions of layers in its own dict
     complete = network.state_dict()
     complete.update(state)
