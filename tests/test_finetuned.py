@@ -266,6 +266,27 @@ def test_pixels_in_another_unit_are_refused(source):
         CNNClassifier(Finetuned(FrozenEstimator(source))).fit(NEW_X / 255, NEW_Y)
 
 
+def test_pixels_on_another_scale_warn_as_in_prediction(given, source, recwarn):
+    brighter = NEW_X * 2.5
+    CNNClassifier(Finetuned(given), max_epochs=1).fit(brighter, NEW_Y)
+    source.predict(brighter)
+    assert [str(warned.message) for warned in recwarn] == [
+        f"X has pixels from 0 to 622.5, but {owner} was fitted on pixels from 0 to 254, and "
+        "neither is scaled to the other. Bring both to one unit: the network does not know images "
+        "of another."
+        for owner in ("the source of Finetuned", "CNNClassifier")
+    ]
+
+
+def test_pixels_of_0_to_1_warn_where_the_source_saw_0_to_16(recwarn):
+    dark = CNNClassifier(ConvNet((4, 8)), max_epochs=1).fit(X / 16, Y)
+    model = CNNClassifier(Finetuned(FrozenEstimator(dark)), max_epochs=1)
+    model.fit(X / 16, Y)
+    assert not recwarn
+    with pytest.warns(UserWarning, match="^X has pixels from 0 to 1, but the source of Finetuned"):
+        model.fit(X / X.max(), Y)
+
+
 def test_a_network_that_takes_any_size_may_be_tuned_on_another(source):
     resnet = CNNClassifier(ResNet((4, 8)), max_epochs=1, random_state=0).fit(X, Y)
     larger = NEW_X.repeat(2, axis=1).repeat(2, axis=2)

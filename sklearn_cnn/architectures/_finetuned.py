@@ -16,6 +16,7 @@ from sklearn_cnn.architectures._learned import (
     LearnedArchitecture,
     check_unfreezing,
 )
+from sklearn_cnn.images import PixelRange
 from sklearn_cnn.runtime.fitted import is_network_estimator
 
 # Pixels whose spread is another than the source's by more than this are of another unit.
@@ -157,6 +158,11 @@ class Finetuned(LearnedArchitecture):
         ------
         ValueError
             If the pixels are plainly not in the unit of those that the source was fitted on.
+
+        Warns
+        -----
+        UserWarning
+            If a prediction of the source would warn that they are on another scale.
         """
         source = self._learned()
         standardize = copy.deepcopy(source.module.standardize).cpu()
@@ -167,6 +173,8 @@ class Finetuned(LearnedArchitecture):
                 f"source of Finetuned was fitted on had {usual:.3g}. Bring X to the same unit, "
                 "0 to 255 or 0 to 1."
             )
+        owner = "the source of Finetuned was fitted on"
+        source.pixel_range.warn_of_another_scale(pixels, "X", owner)
         return standardize
 
     @property
@@ -228,9 +236,13 @@ class Finetuned(LearnedArchitecture):
         if isinstance(self.source, (str, os.PathLike)):
             return _network_reader[0](self.source)
         estimator = self._frozen_estimator()
-        n_channels, interpolation = estimator.image_shape_[2], estimator._interpolation
-        architecture = estimator._architecture
-        return LearnedNetwork(estimator.module_, architecture, n_channels, interpolation)
+        return LearnedNetwork(
+            estimator.module_,
+            estimator._architecture,
+            estimator.image_shape_[2],
+            estimator._interpolation,
+            estimator._pixel_range,
+        )
 
     def _frozen_estimator(self):
         """Return the fitted estimator that the source holds."""
@@ -263,12 +275,15 @@ class LearnedNetwork(NamedTuple):
         Of the images that it was fitted on.
     interpolation : str
         How these were resized.
+    pixel_range : PixelRange
+        Of their pixels.
     """
 
     module: Any
     architecture: Architecture
     n_channels: int
     interpolation: str
+    pixel_range: PixelRange
 
 
 def set_network_reader(read: Callable):

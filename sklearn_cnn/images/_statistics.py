@@ -42,6 +42,11 @@ class PixelStatistics:
     high: float
     sample: torch.Tensor
 
+    @property
+    def are_bytes(self):
+        """Whether they are bytes."""
+        return self.sample.dtype == torch.uint8
+
 
 def pixel_statistics(images, indices):
     """Return the statistics of some images, each of which is read once.
@@ -116,7 +121,7 @@ class PixelRange(NamedTuple):
 
         Parameters
         ----------
-        extremes : Extremes
+        extremes : Extremes or PixelStatistics
             Of a batch, which may be a single image.
         """
         low, high = extremes.low, extremes.high
@@ -146,7 +151,7 @@ class PixelRange(NamedTuple):
 
         Parameters
         ----------
-        extremes : Extremes
+        extremes : Extremes or PixelStatistics
         name : str
             What holds the images.
         owner : str

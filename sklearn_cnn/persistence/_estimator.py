@@ -230,9 +230,10 @@ def load_network(path):
         kind = content.take("estimator", text)
         structure = content.take("architecture", decode_structure, None, kind)
         shape, *_, interpolation = content.take("images", decode_images)
+        pixels = content.take("pixels", decode_pixel_range)
         target = content.take("target", decode_target, TARGETS)
         module = build_module(structure, shape, target, _part(tensors, _MODULE))
-    return LearnedNetwork(module, structure, shape[2], interpolation)
+    return LearnedNetwork(module, structure, shape[2], interpolation, pixels)
 
 
 @contextmanager
