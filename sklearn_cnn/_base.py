@@ -193,7 +193,8 @@ class BaseCNN(
             `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
             several columns NaN, one of several classes has a single image, or there is but one,
             `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X where
-            training goes on or starts from `Finetuned`, are plainly on another scale; or if
+            training goes on or starts from `Finetuned`, are plainly on another scale, or so small,
+            as uint8, that they would be nearly black to learned weights; or if
             `early_stopping=True` holds out fewer than 5 images, or fewer than there are classes.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.

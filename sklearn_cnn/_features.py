@@ -178,7 +178,8 @@ class CNNFeatures(
         Warns
         -----
         UserWarning
-            If the network has no learned weights.
+            If the network has no learned weights, or pixels are uint8 of so small a range that they
+            would be nearly black to it.
         """
         self._fit(X)
         return self
@@ -209,7 +210,8 @@ class CNNFeatures(
         Warns
         -----
         UserWarning
-            If the network has no learned weights.
+            If the network has no learned weights, or pixels are uint8 of so small a range that they
+            would be nearly black to it.
         """
         return self._features(self._fit(X), is_fit=True)
 

@@ -331,6 +331,27 @@ def test_images_on_another_scale_than_in_fit_warn():
             model.transform(IMAGES / 255)
 
 
+def test_black_and_white_has_the_features_of_floats_of_0_and_1(recwarn):
+    backbone_of_photos = TorchModule(backbone(), head="auto", mean=(0.5,) * 3, std=(0.25,) * 3)
+    black_and_white = IMAGES > 127
+    floats = black_and_white.astype(np.float32)
+    expected = CNNFeatures(backbone_of_photos).fit_transform(floats)
+    for pixels in black_and_white, black_and_white.astype(np.uint8):
+        features = CNNFeatures(backbone_of_photos).fit(pixels)
+        for fitted in features, pickle.loads(pickle.dumps(features)):
+            np.testing.assert_array_equal(fitted.transform(pixels), expected)
+            # a batch of black alone
+            black = fitted.transform(np.zeros_like(pixels[:1]))
+            np.testing.assert_array_equal(black, fitted.transform(np.zeros_like(floats[:1])))
+    assert not recwarn
+
+
+def test_bytes_of_a_small_range_say_what_to_write():
+    backbone_of_photos = TorchModule(backbone(), head="auto", mean=(0.5,) * 3, std=(0.25,) * 3)
+    with pytest.warns(UserWarning, match=r"bytes from 0 to 15: nearly black\. .* pass X / 15 as f"):
+        CNNFeatures(backbone_of_photos).fit(IMAGES // 16)
+
+
 def test_layers_that_say_nothing_are_refused():
     images = np.zeros((2, 16, 16, 3), dtype=np.uint8)
     with pytest.raises(ValueError, match="layer='linear' is the last layer"):

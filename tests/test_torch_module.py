@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -407,3 +408,75 @@ def test_statistics_of_other_channels_than_the_images_have_are_refused(n):
     images = torch.zeros((2, 4, 4, 3), dtype=torch.uint8)
     with pytest.raises(ValueError, match=rf"X has 3 channels, but .* hold {n} numbers"):
         module.standardization(pixel_statistics(images, torch.arange(2)))
+
+
+BLACK_AND_WHITE = IMAGES > 127
+
+
+def standardized():
+    return TorchModule(small_net, mean=(0.3,), std=(0.4,), freeze=["0"])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "white"),
+    [
+        (BLACK_AND_WHITE, 1),
+        (list(BLACK_AND_WHITE), 1),
+        (BLACK_AND_WHITE.astype(np.uint8), 1),
+        (BLACK_AND_WHITE.astype(np.float32), 1),
+        (BLACK_AND_WHITE * np.uint8(255), 255),
+        (np.zeros_like(IMAGES), 255),
+    ],
+)
+def test_bytes_of_0_and_1_are_black_and_white(pixels, white, recwarn):
+    model = CNNClassifier(standardized(), max_epochs=1).fit(pixels, LABELS)
+    assert model.module_.standardize.mean.item() == np.float32(0.3) * white
+    assert model.module_.standardize.std.item() == np.float32(0.4) * white
+    assert not recwarn
+
+
+def test_the_unit_that_fit_found_holds_in_prediction(tmp_path):
+    model = CNNClassifier(standardized(), max_epochs=1, random_state=0).fit(IMAGES, LABELS)
+    model.save(tmp_path / "saved")
+    loaded = CNNClassifier.load(tmp_path / "saved", architecture=standardized())
+    dark = BLACK_AND_WHITE.astype(np.uint8)
+    expected = model.decision_function(np.concatenate([dark, IMAGES]))[: len(dark)]
+    for fitted in model, pickle.loads(pickle.dumps(model)), loaded:
+        with pytest.warns(UserWarning, match="^X has pixels from 0 to 1, but .* from 0 to 255"):
+            scores = fitted.decision_function(dark)
+        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_bools_and_floats_are_the_same_to_a_model_and_its_copies(tmp_path, recwarn):
+    model = CNNClassifier(standardized(), max_epochs=1, random_state=0)
+    model.fit(BLACK_AND_WHITE, LABELS).save(tmp_path / "saved")
+    loaded = CNNClassifier.load(tmp_path / "saved", architecture=standardized())
+    floats = BLACK_AND_WHITE.astype(np.float32)
+    of_floats = clone(model).fit(floats, LABELS).decision_function(floats)
+    for fitted in model, pickle.loads(pickle.dumps(model)), loaded:
+        np.testing.assert_array_equal(fitted.decision_function(BLACK_AND_WHITE), of_floats)
+        np.testing.assert_array_equal(fitted.decision_function(floats), of_floats)
+    assert not recwarn
+
+
+@pytest.mark.parametrize("largest", [2, 16, 31])
+def test_bytes_of_a_small_range_say_what_to_write(largest, recwarn):
+    pixels = IMAGES % np.uint8(largest + 1)
+    model = CNNClassifier(standardized(), max_epochs=1).fit(pixels, LABELS)
+    assert model.module_.standardize.std.item() == np.float32(0.4) * 255
+    assert [str(warned.message) for warned in recwarn] == [
+        "The weights were trained on pixels from 0 to 1, to which bytes are brought by / 255, but "
+        f"X has bytes from 0 to {largest}: nearly black. If {largest} is white, pass X / {largest} "
+        "as floats, in prediction too, or scale the bytes to 0 to 255."
+    ]
+
+
+@pytest.mark.parametrize("pixels", [IMAGES % 33, (IMAGES % 17) / 16])
+def test_dark_bytes_and_floats_do_not_warn(pixels, recwarn):
+    CNNClassifier(standardized(), max_epochs=1).fit(pixels, LABELS)
+    assert not recwarn
+
+
+def test_pixels_of_any_range_suit_a_network_without_statistics(recwarn):
+    CNNClassifier(small_net(), max_epochs=1).fit(IMAGES % 17, LABELS)
+    assert not recwarn

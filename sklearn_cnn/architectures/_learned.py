@@ -9,6 +9,7 @@ from sklearn_cnn._compat import Interval, StrOptions
 from sklearn_cnn.architectures._base import Architecture
 from sklearn_cnn.architectures._fine_tuning import FineTuning, Recipe
 from sklearn_cnn.architectures._standardize import Standardize
+from sklearn_cnn.runtime.warnings import warn
 
 # Parameters that every architecture with learned weights has.
 FINE_TUNING_CONSTRAINTS: dict = {
@@ -16,6 +17,11 @@ FINE_TUNING_CONSTRAINTS: dict = {
     "head_lr_ratio": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "unfreeze_after": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
 }
+
+# White as a byte says it, and as black and white images do, which bools are.
+_WHITE, _WHITE_OF_TWO = 255, 1
+# Bytes that are all below have a unit of their own more likely than they are that dark.
+_FEWEST_SHADES = 32
 
 # Chosen on photos held out of training sets; see benchmarks/results/transfer.md.
 _RECIPE = Recipe(lr=0.003, weight_decay=0.05, max_epochs=12, keeps_statistics=True)
@@ -166,9 +172,13 @@ def learned_standardization(pixels, mean, std, source):
     ------
     ValueError
         If the pixels are floats outside of [0, 1].
+
+    Warns
+    -----
+    UserWarning
+        If the pixels are bytes of so small a range that they would be nearly black.
     """
-    is_bytes = pixels.sample.dtype == torch.uint8
-    if not is_bytes and (pixels.low < 0 or pixels.high > 1):
+    if not pixels.are_bytes and (pixels.low < 0 or pixels.high > 1):
         raise ValueError(
             f"{source} were trained on pixels from 0 to 1, but X has "
             f"floats from {pixels.low:g} to {pixels.high:g}. Pass pixels as uint8 from 0 to "
@@ -185,8 +195,22 @@ def learned_standardization(pixels, mean, std, source):
     channels = torch.arange(n_channels) % len(mean)
     if n_channels == 1:
         mean, std = mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)
-    scale = 255.0 if is_bytes else 1.0
-    return Standardize(mean[channels] * scale, std[channels] * scale)
+    white = _white(pixels, source)
+    return Standardize(mean[channels] * white, std[channels] * white)
+
+
+def _white(pixels, source):
+    """Return the pixel that is 1 where learned weights have pixels from 0 to 1."""
+    if not pixels.are_bytes or pixels.high == _WHITE_OF_TWO:
+        return 1.0
+    if _WHITE_OF_TWO < pixels.high < _FEWEST_SHADES:
+        warn(
+            f"{source} were trained on pixels from 0 to 1, to which bytes are brought by / 255, "
+            f"but X has bytes from {pixels.low:g} to {pixels.high:g}: nearly black. If "
+            f"{pixels.high:g} is white, pass X / {pixels.high:g} as floats, in prediction too, or "
+            "scale the bytes to 0 to 255."
+        )
+    return float(_WHITE)
 
 
 def check_statistics(mean, std):

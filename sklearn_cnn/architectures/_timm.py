@@ -61,8 +61,9 @@ class TimmModel(ModelByName):
     -----
     With weights, pixels are brought to [0, 1] and standardized by the mean and standard
     deviation that timm names for them (those of its default weights, if they come out of a
-    file), not by those of the images. So they have to be of dtype uint8, 0 to 255, or float in
-    [0, 1]. Without weights they may be of any scale.
+    file), not by those of the images. So they have to be of dtype uint8, 0 to 255, float in
+    [0, 1], or bool; uint8 that are all 0 or 1 in `fit` are black and white too. Without weights
+    they may be of any scale.
 
     A last layer of another number of outputs than in `weights` starts at random.
 
@@ -175,6 +176,11 @@ class TimmModel(ModelByName):
         ------
         ValueError
             If the network has learned weights and the pixels are floats outside of [0, 1].
+
+        Warns
+        -----
+        UserWarning
+            If the network has learned weights and the pixels are uint8 whose largest is 2 to 31.
         """
         if not self.weights:
             return super().standardization(pixels)

@@ -72,9 +72,9 @@ class TorchModule(LearnedArchitecture):
         of outputs than in the file is replaced.
     mean, std : sequence of float, default=None
         What standardizes each channel of pixels in [0, 1], as torchvision gives them; pixels of
-        dtype uint8 are divided by 255 first, and floats outside of [0, 1] are refused. None:
-        pixels of any scale are standardized by mean and standard deviation of the training
-        images.
+        dtype uint8 are divided by 255 first, unless those of `fit` are all 0 or 1, and floats
+        outside of [0, 1] are refused. None: pixels of any scale are standardized by mean and
+        standard deviation of the training images.
     interpolation : {"bilinear", "bicubic"}, default="bilinear"
         How images are resized: as those were that the weights learned from.
     head : str or None, default="with_weights"
@@ -295,6 +295,11 @@ class TorchModule(LearnedArchitecture):
         ------
         ValueError
             If there is a `mean` and the pixels are floats outside of [0, 1].
+
+        Warns
+        -----
+        UserWarning
+            If there is a `mean` and the pixels are uint8 whose largest is 2 to 31.
         """
         if self.mean is None:
             return super().standardization(pixels)
