@@ -245,7 +245,7 @@ class BaseCNN(
         """Return the configuration that the parameters come to; no image is opened for it."""
         self._validate_params()
         parameters = {**self.get_params(deep=False), **fixed}
-        last = (self._recipe, self._interpolation) if goes_on else ()
+        last = (self._recipe, self._preparation.interpolation) if goes_on else ()
         return resolve(parameters, type(self).__name__, self._holds, *last)
 
     def _net_to_go_on_with(self, config):
@@ -420,7 +420,7 @@ class BaseCNN(
             self._architecture = clone(architecture.without_weights())
             self._fitted_architecture = clone(architecture)
             self._fine_tuning = fine_tuning_of(architecture, module)
-            self._recipe, self._interpolation = config.recipe, config.read.interpolation
+            self._recipe = config.recipe
             learns_whole = all(parameter.requires_grad for parameter in module.parameters())
             self._is_from_scratch = learns_whole and not architecture.has_learned_weights
             self._pixel_range = PixelRange.of(pixels)
@@ -430,6 +430,8 @@ class BaseCNN(
             self._pixel_range = self._pixel_range.widened(extremes)
             # a copy: a training that fails leaves the last one as it was
             module = copy.deepcopy(last.module_)
+        # callbacks predict before training ends
+        self._preparation = config.read.preparation
         net = self._make_net(module, self._fine_tuning, device, config.callbacks)
         if last is not None:
             net.history_.extend(copy.deepcopy(list(last.history_)))

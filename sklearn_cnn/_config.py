@@ -1,6 +1,6 @@
 """Parameters → one resolved, immutable configuration, before an image is opened."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -185,7 +185,23 @@ def _interpolation(architecture):
     return found
 
 
-def prediction_options(parameters, estimator_name, architecture, interpolation):
-    """Return how an estimator that was fitted with an architecture reads X in prediction."""
-    options = read_options(parameters, estimator_name, architecture, interpolation)
-    return replace(options, handle_broken="error")
+def prediction_options(parameters, estimator_name, architecture, preparation, handle_broken):
+    """Return how an estimator reads X in prediction: prepared as in the last fit.
+
+    Parameters
+    ----------
+    parameters : dict
+        Those that may have been set since.
+    estimator_name : str
+    architecture : Architecture
+        What it was fitted with.
+    preparation : Preparation
+        That of the last fit.
+    handle_broken : {"error", "skip"}
+
+    Returns
+    -------
+    ReadOptions
+    """
+    p = {**parameters, **preparation._asdict(), "handle_broken": handle_broken}
+    return read_options(p, estimator_name, architecture, preparation.interpolation)

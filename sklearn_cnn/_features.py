@@ -1,6 +1,7 @@
 """What a network sees in images, for any scikit-learn estimator."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 
@@ -20,6 +21,7 @@ from sklearn_cnn.architectures._assembly import (
 )
 from sklearn_cnn.architectures._registry import without_own_name
 from sklearn_cnn.images import (
+    RESIZE_MODES,
     Extremes,
     PixelRange,
     ReadOptions,
@@ -117,7 +119,7 @@ class CNNFeatures(
         "architecture": [str, Architecture, callable],
         "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
-        "resize_mode": [StrOptions({"squash", "crop", "pad"})],
+        "resize_mode": [StrOptions(set(RESIZE_MODES))],
         "layer": [str],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", "bf16", "float32"})],
@@ -244,6 +246,7 @@ class CNNFeatures(
     def _fit(self, X):
         """Set what is learned of the images, and return them."""
         self._validate_params()
+        check_image_shape(self.image_shape)
         resolve_device(self.device)
         architecture = as_architecture(self.architecture).resolve()
         if not architecture.has_learned_weights:
@@ -252,8 +255,15 @@ class CNNFeatures(
                 'learned weights, such as TorchvisionModel("resnet18", weights="DEFAULT").'
             )
         reset_fitted(self)
-        self._recommended_size = architecture.recommended_size()
-        self._interpolation = architecture.recommended_interpolation()
+        self._read_options = ReadOptions(
+            self.image_shape,
+            self.channel_axis,
+            self.resize_mode,
+            in_memory="auto",
+            estimator_name=type(self).__name__,
+            recommended_size=architecture.recommended_size(),
+            interpolation=architecture.recommended_interpolation(),
+        )
         images = self._read(X, reset=True)
         self.image_shape_ = tuple(images.shape[1:])
         pixels = pixel_statistics(images, torch.arange(len(images)))
@@ -269,21 +279,10 @@ class CNNFeatures(
         return images
 
     def _read(self, X, reset):
-        check_image_shape(self.image_shape)
-        options = ReadOptions(
-            self.image_shape,
-            self.channel_axis,
-            self.resize_mode,
-            self.memory,
-            in_memory="auto",
-            estimator_name=type(self).__name__,
-            verbose=bool(self.verbose),
-            recommended_size=self._recommended_size,
-            interpolation=self._interpolation,
-        )
+        # `transform` prepares images as `fit` did, whatever was set since
         return read_images(
             X,
-            options,
+            replace(self._read_options, memory=self.memory, verbose=bool(self.verbose)),
             expected=None if reset else self.image_shape_,
             check_features=partial(check_features, self, reset),
         ).images

@@ -9,6 +9,7 @@ import torch
 from sklearn_cnn._compat import HasMethods, Interval, Options, StrOptions
 from sklearn_cnn.architectures import Architecture, as_architecture
 from sklearn_cnn.augmentation import Augmentation, with_parameters
+from sklearn_cnn.images import RESIZE_MODES
 from sklearn_cnn.runtime.html_display import NestedDefaultsMixin
 from sklearn_cnn.runtime.suggestions import parameter_meant
 from sklearn_cnn.training.optimizers import OPTIMIZERS, SCHEDULES
@@ -26,7 +27,7 @@ class ParametersMixin(NestedDefaultsMixin):
         "architecture": [str, Architecture, callable],
         "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
-        "resize_mode": [StrOptions({"squash", "crop", "pad"})],
+        "resize_mode": [StrOptions(set(RESIZE_MODES))],
         "augmentation": [str, Augmentation, callable, None],
         "test_time_augmentation": ["boolean"],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],

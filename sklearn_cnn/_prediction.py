@@ -9,7 +9,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_cnn._config import prediction_options, read_options
+from sklearn_cnn._config import prediction_options
 from sklearn_cnn.architectures import Architecture
 from sklearn_cnn.architectures._assembly import head_name, penultimate
 from sklearn_cnn.architectures._heads import n_inputs_of_head
@@ -18,6 +18,7 @@ from sklearn_cnn.images import (
     Extremes,
     Maps,
     PixelRange,
+    Preparation,
     own_sizes,
     read_images,
     resized_back,
@@ -42,7 +43,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     # what y is, see `targets`
     _target: Any
     _pixel_range: PixelRange
-    _interpolation: str
+    # how the images of the last fit reached the network
+    _preparation: Preparation
     _precision: str
     _prediction_precision: str
     # of the estimators: what y is of images that were read, what scores predictions by y, and what
@@ -173,7 +175,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"{type(self).__name__} was fitted on values of whole images, which have no size: "
                 "use predict."
             )
-        if self.resize_mode == "crop":
+        resize_mode = self._preparation.resize_mode
+        if resize_mode == "crop":
             raise ValueError(
                 'resize_mode="crop" cuts off pixels, which get no prediction. Fit with "squash" or '
                 '"pad".'
@@ -186,7 +189,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             # batches come in order
             for scores in self._target.keep_scores(logits).cpu():
                 size = sizes[len(predicted)]
-                scores = resized_back(scores[None], size, self.resize_mode)
+                scores = resized_back(scores[None], size, resize_mode)
                 predicted.append(self._target.decode_scores(scores)[0])
             return logits.new_empty((len(logits), 0))
 
@@ -240,12 +243,12 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             check_features=partial(check_features, self, False),
         ).images
 
-    def _prediction_options(self):
+    def _prediction_options(self, handle_broken="error"):
         """Return how X is read."""
         # not get_params, which reads signatures: a tenth of the time of one small image
         parameters, name = vars(self), type(self).__name__
-        fitted = self._fitted_architecture, self._interpolation
-        return prediction_options(parameters, name, *fitted)
+        fitted = self._fitted_architecture, self._preparation
+        return prediction_options(parameters, name, *fitted, handle_broken)
 
     def _compare_scale(self, extremes):
         """Warn if pixels of X are plainly on another scale than those of the last fit."""
@@ -289,9 +292,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if self.handle_broken == "error":
             return X, y, sample_weight
         check_is_fitted(self)
-        parameters, name = vars(self), type(self).__name__
-        fitted = self._fitted_architecture, self._interpolation
-        options = read_options(parameters, name, *fitted)
+        options = self._prediction_options(self.handle_broken)
         read = read_images(X, options, expected=self.image_shape_)
         if self._target.is_map:
             read = with_broken_maps(read, self._values_of(X, y, read.images, options))

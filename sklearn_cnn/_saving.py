@@ -19,7 +19,7 @@ from sklearn_cnn.export import (
     warn_of_calibration,
     write_onnx,
 )
-from sklearn_cnn.images import Extremes, PixelRange
+from sklearn_cnn.images import Extremes, PixelRange, Preparation
 from sklearn_cnn.persistence import (
     dumps,
     is_built_from_a_file,
@@ -36,7 +36,6 @@ class SavingMixin(BaseEstimator):
     """What both estimators save and export."""
 
     architecture: Any
-    channel_axis: int
     image_shape_: tuple[int, int, int]
     net_: Any
     # what builds the layers of `module_`
@@ -44,7 +43,7 @@ class SavingMixin(BaseEstimator):
     # what y is, see `targets`
     _target: Any
     _pixel_range: PixelRange
-    _interpolation: str
+    _preparation: Preparation
     # of the estimators: the images of X, whether they are on the scale of fit's, what maps images
     # to features and to logits, predictions to a score, and what a file says of its answer
     _read_like_fit: Callable
@@ -91,7 +90,8 @@ class SavingMixin(BaseEstimator):
         check_is_fitted(self)
         output = self._exported_output(output)
         core = self._feature_module() if output == "transform" else self._logit_module()
-        return exported_module(core, self._target, output, self.image_shape_, self.channel_axis)
+        shape, axis = self.image_shape_, self._preparation.channel_axis
+        return exported_module(core, self._target, output, shape, axis)
 
     @reads_one_fit
     @new_tensors_on_cpu()
@@ -172,8 +172,8 @@ class SavingMixin(BaseEstimator):
         facts = {
             "estimator": type(self).__name__,
             "image_shape": shape,
-            "channel_axis": self.channel_axis,
-            "interpolation": self._interpolation,
+            "channel_axis": self._preparation.channel_axis,
+            "interpolation": self._preparation.interpolation,
             **self._answer_facts(),
         }
         score_of = None if y is None else self._scorer_of(X, y, images)

@@ -246,6 +246,18 @@ def test_images_of_one_size_keep_it(paths, mixed):
     assert features.transform(mixed[1]).shape == (N, 6)
 
 
+@pytest.mark.parametrize(
+    "later", [{"image_shape": (6, 6)}, {"resize_mode": "pad"}, {"channel_axis": 1}], ids=str
+)
+def test_transform_prepares_images_as_fit_did(mixed, later):
+    features = CNNFeatures(learned(), image_shape=(12, 12)).fit(mixed[0])
+    expected = features.transform(mixed[0])
+    features.set_params(**later)
+    assert np.array_equal(features.transform(mixed[0]), expected)
+    loaded = pickle.loads(pickle.dumps(features))
+    assert np.array_equal(loaded.transform(mixed[0]), expected)
+
+
 def test_estimators_resize_alike(mixed):
     _, paths = mixed
     model = CNNClassifier(learned(), max_epochs=1, random_state=0).fit(paths, Y)

@@ -45,6 +45,19 @@ def test_fit_and_transform_is_fit_transform(paths):
     assert reader.image_shape_ == (4, 4, 1)
 
 
+@pytest.mark.parametrize(
+    "later",
+    [{"image_shape": (5, 5)}, {"resize_mode": "pad"}, {"interpolation": "bicubic"}],
+    ids=lambda later: next(iter(later)),
+)
+def test_transform_prepares_images_as_fit_did(paths, later):
+    reader = ImageReader(image_shape=(4, 4, 1))
+    expected = reader.fit_transform(paths)
+    assert np.array_equal(reader.set_params(**later).transform(paths), expected)
+    anew = reader.fit_transform(paths)
+    assert anew.shape != expected.shape or not np.array_equal(anew, expected)
+
+
 def test_names_of_features(paths):
     reader = ImageReader(image_shape=(2, 2, 1)).set_output(transform="pandas")
     frame = reader.fit_transform(pd.DataFrame({"path": paths}))

@@ -213,7 +213,6 @@ def test_numbers_that_no_network_has(name, value, match):
     [
         ("image_shape", 2, "image_shape must be"),
         ("image_shape", [{"tensor": ["<f4", [2], [1.0, 1.0]]}], "image_shape must be"),
-        ("image_shape", [9, 8], "image_shape cannot change"),
         ("optimizer", {"betas": {"tuple": [None, 0.9]}}, "is no Adam "),
         ("optimizer", {"fused": True, "foreach": True}, "is no Adam .*cannot be"),
     ],
@@ -255,7 +254,7 @@ def test_a_state_that_a_fused_step_would_read_beyond(key, shape):
     [
         lambda content: content["images"].update(shape=[2**20, 2**20, 3]),
         lambda content: content["images"].update(shape=[8, 8, 2**20]),
-        lambda content: content["parameters"].update(image_shape=[2**20, 2**20]),
+        lambda content: content["images"]["parameters"].update(image_shape=[2**20] * 2),
         lambda content: content.update(architecture={"ConvNet": {"widths": [10**6, 10**6]}}),
         lambda content: content.update(architecture={"ConvNet": {"convs_per_stage": 10**9}}),
         lambda content: content.update(architecture={"ConvNet": {"hidden": [2] * 10**4}}),
@@ -297,6 +296,25 @@ def test_images_are_resized_in_a_known_way(name):
     content, tensors = classifier()
     content["images"]["interpolation"] = name
     refused(content, tensors, r"images\.interpolation is ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("image_shape", [9, 8], "does not agree with the images"),
+        ("image_shape", [8], "does not agree with the images"),
+        ("image_shape", [8, 8, 1, 1], "does not agree with the images"),
+        ("image_shape", [2**30, 8], "is 1073741824, and not from 1"),
+        ("channel_axis", 0, "is 0, and not -1 or 1"),
+        ("channel_axis", True, "is True, and not a whole number"),
+        ("resize_mode", "stretch", "does not know"),
+        ("other", 1, "unknown entries"),
+    ],
+)
+def test_images_are_prepared_in_a_known_way(name, value, match):
+    content, tensors = classifier()
+    content["images"]["parameters"][name] = value
+    refused(content, tensors, rf"images\.parameters.*{match}")
 
 
 def test_every_kind_of_damage():

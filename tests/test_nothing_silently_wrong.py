@@ -19,7 +19,7 @@ from sklearn.metrics import f1_score, r2_score
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
-from sklearn_cnn import CNNClassifier, CNNRegressor
+from sklearn_cnn import CNNClassifier, CNNRegressor, ImageReader
 from sklearn_cnn.architectures import ConvNet
 
 
@@ -673,6 +673,51 @@ def test_images_of_another_size_are_refused_in_predict(fitted):
         classifier().fit(X, INDEX).partial_fit(np.zeros((3, 9, 9)), [0, 1, 0])
     with pytest.raises(ValueError, match=r"9 x 9 x 1 .*8 x 8 x 1"):
         classifier(warm_start=True).fit(X, INDEX).fit(np.zeros((3, 9, 9)), [0, 1, 0])
+
+
+@pytest.mark.parametrize("mode", ["squash", "pad"])
+def test_predictions_prepare_images_as_the_last_fit_did(mode):
+    images = [np.repeat(image, 2, axis=1) for image in X]
+    model = classifier(image_shape=(8, 8), resize_mode=mode).fit(images, INDEX)
+    expected = model.predict_proba(images)
+    score = model.score(images, INDEX)
+    later = [{"resize_mode": "crop"}, {"image_shape": (9, 9)}, {"image_shape": None}]
+    for parameters in [*later, {"channel_axis": 1}]:
+        model.set_params(**parameters)
+        np.testing.assert_array_equal(model.predict_proba(images), expected)
+        assert model.set_params(handle_broken="skip").score(images, INDEX) == score
+    # the next fit reads by what was set
+    stacked = np.repeat(X[:, None], 3, axis=1)
+    model.set_params(resize_mode="squash").fit(stacked, INDEX)
+    assert model.image_shape_ == (8, 8, 3)
+
+
+def test_predictions_take_the_shape_and_the_channels_of_the_last_fit():
+    model = classifier().fit(X, INDEX)
+    expected = model.predict_proba(X)
+    model.set_params(image_shape=(9, 9))
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+    with pytest.raises(ValueError, match=r"9 x 9 x 1 .*8 x 8 x 1"):
+        model.predict(np.zeros((3, 9, 9)))
+    colour = np.stack([X, X // 2, 255 - X], axis=-1)
+    model = classifier().fit(colour, INDEX)
+    expected = model.predict_proba(colour)
+    exported = model.export_module()(torch.from_numpy(colour))
+    for rows in colour, colour.reshape(48, -1):
+        model.set_params(channel_axis=1)
+        np.testing.assert_array_equal(model.predict_proba(rows), expected)
+    assert torch.equal(model.export_module()(torch.from_numpy(colour)), exported)
+
+
+def test_training_that_goes_on_says_anew_how_images_are_prepared():
+    images = [np.repeat(image, 2, axis=1) for image in X]
+    model = classifier(image_shape=(8, 8), resize_mode="pad").fit(images, INDEX)
+    model.set_params(resize_mode="squash").partial_fit(images, INDEX)
+    squashed = ImageReader((8, 8), resize_mode="squash", flatten=False).fit_transform(images)
+    expected = model.predict_proba(squashed)
+    np.testing.assert_array_equal(model.predict_proba(images), expected)
+    model.set_params(resize_mode="pad")
+    np.testing.assert_array_equal(model.predict_proba(images), expected)
 
 
 def test_images_of_several_sizes_are_refused_without_image_shape():

@@ -4,6 +4,7 @@ import errno
 import functools
 import inspect
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -508,7 +509,32 @@ def test_images_are_resized_as_before(tmp_path):
     content, tensors = unpack(dumps(model))
     # of a file that an older version wrote
     assert content["images"].pop("interpolation") == "bicubic"
+    assert content["images"].pop("parameters")["image_shape"] == [9, 7]
     older = loads(pack(content, tensors), CNNClassifier, Net)
     pixels = ImageReader((9, 7), flatten=False).fit_transform(images)
     expected = model.decision_function(pixels)
     np.testing.assert_array_equal(older.decision_function(images), expected)
+
+
+def test_images_are_prepared_as_before_whatever_was_set_since(tmp_path):
+    images = [Image.fromarray(noise(12, 16, seed=seed)) for seed in range(8)]
+    model = classifier(image_shape=(9, 7), resize_mode="pad").fit(images, np.arange(8) % 2)
+    model.set_params(image_shape=(5, 5), resize_mode="crop", channel_axis=1)
+    for loaded in saved_and_loaded(model, tmp_path), pickle.loads(pickle.dumps(model)):
+        assert repr(loaded) == repr(model)
+        assert_same(loaded, model, images)
+    # a file that an older version wrote says it by the parameters alone
+    model.set_params(image_shape=(9, 7), resize_mode="pad", channel_axis=-1)
+    content, tensors = unpack(dumps(model))
+    assert content["images"].pop("parameters") == {
+        "image_shape": [9, 7],
+        "channel_axis": -1,
+        "resize_mode": "pad",
+    }
+    older = loads(pack(content, tensors), CNNClassifier)
+    assert_same(older, model, images)
+    assert_same(older.set_params(resize_mode="squash"), model, images)
+    # in which another shape is damage
+    content["parameters"]["image_shape"] = [5, 5]
+    with pytest.raises(ValueError, match="image_shape cannot change"):
+        loads(pack(content, tensors), CNNClassifier)

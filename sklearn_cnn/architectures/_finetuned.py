@@ -240,7 +240,7 @@ class Finetuned(LearnedArchitecture):
             estimator.module_,
             estimator._architecture,
             estimator.image_shape_[2],
-            estimator._interpolation,
+            estimator._preparation.interpolation,
             estimator._pixel_range,
         )
 

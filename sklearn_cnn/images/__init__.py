@@ -9,11 +9,11 @@ from sklearn_cnn.images._image_reader import ImageReader
 from sklearn_cnn.images._lazy import LazyImages, MappedImages
 from sklearn_cnn.images._map_files import MapFormat, check_palette, kinds_of_labels
 from sklearn_cnn.images._maps import Maps, as_maps, with_broken_maps
-from sklearn_cnn.images._options import ReadOptions
+from sklearn_cnn.images._options import Preparation, ReadOptions
 from sklearn_cnn.images._own_sizes import own_sizes
 from sklearn_cnn.images._reader import ImageSet, read_images
 from sklearn_cnn.images._refusals import refuse_no_batch
-from sklearn_cnn.images._resizing import INTERPOLATIONS, resized_back
+from sklearn_cnn.images._resizing import INTERPOLATIONS, RESIZE_MODES, resized_back
 from sklearn_cnn.images._shape import (
     ImageShape,
     array_shape,
@@ -30,6 +30,7 @@ from sklearn_cnn.images._table import load_image_table
 
 __all__ = [
     "INTERPOLATIONS",
+    "RESIZE_MODES",
     "Extremes",
     "ImageReader",
     "ImageSet",
@@ -40,6 +41,7 @@ __all__ = [
     "Maps",
     "PixelRange",
     "PixelStatistics",
+    "Preparation",
     "ReadOptions",
     "advice_on_base64",
     "array_shape",

@@ -1,6 +1,7 @@
 """Images as rows of numbers, for estimators that know nothing of files."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 
@@ -11,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_cnn._compat import HasMethods, Options, StrOptions
 from sklearn_cnn.images._options import ReadOptions
 from sklearn_cnn.images._reader import read_images
-from sklearn_cnn.images._resizing import INTERPOLATIONS
+from sklearn_cnn.images._resizing import INTERPOLATIONS, RESIZE_MODES
 from sklearn_cnn.images._shape import check_image_shape
 from sklearn_cnn.runtime.fitted import check_features, fits_aside, reads_one_fit, reset_fitted
 
@@ -79,7 +80,7 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     _parameter_constraints: dict = {
         "image_shape": [tuple, list, Integral, None],  # a number is told that it takes two
         "channel_axis": [Options(Integral, {-1, 1})],
-        "resize_mode": [StrOptions({"squash", "crop", "pad"})],
+        "resize_mode": [StrOptions(set(RESIZE_MODES))],
         "interpolation": [StrOptions(set(INTERPOLATIONS))],
         "flatten": ["boolean"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
@@ -188,18 +189,22 @@ class ImageReader(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _read(self, X, reset, y=None):
         self._validate_params()
-        check_image_shape(self.image_shape)
         if reset:
+            check_image_shape(self.image_shape)
             reset_fitted(self)
-        options = ReadOptions(
-            self.image_shape,
-            self.channel_axis,
-            self.resize_mode,
-            self.memory,
+            self._read_options = ReadOptions(
+                self.image_shape,
+                self.channel_axis,
+                self.resize_mode,
+                estimator_name=type(self).__name__,
+                interpolation=self.interpolation,
+            )
+        # `transform` prepares images as `fit` did, whatever was set since
+        options = replace(
+            self._read_options,
+            memory=self.memory,
             handle_broken=self.handle_broken if reset else "error",
-            estimator_name=type(self).__name__,
             verbose=bool(self.verbose),
-            interpolation=self.interpolation,
         )
         read = read_images(
             X,

@@ -1,9 +1,24 @@
 """How X is read: the parameters of an estimator that concern its images."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn_cnn.runtime.memory import fits, free_memory
+
+
+class Preparation(NamedTuple):
+    """How images reach the network: what prediction repeats, whatever is set after `fit`.
+
+    Parameters
+    ----------
+    image_shape, channel_axis, resize_mode, interpolation
+        As those of `ReadOptions`.
+    """
+
+    image_shape: tuple[int, ...] | None
+    channel_axis: int
+    resize_mode: str
+    interpolation: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,11 @@ class ReadOptions:
     why_not_resized: str | None = None
     recommended_size: tuple[int, int] | None = None
     interpolation: str = "bilinear"
+
+    @property
+    def preparation(self):
+        """What prediction repeats."""
+        return Preparation(*(getattr(self, name) for name in Preparation._fields))
 
 
 def keeps_in_memory(options, n_bytes):

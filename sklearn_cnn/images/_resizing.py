@@ -7,6 +7,7 @@ from torch.nn.functional import interpolate, pad
 
 # Images resized at a time: enough to keep the threads busy, little memory.
 _CHUNK = 256
+RESIZE_MODES = ("squash", "crop", "pad")
 # ITU-R 601, in 65536ths, as Pillow computes gray
 _LUMA = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device="cpu")
 

@@ -214,7 +214,7 @@ def attribute(network, X, method, target, options):
     module = twin_of(network.module_).eval()
     attributed = Attributed(module, network._target)
     baseline = _baseline(
-        *(module, options["baseline"], network.image_shape_, network.channel_axis)
+        *(module, options["baseline"], network.image_shape_, network._preparation.channel_axis)
     ).to(device)
     batch_size = prediction_batch_size(network.image_shape_[:2], device.type)
     explain = _METHODS[method](attributed, baseline, batch_size, options)

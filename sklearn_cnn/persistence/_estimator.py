@@ -101,7 +101,7 @@ def dumps(estimator):
         If a parameter was set that cannot be used, or a weight is not finite.
     """
     estimator._validate_params()
-    estimator._check_same_image_shape()
+    check_image_shape(estimator.image_shape)
     parameters, lost = encode_parameters(estimator.get_params(deep=False))
     if parameters.get("memory") is not None:
         # a folder of this machine, which a reader must not write into
@@ -180,15 +180,13 @@ def loads(data, kind, architecture=None, name="the model"):
             parameters["architecture"] = structure
         estimator = kind(**parameters)
         estimator._validate_params()
+        check_image_shape(estimator.image_shape)
         # what the file holds takes the place of learned weights that it would start from
         estimator._architecture = structure.without_weights()
         fitted = content.take("fitted_architecture", optional, decode)
         estimator._fitted_architecture = fitted_architecture(fitted, structure)
         set_images(estimator, *content.take("images", decode_images))
         estimator._pixel_range = content.take("pixels", decode_pixel_range)
-        # which prediction resizes to
-        check_image_shape(estimator.image_shape)
-        estimator._check_same_image_shape()
         estimator._target = content.take("target", decode_target, targets_of(kind))
         shape, target = estimator.image_shape_, estimator._target
         weights = _part(tensors, _MODULE)
@@ -229,11 +227,11 @@ def load_network(path):
         content = Record(values, "content")
         kind = content.take("estimator", text)
         structure = content.take("architecture", decode_structure, None, kind)
-        shape, *_, interpolation = content.take("images", decode_images)
+        shape, *_, prepared = content.take("images", decode_images)
         pixels = content.take("pixels", decode_pixel_range)
         target = content.take("target", decode_target, TARGETS)
         module = build_module(structure, shape, target, _part(tensors, _MODULE))
-    return LearnedNetwork(module, structure, shape[2], interpolation, pixels)
+    return LearnedNetwork(module, structure, shape[2], prepared["interpolation"], pixels)
 
 
 @contextmanager

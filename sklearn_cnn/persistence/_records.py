@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sklearn_cnn.architectures._fine_tuning import Recipe
-from sklearn_cnn.images import INTERPOLATIONS, PixelRange
+from sklearn_cnn.images import INTERPOLATIONS, RESIZE_MODES, PixelRange, Preparation
 from sklearn_cnn.persistence._checks import (
     Record,
     boolean,
@@ -43,13 +43,17 @@ _LARGEST_SIDE, _MOST_OUTPUTS = 2**20, 2**20
 
 
 def decode_images(entries, name):
-    """Return the shape of images, the number and names of features, or None, and how to resize."""
+    """Return the form of images: their shape, number and names of features, and preparation.
+
+    The preparation is a dict, whose interpolation alone older files hold.
+    """
     record = Record(entries, name)
     shape = record.take("shape", list_of, integer, 1, _LARGEST_SIDE)
     if len(shape) != 3:
         raise ValueError(f"{name}.shape is not height, width and channels")
     n_features = record.take("n_features", optional, integer, 1, math.prod(shape))
     names = record.take("feature_names", optional, list_of, text)
+    prepared = record.take_or({}, "parameters", _decode_preparation, shape)
     # older files do not say what was the only way
     interpolation = record.take_or("bilinear", "interpolation", one_of, INTERPOLATIONS)
     record.end()
@@ -57,12 +61,35 @@ def decode_images(entries, name):
         raise ValueError(f"{name}.n_features does not agree with the images")
     if names is not None and len(names) != n_features:
         raise ValueError(f"{name}.feature_names are not as many as the features")
-    return tuple(shape), n_features, names, interpolation
+    return tuple(shape), n_features, names, {**prepared, "interpolation": interpolation}
 
 
-def set_images(estimator, shape, n_features, names, interpolation):
+def _decode_preparation(entries, name, shape):
+    """Return the parameters by which `fit` read images of a shape."""
+    record = Record(entries, name)
+    asked = record.take("image_shape", optional, list_of, integer, 1, _LARGEST_SIDE)
+    if asked is not None and (len(asked) < 2 or asked != shape[: len(asked)]):
+        raise ValueError(f"{name}.image_shape does not agree with the images")
+    prepared = {
+        "image_shape": None if asked is None else tuple(asked),
+        "channel_axis": record.take("channel_axis", integer, -1, 1),
+        "resize_mode": record.take("resize_mode", one_of, RESIZE_MODES),
+    }
+    record.end()
+    if prepared["channel_axis"] == 0:
+        raise ValueError(f"{name}.channel_axis is 0, and not -1 or 1")
+    return prepared
+
+
+def set_images(estimator, shape, n_features, names, prepared):
     """Set what `decode_images` returned."""
-    estimator.image_shape_, estimator._interpolation = shape, interpolation
+    estimator.image_shape_ = shape
+    if "image_shape" not in prepared:
+        # older files are of estimators that read by their parameters
+        estimator._check_same_image_shape()
+        names = "image_shape", "channel_axis", "resize_mode"
+        prepared = {**prepared, **{name: getattr(estimator, name) for name in names}}
+    estimator._preparation = Preparation(**prepared)
     if n_features is not None:
         estimator.n_features_in_ = n_features
     if names is not None:
@@ -71,12 +98,18 @@ def set_images(estimator, shape, n_features, names, interpolation):
 
 def encode_images(estimator):
     """Return the form of images that an estimator has learned, as plain values."""
-    names = getattr(estimator, "feature_names_in_", None)
+    names, prepared = getattr(estimator, "feature_names_in_", None), estimator._preparation
+    asked = prepared.image_shape
     return {
         "shape": list(estimator.image_shape_),
         "n_features": getattr(estimator, "n_features_in_", None),
         "feature_names": None if names is None else names.tolist(),
-        "interpolation": estimator._interpolation,
+        "parameters": {
+            "image_shape": None if asked is None else [int(side) for side in asked],
+            "channel_axis": int(prepared.channel_axis),
+            "resize_mode": prepared.resize_mode,
+        },
+        "interpolation": prepared.interpolation,
     }
 
 

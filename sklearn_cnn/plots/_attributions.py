@@ -521,10 +521,10 @@ def _choose_without_truth(X, n_images, order, random_state):
 
 def _images_of(network, seen):
     """Return images in their own size, or as the network sees them if that cuts or fills."""
-    rows = np.arange(num_samples(seen))
-    images = images_at(seen, rows, None, network.channel_axis, network.image_shape_)
+    rows, prepared = np.arange(num_samples(seen)), network._preparation
+    images = images_at(seen, rows, None, prepared.channel_axis, network.image_shape_)
     size = network.image_shape_[:2]
-    if network.resize_mode == "squash" or all(image.shape[:2] == size for image in images):
+    if prepared.resize_mode == "squash" or all(image.shape[:2] == size for image in images):
         return images
     return list(network._read_like_fit(seen)[:].numpy())
 

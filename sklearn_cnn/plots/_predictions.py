@@ -215,7 +215,7 @@ class PredictionsDisplay:
         chosen = choose(X, kind, n_images, order, random_state)
         network_shape = None if network is None else network.image_shape_
         if channel_axis is None:
-            channel_axis = -1 if network is None else network.channel_axis
+            channel_axis = -1 if network is None else network._preparation.channel_axis
         images = images_at(X, chosen, image_shape, channel_axis, network_shape)
         display = cls._of_kind(kind, chosen, images, X)
         return display.plot(ax, n_cols=n_cols, imshow_kwargs=imshow_kwargs)
