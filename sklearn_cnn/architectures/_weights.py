@@ -55,10 +55,9 @@ def read_weights_file(path):
         return _read_safetensors(path)
     state = load_tensors(path)
     if not _is_state_dict(state):
-        found, parts = type(state).__name__, state.items() if isinstance(state, dict) else ()
-        if parts:
-            found = list(state)[:_MOST_NAMES]
-        name = next((name for name, part in parts if _is_state_dict(part)), "state_dict")
+        parts = state if isinstance(state, dict) else {}
+        found = list(parts)[:_MOST_NAMES] or type(state).__name__
+        name = next((name for name, part in parts.items() if _is_state_dict(part)), "state_dict")
         raise ValueError(
             f"{path!r} must hold a state dict, names of parameters to tensors, but holds {found}. "
             "Write one with torch.save(network.state_dict(), path), or out of a checkpoint that "
