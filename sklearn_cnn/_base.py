@@ -244,7 +244,7 @@ class BaseCNN(
     def _resolve(self, goes_on, **fixed):
         """Return the configuration that the parameters come to; no image is opened for it."""
         self._validate_params()
-        parameters = {**self.get_params(deep=False), **fixed}
+        parameters = {**self._all_parameters(), **fixed}
         last = (self._recipe, self._preparation.interpolation) if goes_on else ()
         return resolve(parameters, type(self).__name__, self._holds, *last)
 
@@ -442,7 +442,7 @@ class BaseCNN(
 
     def _make_net(self, module, fine_tuning, device, callbacks=()):
         """Return the initialized net of a module."""
-        lr, weight_decay = lr_and_weight_decay(self.get_params(deep=False), self._recipe)
+        lr, weight_decay = lr_and_weight_decay(self._all_parameters(), self._recipe)
         return Net(
             module,
             self._make_loss(self._target),

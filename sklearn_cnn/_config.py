@@ -78,7 +78,7 @@ def resolve(parameters, estimator_name, holds, recipe=None, interpolation=None):
     Parameters
     ----------
     parameters : dict
-        As `get_params(deep=False)` has them; of types and ranges that scikit-learn has checked.
+        All of the estimator's, by name; of types and ranges that scikit-learn has checked.
     estimator_name : str
         What errors and the progress bar call the estimator.
     holds : collection of str

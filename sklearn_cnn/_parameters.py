@@ -110,6 +110,10 @@ class ParametersMixin(NestedDefaultsMixin):
                 parameters.update({f"{name}__{own}": of_own for own, of_own in nested})
         return parameters
 
+    def _all_parameters(self):
+        """Return all parameters by name: the constructor of a subclass may name but some."""
+        return {name: getattr(self, name) for name in self._parameter_constraints}
+
     def __sklearn_clone__(self):
         """Clone the parameters, but for those that have `get_params` and are no estimators.
 

@@ -13,6 +13,7 @@ from image_files import write_images
 from listed import Listed
 from PIL import Image
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, r2_score
@@ -1180,6 +1181,25 @@ def test_a_misspelled_parameter_is_refused_when_it_is_set(architecture):
     with pytest.raises(TypeError, match="max_epoch"):
         CNNClassifier(max_epoch=3)
     assert not hasattr(model, "max_epoch")
+
+
+class FewParameters(CNNClassifier):
+    def __init__(self, max_epochs=2):
+        super().__init__(ConvNet((4,)), max_epochs=max_epochs, lr=0.01, random_state=0)
+
+
+def test_a_subclass_whose_constructor_names_some_parameters_fits(tmp_path):
+    model = clone(FewParameters(max_epochs=1)).fit(X, INDEX)
+    whole = CNNClassifier(ConvNet((4,)), max_epochs=1, lr=0.01, random_state=0).fit(X, INDEX)
+    model.save(tmp_path / "model.safetensors")
+    loaded = FewParameters.load(tmp_path / "model.safetensors")
+    expected = whole.predict_proba(X)
+    for one in model, loaded:
+        assert (one.get_params(), one.lr_) == ({"max_epochs": 1}, 0.01)
+        np.testing.assert_array_equal(one.predict_proba(X), expected)
+    expected = whole.partial_fit(X, INDEX).predict_proba(X)
+    for one in model, loaded:
+        np.testing.assert_array_equal(one.partial_fit(X, INDEX).predict_proba(X), expected)
 
 
 def test_a_learning_rate_inside_the_optimizer_is_used_or_refused():
