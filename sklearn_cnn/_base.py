@@ -134,6 +134,9 @@ class BaseCNN(
     def _check_classes(self, y, classes):
         """Check the classes that `partial_fit` was told of."""
 
+    def _compare_targets(self, y, samples):
+        """Warn if training goes on with samples, rows of y, that plainly are on another scale."""
+
     def _make_class_weights(self, given, encoded, keep_balanced):
         """Return weights of the classes, or None; those that balance may be learned from y."""
         return
@@ -192,9 +195,10 @@ class BaseCNN(
             If the shape of the images had to be guessed and the guess is doubtful,
             `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
             several columns NaN, one of several classes has a single image, or there is but one,
-            `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X where
-            training goes on or starts from `Finetuned`, are plainly on another scale, or so small,
-            as uint8, that they would be nearly black to learned weights; or if
+            `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X or numbers of
+            y where training goes on, or of X where it starts from `Finetuned`, are plainly on
+            another scale, or so small, as uint8, that they would be nearly black to learned
+            weights; or if
             `early_stopping=True` holds out fewer than 5 images, or fewer than there are classes.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
@@ -317,6 +321,8 @@ class BaseCNN(
         encoded = self._encoded(given.values)
         self._class_weights = self._make_class_weights(given, encoded, keep_balanced=is_next_batch)
         samples = self._weighted(given, encoded)
+        if last is not None:
+            self._compare_targets(given.values, samples)
         if len(samples) < 2:
             raise ValueError(
                 f"Found n_samples={len(samples)} to train on (those of weight 0 do not count), "

@@ -4,6 +4,7 @@ from functools import partial
 from numbers import Real
 
 import numpy as np
+import torch
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -24,6 +25,9 @@ from sklearn_cnn.runtime.fitted import reads_one_fit
 from sklearn_cnn.runtime.suggestions import explains_keywords
 from sklearn_cnn.runtime.warnings import warn
 from sklearn_cnn.targets import Continuous, PixelNumbers, Quantiles, check_numbers
+
+# Numbers of y whose scale is compared with that of the first training.
+_MOST_COMPARED = 2**24
 
 
 class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
@@ -331,6 +335,12 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         ------
         ValueError
             If X or y cannot be used, or other quantiles are asked for than in the first call.
+
+        Warns
+        -----
+        UserWarning
+            If pixels, or numbers of y, plainly are on another scale than in the first batch; or if
+            y of several columns holds NaN.
         """
         if hasattr(self, "net_"):
             self._check_number_of_quantiles()
@@ -445,6 +455,17 @@ class CNNRegressor(MultiOutputMixin, RegressorMixin, BaseCNN):
         if self._n_quantiles() is not None:
             return Quantiles(y, sample_weight, self._n_quantiles())
         return Continuous(y, sample_weight)
+
+    def _compare_targets(self, y, samples):
+        # maps that are read while training are not read before, and of many a part tells
+        if isinstance(samples.targets, torch.Tensor):
+            step = 1 + samples.targets.numel() // _MOST_COMPARED
+            some = samples.subset(torch.arange(0, len(samples), step))
+            if self._target.is_map:
+                numbers = self._target.decode(some.targets[some.indices].numpy())
+            else:
+                numbers = self._true_values(y, some)
+            self._target.warn_of_another_scale(numbers, type(self).__name__)
 
     def _make_loss(self, target):
         if self.loss == "quantile" and not target.is_map:

@@ -1,5 +1,6 @@
 """Training goes on with the weights and under the parameters as they are now."""
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from sklearn_cnn import CNNClassifier, CNNRegressor
 from sklearn_cnn.architectures import ConvNet
+from sklearn_cnn.targets import Continuous
 
 X, Y = bars_and_discs(40)
 N_STEPS = 5  # of 8 images, an epoch
@@ -293,6 +295,92 @@ def test_without_warm_start_images_may_have_another_shape():
     model = classifier(warm_start=False).fit(CONTAINERS["rows"], Y)
     model.set_params(image_shape=(9, 16)).fit(CONTAINERS["rows"], Y)
     assert model.image_shape_ == (9, 16, 1)
+
+
+def regressor(**params):
+    settings = {"max_epochs": 1, "warm_start": True, "random_state": 0}
+    return CNNRegressor(**{"architecture": ConvNet((4,)), **settings, **params})
+
+
+NUMBERS = X.mean(axis=(1, 2, 3)) / 8 + np.arange(40)
+ANOTHER_SCALE = r"CNNRegressor goes on with numbers y from .* but subtracts .*warm_start=False"
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y * 1e4,
+        lambda y: y * 100,
+        lambda y: y / 100,
+        lambda y: y * 1e-20,
+        lambda y: y + 1e4,
+    ],
+    ids=["times 1e4", "times 100", "by 100", "by 1e20", "moved"],
+)
+def test_numbers_on_another_scale_warn_where_training_goes_on(change, method):
+    model = regressor().fit(X, NUMBERS)
+    other = change(NUMBERS)
+    with pytest.warns(UserWarning, match=ANOTHER_SCALE) as caught:
+        getattr(model, method)(X, other)
+    said = f"y from {other.min():.4g} to {other.max():.4g}, but subtracts {NUMBERS.mean():.4g} and"
+    assert said in str(caught[0].message)
+    assert f"divides by {NUMBERS.std():.4g}, as it learned" in str(caught[0].message)
+    # anew there is nothing to compare with
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(warm_start=False).fit(X, other)
+
+
+def test_one_column_or_maps_on_another_scale_warn_too():
+    columns = np.column_stack([NUMBERS, -NUMBERS])
+    model = regressor().fit(X, columns)
+    with pytest.warns(UserWarning, match=ANOTHER_SCALE):
+        model.partial_fit(X, columns * [1, 1000])
+    weights = np.arange(40) % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X, np.where(weights[:, None], columns, 1e6), weights)
+    maps = X[..., 0] + np.arange(40)[:, None, None]
+    model = regressor(architecture="unet", max_epochs=1).fit(X, maps)
+    with pytest.warns(UserWarning, match=ANOTHER_SCALE):
+        model.partial_fit(X, maps * 1000.0)
+    nearly_flat = np.full((9, 12, 12), 5.0) + 0.1 * np.eye(12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X[:9], nearly_flat)
+
+
+def test_a_first_batch_of_one_value_is_no_scale_of_other_numbers():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = regressor().partial_fit(X, np.full(40, 5000.0))
+        model.partial_fit(X[:9], np.arange(5000.0, 5009))
+    with pytest.warns(UserWarning, match="but subtracts 5000 and divides by 1, as it learned"):
+        model.partial_fit(X, 1000 * NUMBERS)
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal", "counts"])
+def test_ordinary_batches_do_not_warn(draw):
+    rng = np.random.default_rng(0)
+    y = {
+        "normal": rng.normal(7, 3, 4000),
+        "exponential": rng.exponential(5, 4000),
+        "lognormal": rng.lognormal(0, 1, 4000),
+        "counts": rng.poisson(0.2, 4000).astype(float),
+    }[draw]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # squares of the last two are 0 and infinite
+        for unit in 1.0, 2.0**-900, 2.0**900:
+            target = Continuous(y * unit)
+            for n in 2, 10, 50:
+                for start in range(0, 4000, n):
+                    target.warn_of_another_scale(y[start : start + n] * unit, "It")
+        target = Continuous(y)
+        # as alike as one value is in any unit, and a few neighbours
+        target.warn_of_another_scale(np.full(50, y[0]), "It")
+        target.warn_of_another_scale(y[0] + 1e-3 * np.arange(5), "It")
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])

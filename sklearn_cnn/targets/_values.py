@@ -22,6 +22,10 @@ from sklearn_cnn.targets._checks import (
 # The part of the way from the mean to the truth that likely predictions have gone.
 _LEARNED = 0.123
 
+# Of numbers that training goes on with, in the scale of the first: a distance from the mean that
+# not half of them have, and a spread that so many of them do not have, if the scale is theirs.
+_FARTHEST, _NARROWEST, _FEWEST = 10, 0.02, 10
+
 
 class SingleLabel:
     """One label an image: binary and multiclass, one logit a class.
@@ -250,6 +254,35 @@ class Continuous:
             )
         standardized = ((columns - self.mean) / self.scale).astype(np.float32)
         return torch.from_numpy(standardized)
+
+    def warn_of_another_scale(self, y, owner):
+        """Warn if training goes on with numbers that plainly are on another scale than the first.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,), (n, n_columns), (n, H, W) or (n, H, W, n_columns)
+            Numbers in the user's units; NaN does not count.
+        owner : str
+            What has learned the scale.
+        """
+        columns = y.reshape(-1, self.n_columns).T
+        for column, mean, scale in zip(columns, self.mean, self.scale, strict=True):
+            numbers = column[~np.isnan(column)].astype(np.float64)
+            standardized = (numbers - mean) / scale
+            n_far = np.count_nonzero(np.abs(standardized) > _FARTHEST)
+            # pixels of a few maps may be alike, and equal numbers have no spread in any unit
+            are_enough = min(len(y), len(numbers)) >= _FEWEST
+            are_spread = are_enough and numbers.min() < numbers.max()
+            is_narrow = are_spread and standardized.std() < _NARROWEST
+            if n_far > len(numbers) / 2 or is_narrow:
+                warn(
+                    f"{owner} goes on with numbers y from {numbers.min():.4g} to "
+                    f"{numbers.max():.4g}, but subtracts {mean:.4g} and divides by {scale:.4g}, as "
+                    "it learned in its first training: it hardly learns from another scale. Bring "
+                    "y to the unit of before, or fit anew with warm_start=False; partial_fit "
+                    "learns the scale from its first batch: give it a typical one."
+                )
+                return
 
     def to_units(self, encoded):
         """Return a tensor of encoded targets, on any device, in the user's units."""
