@@ -195,11 +195,11 @@ class BaseCNN(
             If the shape of the images had to be guessed and the guess is doubtful,
             `handle_broken="skip"` left files out, an indicator y holds a single 1 in each row, y of
             several columns NaN, one of several classes has a single image, or there is but one,
-            `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X or numbers of
-            y where training goes on, or of X where it starts from `Finetuned`, are plainly on
-            another scale, or so small, as uint8, that they would be nearly black to learned
-            weights; or if
-            `early_stopping=True` holds out fewer than 5 images, or fewer than there are classes.
+            `target_scale` of a regressor multiplies nothing, or pixels of `X_val`, or of X or
+            numbers of y where training goes on, or of X where it starts from `Finetuned`, are
+            plainly on another scale, or so small, as uint8, that they would be nearly black to
+            learned weights; or if `early_stopping=True` holds out fewer than 5 images, or fewer
+            than there are classes.
         ConvergenceWarning
             If `early_stopping=True` finds no sample to spare.
         """
