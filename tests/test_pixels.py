@@ -106,7 +106,9 @@ def test_two_classes_have_two_logits_and_one_decision():
 
 def test_more_than_255_classes_are_told_apart():
     masks = np.arange(24 * 16 * 20).reshape(MASKS.shape) % 300
-    classifier = map_classifier(max_epochs=1).fit(X, masks)
+    message = "y holds 300 classes, from 0 to 299.*such as depths, take CNNRegressor"
+    with pytest.warns(UserWarning, match=message):
+        classifier = map_classifier(max_epochs=1).fit(X, masks)
     assert len(classifier.classes_) == 300
     assert classifier.predict_proba(X[:1]).shape == (1, 16, 20, 300)
 

@@ -144,6 +144,17 @@ def test_weights_of_another_network_are_refused_and_nothing_is_loaded(change, me
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
 
 
+def test_a_prefix_of_all_names_is_named():
+    state = nn.DataParallel(network()).state_dict()
+    message = r'Each name begins with "module\.": save \{name\.removeprefix\("module\."\)'
+    with pytest.raises(ValueError, match=message):
+        load_into(network(), state, "3", "these")
+    other = {f"layer.{i}": torch.ones(1) for i in range(9)}
+    with pytest.raises(ValueError, match="are not weights") as caught:
+        load_into(network(), other, "3", "these")
+    assert "Each name" not in str(caught.value)
+
+
 def test_long_lists_of_names_are_cut():
     state = {f"layer{i}": torch.ones(1) for i in range(9)}
     with pytest.raises(ValueError, match="layer0, layer1, layer2 and 6 more"):

@@ -190,7 +190,21 @@ def refuse_misfits(state, expected, optional, what):
     unlike = [n for n in expected if n in state and not _has_shape(expected[n], state[n].shape)]
     if missing or excess or unlike:
         table = _side_by_side(state, expected, missing, excess, unlike)
-        raise ValueError(f"{what}: {_listed(missing, excess, unlike)}.\n{table}")
+        advice = _advice_on_prefix(state, expected)
+        raise ValueError(f"{what}: {_listed(missing, excess, unlike)}.{advice}\n{table}")
+
+
+def _advice_on_prefix(state, expected):
+    """Return what to write if names have a prefix too many, that of `nn.DataParallel` say."""
+    first, dot, _ = next(iter(state), "").partition(".")
+    prefix = first + dot
+    without = {name.removeprefix(prefix) for name in state if name.startswith(prefix)}
+    if not dot or len(without) < len(state) or not without & {*expected}:
+        return ""
+    return (
+        f' Each name begins with "{prefix}": save {{name.removeprefix("{prefix}"): tensor for '
+        "name, tensor in torch.load(path).items()}."
+    )
 
 
 def _read_safetensors(path):

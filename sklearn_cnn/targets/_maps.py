@@ -16,6 +16,8 @@ from sklearn_cnn.targets._values import Continuous, SingleLabel
 _NOT_COUNTED = -100
 # Labels that mark pixels which do not count in many data sets.
 _USUALLY_IGNORED = (255, -1)
+# More than sets of scenes have; depths, and masks with values between labels, soon have more.
+_MOST_CLASSES = 200
 
 
 class PixelClasses(SingleLabel):
@@ -416,7 +418,8 @@ def pixel_classes(maps, ignore_label, classes=None):
     Warns
     -----
     UserWarning
-        If there is one class alone, or one is likely to be a mark of pixels that do not count.
+        If there is one class alone, one is likely to be a mark of pixels that do not count, or
+        there are so many that they are likely to be numbers.
     """
     check_labels(maps)
     refuse_padding(maps, ignore_label)
@@ -468,6 +471,12 @@ def _warn_of_classes(classes, maps):
         warn(
             f"{maps.name} holds one class alone, {labels[0]!r}, in all pixels: it is what any "
             "pixel will be taken for."
+        )
+    if len(labels) > _MOST_CLASSES and classes.dtype.kind in "iu":
+        warn(
+            f"{maps.name} holds {len(labels)} classes, from {labels[0]} to {labels[-1]}. If they "
+            "are numbers, such as depths, take CNNRegressor; if masks were compressed or resized "
+            "as photos are, between labels, resize them by the nearest pixel."
         )
     for mark in _USUALLY_IGNORED:
         others = [label for label in labels if label != mark]
