@@ -191,6 +191,14 @@ def test_items_that_are_dicts_are_refused_with_what_to_write(X):
             use(X)
 
 
+@pytest.mark.parametrize("use", [lambda pairs: small().fit(pairs), unpack_dataset])
+def test_a_dict_of_targets_is_no_label(use):
+    targets = [{"mask": np.zeros((8, 8)), "boxes": [1, 2, 3, 4]} for _ in IMAGES]
+    message = r"X\[0\] is a pair of an image and a dict of \['mask', 'boxes'\].*target\['mask'\]"
+    with pytest.raises(TypeError, match=message):
+        use(Pairs(IMAGES, targets))
+
+
 def test_a_dict_among_pairs_is_refused():
     pairs = [(image, label) for image, label in zip(IMAGES, Y, strict=True)]
     for wrong in (Pairs([*pairs[:-1], ITEMS[-1]], None), [*pairs[:-1], ITEMS[-1]]):

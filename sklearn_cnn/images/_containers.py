@@ -421,6 +421,13 @@ def label_of(cell, row, name="X"):
             f"{name}[{row}] is no (image, label) pair but a {type(cell).__name__}: pass y by "
             "itself."
         )
+    if isinstance(cell[1], Mapping) and not is_record(cell[1]):
+        names = list(cell[1])
+        raise TypeError(
+            f"{name}[{row}] is a pair of an image and a dict of {names}, as sets for detection "
+            "have them: y is one of its values. Give the Dataset a target_transform, lambda "
+            f"target: target[{names[0] if names else '...'!r}], or pass y by itself."
+        )
     label = as_numpy(cell[1], "y")
     if is_pil(label):
         # thousands of masks would be as many open files; whoever reads one says what is broken
