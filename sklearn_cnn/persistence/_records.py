@@ -87,8 +87,8 @@ def set_images(estimator, shape, n_features, names, prepared):
     if "image_shape" not in prepared:
         # older files are of estimators that read by their parameters
         estimator._check_same_image_shape()
-        names = "image_shape", "channel_axis", "resize_mode"
-        prepared = {**prepared, **{name: getattr(estimator, name) for name in names}}
+        missing = [field for field in Preparation._fields if field not in prepared]
+        prepared = {**prepared, **{field: getattr(estimator, field) for field in missing}}
     estimator._preparation = Preparation(**prepared)
     if n_features is not None:
         estimator.n_features_in_ = n_features
