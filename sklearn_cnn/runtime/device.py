@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sklearn_cnn._compat import cpu_capabilities
+from sklearn_cnn.runtime.process_settings import setting_held
 
 # What a training step must have to repay bfloat16's casts (benchmarks/results/throughput.md): on
 # images of 8 x 8 it gains nothing, from 12 x 12 on 9 % and more; networks whose widest
@@ -173,23 +174,22 @@ def exact_convolutions(device):
     if torch.device(device).type != "cuda":
         yield
         return
-    this, flags = object(), torch.backends.cudnn
-    if not _exact:
-        _flags_before.update(deterministic=flags.deterministic)
-        # torch refuses to read the old flag where the newer ones are set
-        with suppress(RuntimeError):
-            _flags_before.update(allow_tf32=flags.allow_tf32)
-        for name in _flags_before:
-            setattr(flags, name, name == "deterministic")
-    _exact.add(this)
-    try:
+    with setting_held(_exact, _set_exact_flags, _restore_flags):
         yield
-    finally:
-        _exact.discard(this)
-        if not _exact:
-            for name, value in _flags_before.items():
-                setattr(flags, name, value)
-            _flags_before.clear()
+
+
+def _set_exact_flags():
+    flags = torch.backends.cudnn
+    _flags_before["deterministic"], flags.deterministic = flags.deterministic, True
+    # torch refuses to read the old flag where the newer ones are set
+    with suppress(RuntimeError):
+        _flags_before["allow_tf32"], flags.allow_tf32 = flags.allow_tf32, False
+
+
+def _restore_flags():
+    for name, value in _flags_before.items():
+        setattr(torch.backends.cudnn, name, value)
+    _flags_before.clear()
 
 
 def widest_fan_in(module):

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from sklearn_cnn.runtime.fork import after_fork_in_child
+from sklearn_cnn.runtime.process_settings import setting_held
 
 SWITCH = "SKLEARN_CNN_KEEP_FREED_MEMORY"
 
@@ -125,20 +126,14 @@ def freed_memory_kept(give_back=True):
     if libc is None:
         yield
         return
-    this = object()
-    # No lock, which a forked child might find taken for ever: adding and discarding are atomic.
-    # At worst one thread enters as the last one leaves, and runs with the usual thresholds.
-    if not _open:
-        _set_thresholds(libc, _NEVER, _NEVER)
-    _open.add(this)
-    try:
+
+    def undo():
+        _set_thresholds(libc, _LARGEST_DYNAMIC, 2 * _LARGEST_DYNAMIC)
+        if give_back:
+            libc.malloc_trim(0)
+
+    with setting_held(_open, lambda: _set_thresholds(libc, _NEVER, _NEVER), undo):
         yield
-    finally:
-        _open.discard(this)
-        if not _open:
-            _set_thresholds(libc, _LARGEST_DYNAMIC, 2 * _LARGEST_DYNAMIC)
-            if give_back:
-                libc.malloc_trim(0)
 
 
 @after_fork_in_child
