@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from skorch.callbacks import Callback
+from test_auxiliary_heads import TwoHeads
 from test_estimator_contract import STOCHASTIC, run_check
 from torch import nn
 
@@ -260,10 +261,8 @@ EVERYTHING = Augmentation(
     ids=["default", "plain", "everything", "mixed", "weights", "float32"],
 )
 def test_no_step_waits_for_the_device(params):
-    X, y = bars_and_discs(200)
     # large enough to be shifted by default
-    X = X.repeat(2, axis=1).repeat(2, axis=2)
-    fit_without_waiting(classifier(**params), X, y)
+    fit_without_waiting(classifier(**params), *large(200))
 
 
 def test_no_step_of_numbers_waits_for_the_device(images):
@@ -286,21 +285,6 @@ def test_no_step_of_maps_waits_for_the_device():
     X, masks = shapes(64, size=(32, 32))
     depths = np.array([5.0, 1.5, np.nan], dtype=np.float32)[masks]
     fit_without_waiting(CNNRegressor(UNet((8, 16)), batch_size=16), X, depths)
-
-
-class TwoHeads(nn.Module):
-    """A convolution, and a second head on it in training."""
-
-    def __init__(self, in_channels, num_classes):
-        super().__init__()
-        self.trunk = nn.Conv2d(in_channels, 8, 3, padding=1)
-        self.head = nn.Conv2d(8, num_classes, 1)
-        self.aux = nn.Conv2d(8, num_classes, 1)
-
-    def forward(self, images):
-        maps = torch.relu(self.trunk(images))
-        out = self.head(maps)
-        return {"out": out, "aux": self.aux(maps)} if self.training else out
 
 
 def test_no_step_of_two_heads_waits_for_the_device():

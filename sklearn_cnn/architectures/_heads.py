@@ -16,7 +16,7 @@ def last_linear_name(module):
     ValueError
         If it has none.
     """
-    names = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    names = _linear_names(module)
     if not names:
         raise ValueError(
             "transform returns the input of the network's last nn.Linear, and fine-tuning puts a "
@@ -35,12 +35,12 @@ def last_layer_name(network):
     ValueError
         If there is neither, with the names of what could be the last layer instead.
     """
-    layers = dict(network.named_modules())
-    linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
-    with_weights = [n for n, layer in layers.items() if [*layer.parameters(recurse=False)]]
-    names = _candidates(network)
+    linear = _linear_names(network)
     if linear:
         return linear[-1]
+    named = network.named_modules()
+    with_weights = [name for name, layer in named if [*layer.parameters(recurse=False)]]
+    names = _candidates(network)
     if names and names[-1] == with_weights[-1]:
         return names[-1]
     kind = type(network).__name__
@@ -98,7 +98,7 @@ def auto_head_name(network):
     ValueError
         If there is none, with the names of what could be the head instead.
     """
-    linear = [n for n, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    linear = _linear_names(network)
     if not linear:
         raise ValueError(
             'head="auto", which is meant with weights=, replaces the last nn.Linear, but '
@@ -246,6 +246,10 @@ def adapt_stem(network, in_channels):
 def _can_be_head(layer):
     is_pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
     return isinstance(layer, nn.Linear) or (is_pointwise and layer.groups == 1)
+
+
+def _linear_names(network):
+    return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
 
 
 def _candidates(network):
