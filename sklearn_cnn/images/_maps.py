@@ -96,6 +96,10 @@ class Maps(ABC):
         """
 
     @abstractmethod
+    def encoded_at(self, rows, encode, dtype, n_values, outside):
+        """Return the maps of some rows, a Tensor; all have been encoded once. See `encoded`."""
+
+    @abstractmethod
     def _with_values_last(self, n_values):
         """Return what to write where the values of a pixel come first."""
 
@@ -203,6 +207,11 @@ class StackedMaps(Maps):
             encoded[start : start + len(values)] = maps
         return encoded
 
+    def encoded_at(self, rows, encode, dtype, n_values, outside):
+        some = copy.copy(self)
+        some.stack, some.own_sizes = self.stack[rows], self.own_sizes[rows]
+        return some.encoded(encode, dtype, n_values, outside)
+
 
 class SingleMaps(Maps):
     """Those of files, PIL images or arrays of their own sizes, which are read one by one.
@@ -271,6 +280,16 @@ class SingleMaps(Maps):
             yield from ((row, values[None]) for row, values in zip(rows, maps, strict=True))
 
     def encoded(self, encode, dtype, n_values, outside):
+        maps = self._decoded(encode, dtype, n_values, outside)
+        is_kept = keeps_in_memory(self.options, math.prod(maps.shape) * dtype.itemsize)
+        return maps.read() if is_kept else maps
+
+    def encoded_at(self, rows, encode, dtype, n_values, outside):
+        return self._decoded(encode, dtype, n_values, outside).read(rows)
+
+    def _decoded(self, encode, dtype, n_values, outside):
+        """Return encoded maps that are read when they are asked for."""
+
         def encoded_map(row):
             if row in self.broken:
                 return torch.full((*self.size, n_values), outside, dtype=dtype, device="cpu")
@@ -278,9 +297,7 @@ class SingleMaps(Maps):
 
         shape = (len(self), *self.size, n_values)
         mode = self.options.resize_mode
-        maps = DecodedImages(range(len(self)), encoded_map, shape, mode, self.name_of, dtype)
-        is_kept = keeps_in_memory(self.options, math.prod(shape) * dtype.itemsize)
-        return maps.read() if is_kept else maps
+        return DecodedImages(range(len(self)), encoded_map, shape, mode, self.name_of, dtype)
 
     def _known_rows(self):
         return [row for row in range(len(self)) if row not in self.broken]

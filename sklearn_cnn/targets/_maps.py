@@ -307,7 +307,7 @@ class PixelNumbers(Continuous):
         def read(start, values):
             return torch.from_numpy(self._numbers(maps, start, values)).to(dtype)
 
-        y = maps.encoded(read, dtype, self.n_outputs, self.uncounted)[rows].numpy()
+        y = maps.encoded_at(rows.numpy(), read, dtype, self.n_outputs, self.uncounted).numpy()
         return y[..., 0] if self.is_1d else y
 
     def targets(self, encoded):
